@@ -1,0 +1,97 @@
+// The table of what JavaScript can call. It only lists: conversions are in engine.cpp, checks in the TypeScript package.
+#include <emscripten/bind.h>
+
+#include "engine.hpp"
+
+namespace headwise::bindings {
+
+EMSCRIPTEN_BINDINGS(headwise) {
+  using namespace emscripten;
+
+  enum_<Status>("Status", enum_value_type::number)
+      .value("kOk", Status::kOk)
+      .value("kInvalidArgument", Status::kInvalidArgument)
+      .value("kOutOfMemory", Status::kOutOfMemory)
+      .value("kNoThreads", Status::kNoThreads);
+
+  value_object<VisibilityCall>("VisibilityCall")
+      .field("maskType", &VisibilityCall::mask_type)
+      .field("mask", &VisibilityCall::mask)
+      .field("maskBatch", &VisibilityCall::mask_batch)
+      .field("maskHeads", &VisibilityCall::mask_heads)
+      .field("maskQueries", &VisibilityCall::mask_queries)
+      .field("maskKeys", &VisibilityCall::mask_keys)
+      .field("causal", &VisibilityCall::causal)
+      .field("offset", &VisibilityCall::offset)
+      .field("keyLengths", &VisibilityCall::key_lengths);
+
+  value_object<AttentionCall>("AttentionCall")
+      .field("batch", &AttentionCall::batch)
+      .field("heads", &AttentionCall::heads)
+      .field("queries", &AttentionCall::queries)
+      .field("keys", &AttentionCall::keys)
+      .field("headDim", &AttentionCall::head_dim)
+      .field("valueHeadDim", &AttentionCall::value_head_dim)
+      .field("headsFirst", &AttentionCall::heads_first)
+      .field("query", &AttentionCall::query)
+      .field("key", &AttentionCall::key)
+      .field("value", &AttentionCall::value)
+      .field("output", &AttentionCall::output)
+      .field("weights", &AttentionCall::weights)
+      .field("gates", &AttentionCall::gates)
+      .field("scale", &AttentionCall::scale)
+      .field("visibility", &AttentionCall::visibility);
+
+  value_object<AnalysisCall>("AnalysisCall")
+      .field("batch", &AnalysisCall::batch)
+      .field("heads", &AnalysisCall::heads)
+      .field("queries", &AnalysisCall::queries)
+      .field("keys", &AnalysisCall::keys)
+      .field("weights", &AnalysisCall::weights)
+      .field("statistics", &AnalysisCall::statistics)
+      .field("visibility", &AnalysisCall::visibility);
+
+  value_object<ForwardCall>("ForwardCall")
+      .field("batch", &ForwardCall::batch)
+      .field("queries", &ForwardCall::queries)
+      .field("keys", &ForwardCall::keys)
+      .field("query", &ForwardCall::query)
+      .field("key", &ForwardCall::key)
+      .field("value", &ForwardCall::value)
+      .field("output", &ForwardCall::output)
+      .field("weights", &ForwardCall::weights)
+      .field("headOutput", &ForwardCall::head_output)
+      .field("heads", &ForwardCall::heads)
+      .field("visibility", &ForwardCall::visibility);
+
+  value_object<MultiHeadAttentionConfig>("MultiHeadAttentionConfig")
+      .field("embedDim", &MultiHeadAttentionConfig::embed_dim)
+      .field("numHeads", &MultiHeadAttentionConfig::num_heads)
+      .field("headDim", &MultiHeadAttentionConfig::head_dim)
+      .field("valueHeadDim", &MultiHeadAttentionConfig::value_head_dim)
+      .field("keyDim", &MultiHeadAttentionConfig::key_dim)
+      .field("valueDim", &MultiHeadAttentionConfig::value_dim)
+      .field("outputDim", &MultiHeadAttentionConfig::output_dim)
+      .field("qkvBias", &MultiHeadAttentionConfig::qkv_bias)
+      .field("outBias", &MultiHeadAttentionConfig::out_bias)
+      .field("scale", &MultiHeadAttentionConfig::scale);
+
+  class_<Module>("Module")
+      .function("getParameter", &Module::get_parameter)
+      .function("setParameter", &Module::set_parameter)
+      .function("getGates", &Module::get_gates)
+      .function("setGates", &Module::set_gates)
+      .function("forward", &Module::forward)
+      .function("keepHeads", &Module::keep_heads);
+
+  class_<Engine>("Engine")
+      .constructor<std::size_t>()
+      .function("status", &Engine::status)
+      .function("stage", &Engine::stage)
+      .function("attention", &Engine::attention)
+      .function("analyzeHeads", &Engine::analyze_heads)
+      .function("multiHeadAttention", &Engine::multi_head_attention)
+      .function("usedBytes", &Engine::used_bytes);
+}
+
+}  // namespace headwise::bindings

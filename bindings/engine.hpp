@@ -1,0 +1,80 @@
+// The core as JavaScript sees it: numbers for extents and pointers, one struct a call. Nothing is computed here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "headwise.hpp"
+
+namespace headwise::bindings {
+
+using Pointer = std::uintptr_t;
+
+struct VisibilityCall {
+  int mask_type;  // MaskType
+  Pointer mask;
+  std::size_t mask_batch, mask_heads, mask_queries, mask_keys;  // extents, each full or 1
+  bool causal;
+  std::int32_t offset;
+  Pointer key_lengths;  // [B] or null
+};
+
+struct AttentionCall {
+  std::size_t batch, heads, queries, keys, head_dim, value_head_dim;
+  bool heads_first;  // [B, H, L, D], or else [B, L, H*D]
+  Pointer query, key, value, output, weights, gates;
+  float scale;
+  VisibilityCall visibility;
+};
+
+struct AnalysisCall {
+  std::size_t batch, heads, queries, keys;
+  Pointer weights, statistics;
+  VisibilityCall visibility;
+};
+
+struct ForwardCall {
+  std::size_t batch, queries, keys;
+  Pointer query, key, value, output, weights, heads;
+  int head_output;  // HeadOutput
+  VisibilityCall visibility;
+};
+
+// A module and the instance that it computes on.
+class Module {
+ public:
+  explicit Module(Context& context) : context_(context) {}
+
+  // Parameters are numbered by projection (query, key, value, out): weight 2 * p, bias 2 * p + 1.
+  void get_parameter(std::size_t index, Pointer to);
+  void set_parameter(std::size_t index, Pointer from);
+  void get_gates(Pointer to);
+  void set_gates(Pointer from);
+  Status forward(const ForwardCall& call);
+  std::unique_ptr<Module> keep_heads(Pointer kept, std::size_t count);  // null: out of memory
+
+  MultiHeadAttention attention;
+
+ private:
+  Context& context_;
+};
+
+class Engine {
+ public:
+  explicit Engine(std::size_t threads) : status_(context_.pool.start(threads)) {}
+
+  Status status() const { return status_; }
+  // Room for a call's inputs and results; the same block for every call. Null: out of memory.
+  Pointer stage(double bytes);
+  Status attention(const AttentionCall& call);
+  Status analyze_heads(const AnalysisCall& call);
+  std::unique_ptr<Module> multi_head_attention(const MultiHeadAttentionConfig& config, std::uint32_t seed);
+  std::size_t used_bytes() const { return bytes_in_use.load(); }
+
+ private:
+  Context context_;
+  AlignedBuffer staging_;
+  Status status_;
+};
+
+}  // namespace headwise::bindings

@@ -1,0 +1,107 @@
+/** Where the four binaries are, and how they are fetched, compiled once and started. */
+import { invalidOption, typeTag } from "./checks.js";
+import type { Binary } from "./choose.js";
+import { HeadwiseError } from "./errors.js";
+import { nodeBuiltin } from "./machine.js";
+import type { CreateNative, Native } from "./native.js";
+import type { LoadOptions } from "./types.js";
+
+/** Written out, one by one, in the forms that bundlers follow. Only the chosen one is ever loaded. */
+const glue: Record<Binary, () => Promise<{ default: CreateNative }>> = {
+  simd128: () => import("./headwise-simd128.mjs"),
+  relaxed: () => import("./headwise-relaxed.mjs"),
+  "simd128-threads": () => import("./headwise-simd128-threads.mjs"),
+  "relaxed-threads": () => import("./headwise-relaxed-threads.mjs"),
+};
+const wasm: Record<Binary, () => URL> = {
+  simd128: () => new URL("./headwise-simd128.wasm", import.meta.url),
+  relaxed: () => new URL("./headwise-relaxed.wasm", import.meta.url),
+  "simd128-threads": () => new URL("./headwise-simd128-threads.wasm", import.meta.url),
+  "relaxed-threads": () => new URL("./headwise-relaxed-threads.wasm", import.meta.url),
+};
+
+/** Where one binary comes from. */
+export type Source = URL | BufferSource | WebAssembly.Module;
+
+/** Where the page's relative addresses start; Node has the working directory. */
+function toUrl(source: string | URL): URL {
+  if (source instanceof URL) return source;
+  const cwd = (globalThis as { process?: NodeJS.Process }).process?.cwd?.();
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href ?? (cwd === undefined ? undefined : `file://${cwd}/`);
+  try {
+    return new URL(source, base);
+  } catch {
+    throw invalidOption("wasm", "an address", source);
+  }
+}
+
+/** What `LoadOptions.wasm` says of a binary. */
+export function locate(binary: Binary, option: LoadOptions["wasm"]): Source {
+  const file = `headwise-${binary}.wasm`;
+  if (option === undefined) return wasm[binary]();
+  if (typeof option === "function") {
+    const source = option(file);
+    return typeof source === "string" ? toUrl(source) : source;
+  }
+  const folder = String(option);
+  return toUrl(folder.endsWith("/") ? folder + file : `${folder}/${file}`);
+}
+
+function couldNotLoad(url: URL, cause: unknown): HeadwiseError {
+  const detail = cause instanceof Error ? cause.message : String(cause);
+  return new HeadwiseError("invalid-file", `could not load ${url.href}: ${detail}`, { cause });
+}
+
+async function compileFrom(url: URL): Promise<WebAssembly.Module> {
+  try {
+    const fs = url.protocol === "file:" ? nodeBuiltin("node:fs/promises") : undefined;
+    if (fs !== undefined) return await WebAssembly.compile(await fs.readFile(url));
+    const response = await fetch(url, { credentials: "same-origin" });
+    if (!response.ok) throw new Error(`HTTP status ${response.status}`);
+    // Hosts that do not know the type of .wasm still serve it; streaming would refuse.
+    const streams = response.headers.get("Content-Type")?.startsWith("application/wasm");
+    return await (streams ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer()));
+  } catch (error) {
+    throw couldNotLoad(url, error);
+  }
+}
+
+/** Compiled modules by address: shared by all instances. Failures are not kept. */
+const compiled = new Map<string, Promise<WebAssembly.Module>>();
+
+async function compile(source: Source): Promise<WebAssembly.Module> {
+  if (source instanceof URL) {
+    let module = compiled.get(source.href);
+    if (module === undefined) {
+      module = compileFrom(source);
+      compiled.set(source.href, module);
+      module.catch(() => compiled.delete(source.href));
+    }
+    return module;
+  }
+  if (typeTag(source) === "WebAssembly.Module") return source as WebAssembly.Module;
+  try {
+    return await WebAssembly.compile(source as BufferSource);
+  } catch (error) {
+    throw new HeadwiseError("invalid-file", "wasm: the bytes given are not the WebAssembly file", { cause: error });
+  }
+}
+
+/** Starts a binary with its pool of threads. */
+export async function start(binary: Binary, threads: number, source: Source): Promise<Native> {
+  const [module, { default: create }] = await Promise.all([compile(source), glue[binary]()]);
+  try {
+    return await new Promise<Native>((resolve, reject) => {
+      create({
+        poolSize: threads - 1,
+        instantiateWasm(imports, receive) {
+          WebAssembly.instantiate(module, imports).then((instance) => receive(instance, module), reject);
+          return {};
+        },
+      }).then(resolve, reject);
+    });
+  } catch (error) {
+    const code = error instanceof RangeError ? "out-of-memory" : "unsupported";
+    throw new HeadwiseError(code, `could not start headwise-${binary}.wasm: ${(error as Error)?.message ?? error}`, { cause: error });
+  }
+}

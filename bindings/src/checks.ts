@@ -1,0 +1,82 @@
+/** The vocabulary of argument checks: each throws a HeadwiseError that says what was expected beside what was given. */
+import { HeadwiseError } from "./errors.js";
+
+/** A value as an error message shows it. */
+export function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object" || value === null) return String(value);
+  if (Array.isArray(value) && value.length <= 8) return `[${value.map(show).join(", ")}]`;
+  const tag = typeTag(value);
+  return /^[AEIOU]/.test(tag) ? `an ${tag}` : `a ${tag}`;
+}
+
+/** "Float32Array", "Object" and the like; the same for arrays of another realm, where `instanceof` fails. */
+export function typeTag(value: unknown): string {
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+export function invalidOption(name: string, expected: string, given: unknown): HeadwiseError {
+  return new HeadwiseError("invalid-option", `${name}: expected ${expected}, got ${show(given)}`);
+}
+
+export function invalidShape(name: string, expected: string, given: readonly number[]): HeadwiseError {
+  return new HeadwiseError("invalid-shape", `${name}: expected ${expected}, got shape [${given.join(", ")}]`);
+}
+
+/** Options as an object that has no names but the ones allowed. */
+export function checkOptions<T extends object>(value: T | undefined, name: string, allowed: readonly (keyof T & string)[]): Partial<T> {
+  if (value === undefined) return {};
+  if (!isObject(value) || Array.isArray(value)) throw invalidOption(name, "an object", value);
+  for (const key of Object.keys(value)) {
+    if ((value as Record<string, unknown>)[key] !== undefined && !(allowed as readonly string[]).includes(key)) {
+      throw new HeadwiseError("invalid-option", `${name}: unknown option ${show(key)}; there are ${allowed.join(", ")}`);
+    }
+  }
+  return value;
+}
+
+export function checkInteger(value: unknown, name: string, least: number, most: number): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
+    throw invalidOption(name, `an integer from ${least} to ${most}`, value);
+  }
+  return value;
+}
+
+export function checkBoolean(value: unknown, name: string): boolean {
+  if (typeof value !== "boolean") throw invalidOption(name, "true or false", value);
+  return value;
+}
+
+export function checkOneOf<T>(value: unknown, name: string, allowed: readonly T[]): T {
+  if (!allowed.includes(value as T)) throw invalidOption(name, `one of ${allowed.map(show).join(", ")}`, value);
+  return value as T;
+}
+
+/** The factor of the scores. */
+export function checkScale(value: unknown): number {
+  if (typeof value !== "number" || !Number.isFinite(value) || value < 0) {
+    throw invalidOption("scale", "a finite number >= 0", value);
+  }
+  return value;
+}
+
+/** A one-dimensional array of one type and length. */
+export function checkArray<T extends Float32Array | Int32Array>(
+  value: unknown,
+  name: string,
+  type: T extends Float32Array ? "Float32Array" : "Int32Array",
+  length: number,
+): T {
+  if (typeTag(value) !== type) throw invalidOption(name, `a ${type}`, value);
+  const array = value as T;
+  if (array.length !== length) {
+    throw new HeadwiseError("invalid-shape", `${name}: expected ${length} elements, got ${array.length}`);
+  }
+  return array;
+}

@@ -1,0 +1,12 @@
+/** Headwise on the calling thread. Importing this runs nothing; all starts with `load`. */
+export { HeadwiseError, type ErrorCode } from "./errors.js";
+export { load } from "./load.js";
+export {
+  readSafetensors,
+  writeSafetensors,
+  type Safetensors,
+  type SafetensorsInfo,
+  type WriteSafetensorsOptions,
+} from "./safetensors.js";
+export { tensor } from "./tensor.js";
+export type * from "./types.js";

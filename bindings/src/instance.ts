@@ -1,0 +1,123 @@
+/** One running binary: its memory, the objects alive in it, and the way of a call's data in and out. */
+import { HeadwiseError } from "./errors.js";
+import type { Engine, Native } from "./native.js";
+
+const kOk = 0;
+const kAlignment = 64; // bytes
+const kFourGiB = 2 ** 32;
+
+export function outOfMemory(bytes: number): HeadwiseError {
+  return new HeadwiseError(
+    "out-of-memory",
+    `this call needs ${Math.ceil(bytes / 2 ** 20)} MiB more than the WebAssembly memory can give (4 GiB at most)`,
+  );
+}
+
+export class Instance {
+  readonly engine: Engine;
+  /** What must be freed before the engine goes. */
+  readonly live = new Set<{ delete(): void }>();
+  #native: Native;
+  #disposed = false;
+
+  constructor(native: Native, threads: number) {
+    this.#native = native;
+    this.engine = new native.Engine(threads);
+    if (this.engine.status() !== kOk) {
+      this.dispose();
+      throw new HeadwiseError("unsupported", `threads: could not start ${threads} threads`);
+    }
+  }
+
+  get memory(): WebAssembly.Memory {
+    return this.#native.wasmMemory;
+  }
+
+  checkAlive(): void {
+    if (this.#disposed) throw new HeadwiseError("disposed", "this Headwise instance was disposed");
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const object of this.live) object.delete();
+    this.live.clear();
+    this.engine.delete();
+    this.#native.PThread?.terminateAllThreads();
+    // A page that keeps the handle must not keep 4 GiB of address space with it.
+    this.#native = undefined as never;
+  }
+}
+
+/** A piece of the staging block: a call's input or result. */
+export interface Slot {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/**
+ * The way of one call's data: inputs and results are declared, then placed in one block of WebAssembly memory with one
+ * copy each, and results are copied out once.
+ */
+export class Staging {
+  #instance: Instance;
+  #bytes = 0;
+  #base = 0;
+  #inputs = new Map<ArrayBufferView, Slot>();
+
+  constructor(instance: Instance) {
+    instance.checkAlive();
+    this.#instance = instance;
+  }
+
+  /** An array that the call reads. The same array twice is copied once. */
+  input(array: ArrayBufferView & { readonly length: number }): Slot {
+    let slot = this.#inputs.get(array);
+    if (slot === undefined) {
+      slot = this.#reserve(array.byteLength, array.length);
+      this.#inputs.set(array, slot);
+    }
+    return slot;
+  }
+
+  /** Floats that the call writes. */
+  output(length: number): Slot {
+    return this.#reserve(4 * length, length);
+  }
+
+  /** Copies the inputs in. From here on `pointer` holds, until the next call's staging. */
+  place(): void {
+    this.#base = this.#bytes >= kFourGiB ? 0 : this.#instance.engine.stage(this.#bytes);
+    if (this.#base === 0) throw outOfMemory(this.#bytes);
+    const heap = new Uint8Array(this.#instance.memory.buffer);
+    for (const [array, slot] of this.#inputs) {
+      heap.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), this.#base + slot.offset);
+    }
+  }
+
+  /** Where a slot lies; 0 for none. */
+  pointer(slot: Slot | undefined): number {
+    return slot === undefined ? 0 : this.#base + slot.offset;
+  }
+
+  /** Throws unless the core has reported success. */
+  check(status: number): void {
+    if (status !== kOk) throw outOfMemory(this.#bytes);
+  }
+
+  /** A copy of a result. */
+  read(slot: Slot): Float32Array {
+    try {
+      // slice() and not a view: memory may be shared, and it moves when it grows.
+      return new Float32Array(this.#instance.memory.buffer, this.pointer(slot), slot.length).slice();
+    } catch (error) {
+      throw new HeadwiseError("out-of-memory", `no room for a result of ${slot.length} floats`, { cause: error });
+    }
+  }
+
+  #reserve(bytes: number, length: number): Slot {
+    const offset = this.#bytes;
+    this.#bytes += Math.ceil(bytes / kAlignment) * kAlignment;
+    return { offset, length };
+  }
+}

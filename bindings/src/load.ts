@@ -1,0 +1,52 @@
+import { analyzeHeads } from "./analyze_heads.js";
+import { attention } from "./attention.js";
+import { locate, start, type Source } from "./binaries.js";
+import { checkInteger, checkOneOf, checkOptions, invalidOption } from "./checks.js";
+import { choose, type Choice } from "./choose.js";
+import { Instance } from "./instance.js";
+import { detectMachine } from "./machine.js";
+import { multiHeadAttention } from "./multi_head_attention.js";
+import type { Headwise, LoadOptions } from "./types.js";
+
+/** Checks the options of `load`, and fills in the defaults. */
+export function checkLoadOptions(optionsLike: LoadOptions | undefined) {
+  const { threads = "auto", simd = "auto", wasm } = checkOptions(optionsLike, "load", ["threads", "simd", "wasm"]);
+  if (threads !== "auto" && typeof threads !== "number") throw invalidOption("threads", '"auto" or an integer from 1 to 64', threads);
+  if (wasm !== undefined && typeof wasm !== "string" && typeof wasm !== "function" && !(wasm instanceof URL)) {
+    throw invalidOption("wasm", "the folder of the .wasm files, or a function from file name to source", wasm);
+  }
+  return {
+    threads: threads === "auto" ? threads : checkInteger(threads, "threads", 1, 64),
+    simd: checkOneOf(simd, "simd", ["auto", "relaxed", "simd128"] as const),
+    wasm,
+  };
+}
+
+/** Starts what was chosen, from where it is. */
+export async function startHeadwise({ binary, simd, threads, reason }: Choice, source: Source): Promise<Headwise> {
+  const instance = new Instance(await start(binary, threads, source), threads);
+  const headwise: Headwise = {
+    info: Object.freeze({ version: HEADWISE_VERSION, simd, threads, reason }),
+    memory() {
+      instance.checkAlive();
+      return {
+        usedBytes: instance.engine.usedBytes(),
+        capacityBytes: instance.memory.buffer.byteLength,
+        liveObjects: instance.live.size,
+      };
+    },
+    attention: (query, key, value, options) => attention(instance, query, key, value, options),
+    analyzeHeads: (weights, options) => analyzeHeads(instance, weights, options),
+    multiHeadAttention: (config) => multiHeadAttention(instance, config),
+    dispose: () => instance.dispose(),
+  };
+  if (Symbol.dispose) Object.defineProperty(headwise, Symbol.dispose, { value: () => headwise.dispose() });
+  return headwise;
+}
+
+/** Loads the binary that fits the machine. Each call makes an instance of its own: memory and threads. */
+export async function load(optionsLike?: LoadOptions): Promise<Headwise> {
+  const options = checkLoadOptions(optionsLike);
+  const choice = choose(options, await detectMachine());
+  return startHeadwise(choice, locate(choice.binary, options.wasm));
+}

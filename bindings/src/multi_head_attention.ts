@@ -1,0 +1,290 @@
+import { checkArray, checkInteger, checkOneOf, checkOptions, checkScale, invalidOption, invalidShape, isObject, show } from "./checks.js";
+import { HeadwiseError } from "./errors.js";
+import { outOfMemory, Staging, type Instance } from "./instance.js";
+import type { NativeModule } from "./native.js";
+import { checkTensor, isTensorLike, product, refuseEmpty } from "./tensor.js";
+import type {
+  ForwardOptions,
+  ForwardResult,
+  MultiHeadAttention,
+  MultiHeadAttentionConfig,
+  Parameters,
+  ResolvedConfig,
+  Tensor,
+  TensorLike,
+} from "./types.js";
+import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
+
+const maxExtent = 2 ** 31 - 1;
+const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the core's HeadOutput
+
+function resolve(config: MultiHeadAttentionConfig): ResolvedConfig {
+  if (!isObject(config)) throw invalidOption("multiHeadAttention", "a configuration { embedDim, numHeads }", config);
+  const given = checkOptions(config, "multiHeadAttention", [
+    "embedDim",
+    "numHeads",
+    "headDim",
+    "valueHeadDim",
+    "keyDim",
+    "valueDim",
+    "outputDim",
+    "bias",
+    "scale",
+    "seed",
+  ]);
+  const width = (name: keyof MultiHeadAttentionConfig, otherwise?: number) =>
+    given[name] === undefined && otherwise !== undefined ? otherwise : checkInteger(given[name], name, 1, maxExtent);
+  const embedDim = width("embedDim");
+  const numHeads = width("numHeads");
+  if (given.headDim === undefined && embedDim % numHeads !== 0) {
+    throw new HeadwiseError(
+      "invalid-option",
+      `numHeads: ${numHeads} heads do not divide embedDim = ${embedDim}; change one of them or give headDim`,
+    );
+  }
+  const headDim = width("headDim", embedDim / numHeads);
+  const keyDim = width("keyDim", embedDim);
+  return {
+    embedDim,
+    numHeads,
+    headDim,
+    valueHeadDim: width("valueHeadDim", headDim),
+    keyDim,
+    valueDim: width("valueDim", keyDim),
+    outputDim: width("outputDim", embedDim),
+    bias: given.bias === undefined ? true : checkOneOf(given.bias, "bias", [true, false, "qkv"] as const),
+    scale: given.scale === undefined ? 1 / Math.sqrt(headDim) : checkScale(given.scale),
+    seed: given.seed === undefined ? 0 : checkInteger(given.seed, "seed", 0, 2 ** 32 - 1),
+  };
+}
+
+interface Parameter {
+  readonly name: string;
+  readonly index: number; // in the core
+  readonly shape: readonly number[];
+}
+
+/** The parameters that a configuration has, in the core's order. */
+function parametersOf(config: ResolvedConfig): Parameter[] {
+  const queryWidth = config.numHeads * config.headDim;
+  const valueWidth = config.numHeads * config.valueHeadDim;
+  const projections: [string, number, number][] = [
+    ["q_proj", queryWidth, config.embedDim],
+    ["k_proj", queryWidth, config.keyDim],
+    ["v_proj", valueWidth, config.valueDim],
+    ["out_proj", config.outputDim, valueWidth],
+  ];
+  return projections.flatMap(([name, outputs, inputs], p) => {
+    const hasBias = config.bias === true || (config.bias === "qkv" && name !== "out_proj");
+    const weight = { name: `${name}.weight`, index: 2 * p, shape: [outputs, inputs] };
+    return hasBias ? [weight, { name: `${name}.bias`, index: 2 * p + 1, shape: [outputs] }] : [weight];
+  });
+}
+
+/** Frees modules that were never disposed. A net, not a plan: `dispose()` is prompt. */
+const net = new FinalizationRegistry<() => void>((free) => free());
+
+class Module implements MultiHeadAttention {
+  readonly config: ResolvedConfig;
+  readonly numHeads: number;
+  readonly parameterCount: number;
+  readonly keptHeads: readonly number[];
+  readonly #instance: Instance;
+  readonly #parameters: readonly Parameter[];
+  readonly #free: () => void;
+  #native: NativeModule | undefined;
+
+  constructor(instance: Instance, native: NativeModule, config: ResolvedConfig, keptHeads: readonly number[]) {
+    this.#instance = instance;
+    this.#native = native;
+    this.config = Object.freeze(config);
+    this.numHeads = config.numHeads;
+    this.keptHeads = Object.freeze([...keptHeads]);
+    this.#parameters = parametersOf(config);
+    this.parameterCount = this.#parameters.reduce((count, { shape }) => count + product(shape), 0);
+    instance.live.add(native);
+    this.#free = () => {
+      if (instance.live.delete(native)) native.delete();
+    };
+    net.register(this, this.#free, this);
+    if (Symbol.dispose) Object.defineProperty(this, Symbol.dispose, { value: () => this.dispose() });
+  }
+
+  get headGates(): Float32Array {
+    const native = this.#alive();
+    const staging = new Staging(this.#instance);
+    const gates = staging.output(this.numHeads);
+    staging.place();
+    native.getGates(staging.pointer(gates));
+    return staging.read(gates);
+  }
+
+  setHeadGates(gates: Float32Array): void {
+    const native = this.#alive();
+    const staging = new Staging(this.#instance);
+    const slot = staging.input(checkArray<Float32Array>(gates, "gates", "Float32Array", this.numHeads));
+    staging.place();
+    native.setGates(staging.pointer(slot));
+  }
+
+  parameters(): Parameters {
+    const native = this.#alive();
+    const staging = new Staging(this.#instance);
+    const slots = this.#parameters.map(({ shape }) => staging.output(product(shape)));
+    staging.place();
+    return Object.fromEntries(
+      this.#parameters.map(({ name, index, shape }, n) => {
+        native.getParameter(index, staging.pointer(slots[n]));
+        return [name, { data: staging.read(slots[n]!), shape: [...shape] }];
+      }),
+    );
+  }
+
+  setParameters(parameters: Readonly<Record<string, TensorLike>>): void {
+    const native = this.#alive();
+    const staging = new Staging(this.#instance);
+    if (!isObject(parameters)) throw invalidOption("parameters", "an object of tensors by name", parameters);
+    const changes = Object.entries(parameters).map(([name, value]) => {
+      const parameter = this.#parameters.find((candidate) => candidate.name === name);
+      if (parameter === undefined) {
+        const names = this.#parameters.map((known) => known.name).join(", ");
+        throw new HeadwiseError("invalid-option", `parameters: unknown name ${show(name)}; there are ${names}`);
+      }
+      const given = checkTensor(value, name);
+      if (String(given.shape) !== String(parameter.shape)) {
+        throw invalidShape(name, `[${parameter.shape.join(", ")}]`, given.shape);
+      }
+      return { index: parameter.index, slot: staging.input(given.data) };
+    });
+    staging.place();
+    for (const { index, slot } of changes) native.setParameter(index, staging.pointer(slot));
+  }
+
+  forward(queryLike: TensorLike, ...rest: (TensorLike | ForwardOptions | undefined)[]): ForwardResult {
+    const native = this.#alive();
+    const staging = new Staging(this.#instance);
+    const { query, key, value, optionsLike } = this.#inputs(queryLike, rest);
+    const options = checkOptions(optionsLike, "forward", [...visibilityOptionNames, "return"]);
+    const asked = checkOptions(options.return, "return", ["weights", "heads"]);
+    if (asked.weights !== undefined) checkOneOf(asked.weights, "return.weights", ["probabilities"]);
+    if (asked.heads !== undefined) checkOneOf(asked.heads, "return.heads", ["values", "contributions"]);
+
+    const { numHeads, outputDim, valueHeadDim } = this.config;
+    const batched = query.shape.length === 3;
+    const [batch, queries, keys] = [batched ? query.shape[0]! : 1, query.shape.at(-2)!, key.shape.at(-2)!];
+    const visibility = checkVisibility(options, [batch, numHeads, queries, keys], staging);
+    const leading = batched ? [batch] : [];
+    const outputShape = [...leading, queries, outputDim];
+    const weightsShape = [...leading, numHeads, queries, keys];
+    const headsShape = [...leading, numHeads, queries, asked.heads === "values" ? valueHeadDim : outputDim];
+    const slots = {
+      query: staging.input(query.data),
+      key: staging.input(key.data),
+      value: staging.input(value.data),
+      output: staging.output(product(outputShape)),
+      weights: asked.weights && staging.output(product(weightsShape)),
+      heads: asked.heads && staging.output(product(headsShape)),
+    };
+    staging.place();
+    staging.check(
+      native.forward({
+        batch,
+        queries,
+        keys,
+        query: staging.pointer(slots.query),
+        key: staging.pointer(slots.key),
+        value: staging.pointer(slots.value),
+        output: staging.pointer(slots.output),
+        weights: staging.pointer(slots.weights),
+        headOutput: asked.heads === undefined ? 0 : headOutputs[asked.heads],
+        heads: staging.pointer(slots.heads),
+        visibility: visibilityCall(visibility, staging),
+      }),
+    );
+    return {
+      output: { data: staging.read(slots.output), shape: outputShape },
+      ...(slots.weights && { weights: { data: staging.read(slots.weights), shape: weightsShape } }),
+      ...(slots.heads && { heads: { data: staging.read(slots.heads), shape: headsShape } }),
+    };
+  }
+
+  prune(heads: readonly number[]): MultiHeadAttention {
+    const native = this.#alive();
+    const staging = new Staging(this.#instance);
+    if (!Array.isArray(heads)) throw invalidOption("prune", "an array of head indices", heads);
+    const removed = new Set<number>();
+    for (const head of heads) {
+      if (this.numHeads === 0) throw new HeadwiseError("invalid-option", "prune: no head is left");
+      checkInteger(head, "prune: head", 0, this.numHeads - 1);
+      if (removed.has(head)) throw new HeadwiseError("invalid-option", `prune: head ${head} is given twice`);
+      removed.add(head);
+    }
+    const kept = Array.from({ length: this.numHeads }, (_, h) => h).filter((h) => !removed.has(h));
+    const slot = staging.input(Uint32Array.from(kept));
+    staging.place();
+    const smaller = native.keepHeads(staging.pointer(slot), kept.length);
+    if (smaller === null) throw outOfMemory(4 * this.parameterCount);
+    const keptHeads = kept.map((h) => this.keptHeads[h]!);
+    return new Module(this.#instance, smaller, { ...this.config, numHeads: kept.length }, keptHeads);
+  }
+
+  dispose(): void {
+    this.#native = undefined;
+    net.unregister(this);
+    this.#free();
+  }
+
+  #alive(): NativeModule {
+    this.#instance.checkAlive();
+    if (this.#native === undefined) throw new HeadwiseError("disposed", "this module was disposed");
+    return this.#native;
+  }
+
+  /** Sorts out forward's three ways to be called, and checks the shapes against the configuration. */
+  #inputs(queryLike: TensorLike, rest: (TensorLike | ForwardOptions | undefined)[]) {
+    const tensors = [queryLike, ...rest.filter(isTensorLike)];
+    const others = rest.filter((argument) => !isTensorLike(argument) && argument !== undefined);
+    if (tensors.length > 3 || others.length > 1) {
+      throw new HeadwiseError("invalid-option", "forward: expected (query), (query, memory) or (query, key, value), then options");
+    }
+    const names = [
+      ["query", "query (as key)", "query (as value)"],
+      ["query", "memory", "memory (as value)"],
+      ["query", "key", "value"],
+    ][tensors.length - 1]!;
+    const [query, key = query!, value = key!] = tensors.map((t, n) => checkTensor(t, names[n]!)) as [Tensor, Tensor?, Tensor?];
+    const { embedDim, keyDim, valueDim } = this.config;
+    const rank = query.shape.length;
+    if (rank !== 2 && rank !== 3) throw invalidShape("query", `[B, L, ${embedDim}] or [L, ${embedDim}]`, query.shape);
+    const leading = query.shape.slice(0, -2);
+    const keys = key.shape.at(-2) ?? 1;
+    const expected = [
+      [...leading, query.shape.at(-2)!, embedDim],
+      [...leading, keys, keyDim],
+      [...leading, keys, valueDim],
+    ];
+    for (const [n, t] of [query, key, value].entries()) {
+      if (String(t.shape) !== String(expected[n])) throw invalidShape(names[n]!, `[${expected[n]!.join(", ")}]`, t.shape);
+      refuseEmpty(t, names[n]!);
+    }
+    return { query, key, value, optionsLike: others[0] as ForwardOptions | undefined };
+  }
+}
+
+export function multiHeadAttention(instance: Instance, configLike: MultiHeadAttentionConfig): MultiHeadAttention {
+  instance.checkAlive();
+  const config = resolve(configLike);
+  const bytes = 4 * parametersOf(config).reduce((count, { shape }) => count + product(shape), 0);
+  // The core counts in 32 bits; what does not fit there is refused here.
+  if (bytes >= 2 ** 32) throw outOfMemory(bytes);
+  const native = instance.engine.multiHeadAttention(
+    {
+      ...config,
+      qkvBias: config.bias !== false,
+      outBias: config.bias === true,
+    },
+    config.seed,
+  );
+  if (native === null) throw outOfMemory(bytes);
+  return new Module(instance, native, config, Array.from({ length: config.numHeads }, (_, h) => h));
+}

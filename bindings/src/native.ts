@@ -1,0 +1,108 @@
+/** What the embind table (bindings/embind.cpp) shows to JavaScript. `npm test` checks it against `--emit-tsd`. */
+
+/** An address in the WebAssembly memory; 0 where there is nothing. */
+type Pointer = number;
+
+export interface VisibilityCall {
+  maskType: number;
+  mask: Pointer;
+  maskBatch: number;
+  maskHeads: number;
+  maskQueries: number;
+  maskKeys: number;
+  causal: boolean;
+  offset: number;
+  keyLengths: Pointer;
+}
+
+export interface AttentionCall {
+  batch: number;
+  heads: number;
+  queries: number;
+  keys: number;
+  headDim: number;
+  valueHeadDim: number;
+  headsFirst: boolean;
+  query: Pointer;
+  key: Pointer;
+  value: Pointer;
+  output: Pointer;
+  weights: Pointer;
+  gates: Pointer;
+  scale: number;
+  visibility: VisibilityCall;
+}
+
+export interface AnalysisCall {
+  batch: number;
+  heads: number;
+  queries: number;
+  keys: number;
+  weights: Pointer;
+  statistics: Pointer;
+  visibility: VisibilityCall;
+}
+
+export interface ForwardCall {
+  batch: number;
+  queries: number;
+  keys: number;
+  query: Pointer;
+  key: Pointer;
+  value: Pointer;
+  output: Pointer;
+  weights: Pointer;
+  headOutput: number;
+  heads: Pointer;
+  visibility: VisibilityCall;
+}
+
+export interface NativeConfig {
+  embedDim: number;
+  numHeads: number;
+  headDim: number;
+  valueHeadDim: number;
+  keyDim: number;
+  valueDim: number;
+  outputDim: number;
+  qkvBias: boolean;
+  outBias: boolean;
+  scale: number;
+}
+
+export interface NativeModule {
+  getParameter(index: number, to: Pointer): void;
+  setParameter(index: number, from: Pointer): void;
+  getGates(to: Pointer): void;
+  setGates(from: Pointer): void;
+  forward(call: ForwardCall): number;
+  keepHeads(kept: Pointer, count: number): NativeModule | null;
+  delete(): void;
+}
+
+export interface Engine {
+  status(): number;
+  stage(bytes: number): Pointer;
+  attention(call: AttentionCall): number;
+  analyzeHeads(call: AnalysisCall): number;
+  multiHeadAttention(config: NativeConfig, seed: number): NativeModule | null;
+  usedBytes(): number;
+  delete(): void;
+}
+
+export interface Native {
+  Engine: new (threads: number) => Engine;
+  wasmMemory: WebAssembly.Memory;
+  /** In the threaded binaries. */
+  PThread?: { terminateAllThreads(): void };
+}
+
+/** The factory that an Emscripten module exports as its default. */
+export type CreateNative = (options: {
+  instantiateWasm(
+    imports: WebAssembly.Imports,
+    receive: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void,
+  ): object;
+  /** Threads to start beside the calling one; read by the threaded binaries. */
+  poolSize: number;
+}) => Promise<Native>;

@@ -1,0 +1,49 @@
+import { HeadwiseError } from "./errors.js";
+import { invalidOption, invalidShape, isObject, typeTag } from "./checks.js";
+import type { Tensor, TensorLike } from "./types.js";
+
+/** Elements of a shape. */
+export function product(shape: readonly number[]): number {
+  return shape.reduce((count, extent) => count * extent, 1);
+}
+
+/** The shape as a fresh array of integers >= 0 whose product is `count`. */
+export function checkShape(shape: unknown, count: number, name: string): number[] {
+  if (!Array.isArray(shape) && !ArrayBuffer.isView(shape)) throw invalidOption(`${name}.shape`, "an array of integers", shape);
+  const extents = Array.from(shape as ArrayLike<number>);
+  for (const extent of extents) {
+    if (!Number.isInteger(extent) || extent < 0) throw invalidOption(`${name}.shape`, "integers >= 0", extents);
+  }
+  if (product(extents) !== count) {
+    throw new HeadwiseError(
+      "invalid-shape",
+      `${name}: shape [${extents.join(", ")}] needs ${product(extents)} elements, but data has ${count}`,
+    );
+  }
+  return extents;
+}
+
+/** Makes a tensor of the data itself (not a copy), row-major. Throws `invalid-shape` unless data fills the shape. */
+export function tensor(data: Float32Array, shape: readonly number[]): Tensor {
+  if (typeTag(data) !== "Float32Array") throw invalidOption("tensor: data", "a Float32Array", data);
+  return { data, shape: checkShape(shape, data.length, "tensor") };
+}
+
+/** Whether an argument is meant to be a tensor: it has data. */
+export function isTensorLike(value: unknown): value is TensorLike {
+  return isObject(value) && "data" in value;
+}
+
+/** Reads a tensor argument, ours or one with `dims`, and checks everything about it but the meaning of its shape. */
+export function checkTensor(value: unknown, name: string): Tensor {
+  if (!isTensorLike(value)) throw invalidOption(name, "a tensor { data, shape }", value);
+  const data = value.data;
+  if (typeTag(data) !== "Float32Array") throw invalidOption(`${name}.data`, "a Float32Array", data);
+  const shape = "shape" in value && value.shape !== undefined ? value.shape : (value as { dims?: unknown }).dims;
+  return { data: data as Float32Array, shape: checkShape(shape, (data as Float32Array).length, name) };
+}
+
+/** Refuses tensors with an axis of no length. */
+export function refuseEmpty(t: Tensor, name: string): void {
+  if (t.shape.includes(0)) throw invalidShape(name, "no empty axis", t.shape);
+}

@@ -1,0 +1,238 @@
+/**
+ * The public types of Headwise. Dimension letters, the same everywhere: B batch, H query heads, L query length, S key
+ * length, D head width, Dv value head width, E model width. All tensors are float32 and row-major.
+ */
+
+/** A dense tensor that JavaScript owns: `data.length` is the product of `shape`. */
+export interface Tensor {
+  readonly data: Float32Array;
+  readonly shape: readonly number[];
+}
+
+/** What every call accepts as a tensor: ours, or one with `dims` such as ONNX Runtime's and transformers.js's. */
+export type TensorLike =
+  | { readonly data: Float32Array; readonly shape: readonly number[] }
+  | { readonly data: unknown; readonly dims: readonly number[] };
+
+/**
+ * A mask, broadcast as in NumPy (right-aligned) to [B, H, L, S]; a key-padding mask is [B, 1, 1, S]. Floats are added to
+ * the scaled scores (`-Infinity` masks); in integer arrays 0 masks and anything else attends.
+ */
+export interface Mask {
+  readonly data: Float32Array | Uint8Array | Int32Array | BigInt64Array;
+  readonly shape: readonly number[];
+}
+
+/** Where the WebAssembly files are, and how much of the machine to use. */
+export interface LoadOptions {
+  /** Threads that compute, the calling one included: 1–64, or `"auto"` (default): min(cores, 8) where threads can be had. */
+  threads?: number | "auto";
+  /** Instruction set of the binary: `"auto"` (default) takes relaxed SIMD where it can be had. */
+  simd?: "auto" | "relaxed" | "simd128";
+  /** The folder that holds the four `.wasm` files, or a function from file name to source. Default: beside the package's code. */
+  wasm?: string | URL | ((file: string) => string | URL | BufferSource | WebAssembly.Module);
+}
+
+/** Options of `load` in `headwise/worker`. */
+export interface WorkerLoadOptions extends LoadOptions {
+  /** The worker that is to compute, for pages that must make it themselves from `headwise/worker-host`. */
+  worker?: Worker | (() => Worker);
+}
+
+/** What `load` chose. */
+export interface Info {
+  /** Version of the package. */
+  readonly version: string;
+  readonly simd: "relaxed" | "simd128";
+  readonly threads: number;
+  /** Why it is this binary and this number of threads, in words to act on. */
+  readonly reason: string;
+}
+
+/** Memory of one instance. */
+export interface MemoryUse {
+  /** Bytes that Headwise holds now: parameters, and buffers kept from call to call. */
+  readonly usedBytes: number;
+  /** Size of the WebAssembly memory: it grows, up to 4 GiB, and never shrinks. */
+  readonly capacityBytes: number;
+  /** Modules that are alive (made and not yet disposed). */
+  readonly liveObjects: number;
+}
+
+/** Options of `Headwise.attention`. */
+export interface AttentionOptions {
+  /** H. Required for rank 3 (`[B, L, H*D]`), refused for ranks 2 and 4, where the shapes say it. */
+  numHeads?: number;
+  mask?: Mask;
+  /** Key j is visible to query i if and only if j <= i + offset. Default false. */
+  causal?: boolean;
+  /** Where query 0 stands among the keys; may be negative. Default 0. */
+  offset?: number;
+  /** [B]: how many leading keys of each batch row are valid; the rest is masked. */
+  keyLengths?: Int32Array;
+  /** Factor of the scores: finite and >= 0. Default 1 / sqrt(D). */
+  scale?: number;
+  /** [H]: multiplies each head's output. A gate of 0 skips the head's work. */
+  headGates?: Float32Array;
+  return?: {
+    /** Also return each head's attention weights, before the gate: [B, H, L, S] (rank 2: [L, S]). */
+    weights?: "probabilities";
+  };
+}
+
+/** Result of `Headwise.attention`. */
+export interface AttentionResult {
+  /** Same rank as the query: [L, Dv], [B, L, H*Dv] or [B, H, L, Dv]. */
+  readonly output: Tensor;
+  /** [B, H, L, S], for rank 2 [L, S]; only where `return.weights` asked for it. */
+  readonly weights?: Tensor;
+}
+
+/** Which keys the analysed weights could attend to; as in `AttentionOptions`. */
+export interface AnalyzeHeadsOptions {
+  mask?: Mask;
+  causal?: boolean;
+  offset?: number;
+  keyLengths?: Int32Array;
+}
+
+/** One head's statistics, averaged over the batch and the queries that may attend to at least one key. */
+export interface HeadStatistics {
+  /** Entropy of a query's weights divided by the logarithm of the number of keys it may attend to: 0 (one key) … 1 (uniform). Queries with a single allowed key are left out; 0 where there is no other. */
+  readonly entropy: number;
+  /** Mean of |i + offset − j|, weighted by the attention weights: in tokens. */
+  readonly distance: number;
+}
+
+/** Configuration of `Headwise.multiHeadAttention`. */
+export interface MultiHeadAttentionConfig {
+  /** E, width of the query input. */
+  embedDim: number;
+  /** H. */
+  numHeads: number;
+  /** D, width of a query and key head. Default E / H, which must then divide. */
+  headDim?: number;
+  /** Dv, width of a value head. Default D. */
+  valueHeadDim?: number;
+  /** Width of the key input (PyTorch's `kdim`). Default E. */
+  keyDim?: number;
+  /** Width of the value input (PyTorch's `vdim`). Default `keyDim`. */
+  valueDim?: number;
+  /** Width of the output. Default E. */
+  outputDim?: number;
+  /** `true` (default): all four projections have a bias; `"qkv"`: all but the output projection; `false`: none. */
+  bias?: boolean | "qkv";
+  /** Factor of the scores: finite and >= 0. Default 1 / sqrt(D). */
+  scale?: number;
+  /** Seed of the Xavier-uniform initialisation: an integer, 0 … 2^32 − 1. Default 0. */
+  seed?: number;
+}
+
+/** A configuration with every default filled in. */
+export type ResolvedConfig = Required<MultiHeadAttentionConfig>;
+
+/** Options of `MultiHeadAttention.forward`. */
+export interface ForwardOptions {
+  mask?: Mask;
+  causal?: boolean;
+  offset?: number;
+  keyLengths?: Int32Array;
+  return?: {
+    /** Also return each head's attention weights [B, H, L, S], before the gate. */
+    weights?: "probabilities";
+    /** Also return each head's own output, before the gate: `"values"` [B, H, L, Dv]; or what it adds to the module's output, gated and through its slice of the output projection: `"contributions"` [B, H, L, outputDim]. */
+    heads?: "values" | "contributions";
+  };
+}
+
+/** Result of `MultiHeadAttention.forward`; without the batch axis where the query had none. */
+export interface ForwardResult {
+  /** [B, L, outputDim]. */
+  readonly output: Tensor;
+  /** [B, H, L, S]. */
+  readonly weights?: Tensor;
+  /** [B, H, L, Dv] or [B, H, L, outputDim]. */
+  readonly heads?: Tensor;
+}
+
+/** Parameters by name: `{q,k,v}_proj.weight` [H*D, in], `out_proj.weight` [outputDim, H*Dv], and their `.bias`. */
+export type Parameters = Record<string, Tensor>;
+
+/** Multi-head attention with its own parameters (Vaswani et al. 2017, section 3.2.2). Make one with `Headwise.multiHeadAttention`. */
+export interface MultiHeadAttention {
+  readonly config: ResolvedConfig;
+  readonly numHeads: number;
+  /** Count of the scalars in `parameters()`. */
+  readonly parameterCount: number;
+  /** Indices, in the first module of the line of prunings, of the heads that are left. */
+  readonly keptHeads: readonly number[];
+  /** Copy of the gates [H]; 1 each at first. */
+  readonly headGates: Float32Array;
+  /** Sets the gates [H]: each multiplies its head's output; a gate of 0 skips the head's work. */
+  setHeadGates(gates: Float32Array): void;
+  /** Self-attention: query [B, L, E] or [L, E]. */
+  forward(query: TensorLike, options?: ForwardOptions): ForwardResult;
+  /** Cross-attention with key = value = memory [B, S, keyDim]. */
+  forward(query: TensorLike, memory: TensorLike, options?: ForwardOptions): ForwardResult;
+  /** Cross-attention with key [B, S, keyDim] and value [B, S, valueDim]. */
+  forward(query: TensorLike, key: TensorLike, value: TensorLike, options?: ForwardOptions): ForwardResult;
+  /** Copies of all parameters. */
+  parameters(): Parameters;
+  /** Replaces the parameters given, all or nothing: unknown names and other shapes are refused and nothing changes. */
+  setParameters(parameters: Readonly<Record<string, TensorLike>>): void;
+  /** A new, smaller module without those heads (this module's indices); this one lives on. */
+  prune(heads: readonly number[]): MultiHeadAttention;
+  /** Frees the module's memory. Idempotent; any other use afterwards throws `disposed`. */
+  dispose(): void;
+}
+
+/** An instance of the library: one WebAssembly memory and one pool of threads. Make one with `load`. */
+export interface Headwise {
+  readonly info: Info;
+  memory(): MemoryUse;
+  /**
+   * Scaled dot-product attention: softmax(scale · Q Kᵀ + mask) V for each head (Vaswani et al. 2017; ONNX `Attention`).
+   * Ranks: 2 [L, D], one head; 3 [B, L, H*D] with `numHeads`; 4 [B, H, L, D]. A fully masked row gives zeros.
+   */
+  attention(query: TensorLike, key: TensorLike, value: TensorLike, options?: AttentionOptions): AttentionResult;
+  /** Statistics of each head from attention probabilities [B, H, L, S] or [L, S]. */
+  analyzeHeads(weights: TensorLike, options?: AnalyzeHeadsOptions): HeadStatistics[];
+  /** A module with seeded Xavier-uniform weights and zero biases. */
+  multiHeadAttention(config: MultiHeadAttentionConfig): MultiHeadAttention;
+  /** Ends every thread and frees all memory, modules included. Idempotent; any other use afterwards throws `disposed`. */
+  dispose(): void;
+}
+
+/** Every call of `headwise/worker` may be cancelled: the promise rejects with code `aborted`. */
+export interface Abortable {
+  signal?: AbortSignal;
+}
+
+/** `MultiHeadAttention` in `headwise/worker`: the same, with promises; plain values stay plain. */
+export interface WorkerMultiHeadAttention {
+  readonly config: ResolvedConfig;
+  readonly numHeads: number;
+  readonly parameterCount: number;
+  readonly keptHeads: readonly number[];
+  getHeadGates(options?: Abortable): Promise<Float32Array>;
+  setHeadGates(gates: Float32Array, options?: Abortable): Promise<void>;
+  forward(query: TensorLike, options?: ForwardOptions & Abortable): Promise<ForwardResult>;
+  forward(query: TensorLike, memory: TensorLike, options?: ForwardOptions & Abortable): Promise<ForwardResult>;
+  forward(query: TensorLike, key: TensorLike, value: TensorLike, options?: ForwardOptions & Abortable): Promise<ForwardResult>;
+  parameters(options?: Abortable): Promise<Parameters>;
+  setParameters(parameters: Readonly<Record<string, TensorLike>>, options?: Abortable): Promise<void>;
+  prune(heads: readonly number[], options?: Abortable): Promise<WorkerMultiHeadAttention>;
+  /** Frees the module's memory in the worker. Idempotent. */
+  dispose(): Promise<void>;
+}
+
+/** `Headwise` in `headwise/worker`: methods run in call order, off the calling thread. Inputs are copied. */
+export interface WorkerHeadwise {
+  readonly info: Info;
+  memory(options?: Abortable): Promise<MemoryUse>;
+  attention(query: TensorLike, key: TensorLike, value: TensorLike, options?: AttentionOptions & Abortable): Promise<AttentionResult>;
+  analyzeHeads(weights: TensorLike, options?: AnalyzeHeadsOptions & Abortable): Promise<HeadStatistics[]>;
+  multiHeadAttention(config: MultiHeadAttentionConfig & Abortable): Promise<WorkerMultiHeadAttention>;
+  /** Ends the worker and every thread at once; pending calls reject with `disposed`. Idempotent. */
+  dispose(): Promise<void>;
+}

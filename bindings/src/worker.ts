@@ -1,0 +1,220 @@
+/** Headwise off the calling thread: the surface of `load`, with promises. */
+import { transfer, wrap, type Remote } from "comlink";
+import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
+
+import { locate } from "./binaries.js";
+import { checkOptions, invalidOption, isObject } from "./checks.js";
+import { HeadwiseError } from "./errors.js";
+import { checkLoadOptions } from "./load.js";
+import { nodeBuiltin } from "./machine.js";
+import { isTensorLike } from "./tensor.js";
+import type { Info, WorkerHeadwise, WorkerLoadOptions, WorkerMultiHeadAttention } from "./types.js";
+import type { Host, RemoteModule, Reply, SentSource } from "./worker_protocol.js";
+
+export * from "./index.js";
+
+type NodeWorker = import("node:worker_threads").Worker;
+
+function makeWorker(): Worker | NodeWorker {
+  const threads = nodeBuiltin("node:worker_threads");
+  if (threads === undefined) return new Worker(new URL("./worker-host.js", import.meta.url), { type: "module" });
+  // No execArgv: a program run with --input-type or a loader would break or slow the worker.
+  return new threads.Worker(new URL("./worker-host.js", import.meta.url), { execArgv: [] });
+}
+
+/** Copies of all arrays in the arguments, in a form that can be sent; `buffers` collects what to transfer. */
+function copyOf(value: unknown, buffers: ArrayBuffer[]): unknown {
+  if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
+    const copy = (value as Float32Array).slice(); // of the view alone: sending it would copy its whole buffer
+    buffers.push(copy.buffer);
+    return copy;
+  }
+  if (isTensorLike(value)) {
+    const { data, shape, dims } = value as { data: unknown; shape?: unknown; dims?: unknown };
+    return { data: copyOf(data, buffers), shape: shape ?? dims };
+  }
+  if (Array.isArray(value)) return value.map((element) => copyOf(element, buffers));
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, copyOf(member, buffers)]));
+}
+
+/** Takes `signal` out of the options, which come last. */
+function takeSignal(args: readonly unknown[]): { rest: unknown[]; signal: AbortSignal | undefined } {
+  const last = args.at(-1);
+  if (!isObject(last) || isTensorLike(last) || last.signal === undefined) return { rest: [...args], signal: undefined };
+  const { signal, ...options } = last;
+  if (!(signal instanceof AbortSignal)) throw invalidOption("signal", "an AbortSignal", signal);
+  return { rest: [...args.slice(0, -1), options], signal };
+}
+
+function valueOf<T>(reply: Reply<T>): T {
+  if ("value" in reply) return reply.value;
+  const { code, message } = reply.error;
+  throw code === undefined ? new Error(message) : new HeadwiseError(code, message);
+}
+
+/** The connection to one worker: every call settles, whatever becomes of it. */
+class Connection {
+  readonly #worker: Worker | NodeWorker;
+  readonly #host: Remote<Host>;
+  readonly #rejections = new Set<(error: HeadwiseError) => void>();
+  #ended: HeadwiseError | undefined;
+  #nextId = 0;
+
+  constructor(worker: Worker | NodeWorker) {
+    this.#worker = worker;
+    const lost = (why: string) => this.end(new HeadwiseError("worker-lost", `the worker that computes is gone: ${why}`));
+    if ("addEventListener" in worker) {
+      worker.addEventListener("error", (event) => lost(event.message || "it could not start"));
+      this.#host = wrap<Host>(worker);
+    } else {
+      worker.on("error", (error) => lost(String(error)));
+      worker.on("exit", () => lost("it ended"));
+      worker.unref(); // an idle worker keeps no program alive
+      this.#host = wrap<Host>(nodeEndpoint(worker));
+    }
+  }
+
+  get ended(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  /** Chooses and starts the binary. */
+  async load(options: ReturnType<typeof checkLoadOptions>): Promise<Info> {
+    const lock = `headwise-${Date.now()}-${Math.random()}`;
+    const { threads, simd, wasm } = options;
+    const choice = await this.request(() => this.#host.choose({ threads, simd }, lock));
+    if (nodeBuiltin("node:worker_threads") === undefined && navigator.locks) {
+      // Granted when the worker has died; browsers send no event for that.
+      void navigator.locks.request(lock, () => this.end(new HeadwiseError("worker-lost", "the worker that computes is gone: it was terminated")));
+    }
+    const located = wasm === undefined ? undefined : locate(choice.binary, wasm);
+    const source: SentSource = located instanceof URL ? located.href : located;
+    return this.request(() => this.#host.start(choice, source));
+  }
+
+  /** Calls a method of the instance (target 0) or of a module. */
+  async call(target: number, method: string, args: readonly unknown[]): Promise<unknown> {
+    const { rest, signal } = takeSignal(args);
+    const buffers: ArrayBuffer[] = [];
+    const call = { id: this.#nextId++, target, method, args: copyOf(rest, buffers) as unknown[] };
+    return this.request(() => this.#host.call(transfer(call, buffers)), signal, () => void this.#host.abort(call.id));
+  }
+
+  /** Sends a request; settles with its reply, or as soon as the worker is lost, disposed of, or the signal aborts. */
+  request<T>(send: () => Promise<Reply<T>>, signal?: AbortSignal, onAbort?: () => void): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended !== undefined) return reject(this.#ended);
+      const aborted = () => new HeadwiseError("aborted", "the call was aborted", { cause: signal?.reason });
+      if (signal?.aborted) return reject(aborted());
+      const abort = () => {
+        onAbort?.();
+        settle();
+        reject(aborted());
+      };
+      const settle = () => {
+        signal?.removeEventListener("abort", abort);
+        const first = this.#rejections.delete(reject);
+        if (first && this.#rejections.size === 0) this.#setIdle(true);
+        return first;
+      };
+      if (this.#rejections.size === 0) this.#setIdle(false);
+      this.#rejections.add(reject);
+      signal?.addEventListener("abort", abort);
+      // Within the promise: what cannot be sent throws here.
+      Promise.resolve()
+        .then(send)
+        .then(valueOf)
+        .then(
+          (value) => (settle() ? resolve(value) : this.#discard(value)),
+          (error: unknown) => settle() && reject(sendable(error)),
+        );
+    });
+  }
+
+  /** Ends the worker; whatever is pending, and whatever comes later, rejects with `error`. */
+  end(error: HeadwiseError): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = error;
+    void this.#worker.terminate();
+    for (const reject of this.#rejections) reject(error);
+    this.#rejections.clear();
+  }
+
+  /** Frees a module that came too late, for a call that was aborted. */
+  #discard(value: unknown): void {
+    if (this.ended || !isObject(value) || typeof value.target !== "number") return;
+    this.call(value.target, "dispose", []).catch(() => {});
+  }
+
+  #setIdle(idle: boolean): void {
+    if (!("unref" in this.#worker)) return;
+    if (idle) this.#worker.unref();
+    else this.#worker.ref();
+  }
+}
+
+/** What structured cloning refuses is an argument of a wrong type. */
+function sendable(error: unknown): unknown {
+  if (!(error instanceof Error) || error.name !== "DataCloneError") return error;
+  return new HeadwiseError("invalid-option", `an argument cannot be sent to the worker: ${error.message}`, { cause: error });
+}
+
+/** Frees modules in the worker that were never disposed. A net, not a plan. */
+const net = new FinalizationRegistry<() => void>((free) => free());
+
+function remoteModule(connection: Connection, remote: RemoteModule): WorkerMultiHeadAttention {
+  const { target, config, numHeads, parameterCount, keptHeads } = remote;
+  let disposed = false;
+  const call = async (method: string, args: readonly unknown[]) => {
+    if (disposed && !connection.ended) throw new HeadwiseError("disposed", "this module was disposed");
+    return connection.call(target, method, args);
+  };
+  const free = () => {
+    if (!connection.ended) connection.call(target, "dispose", []).catch(() => {});
+  };
+  const module = {
+    config: Object.freeze(config),
+    numHeads,
+    parameterCount,
+    keptHeads: Object.freeze(keptHeads),
+    getHeadGates: (...args: unknown[]) => call("headGates", args),
+    setHeadGates: (...args: unknown[]) => call("setHeadGates", args),
+    forward: (...args: unknown[]) => call("forward", args),
+    parameters: (...args: unknown[]) => call("parameters", args),
+    setParameters: (...args: unknown[]) => call("setParameters", args),
+    prune: async (...args: unknown[]) => remoteModule(connection, (await call("prune", args)) as RemoteModule),
+    async dispose() {
+      if (disposed || connection.ended) return;
+      disposed = true;
+      net.unregister(module);
+      await connection.call(target, "dispose", []).catch(() => {});
+    },
+  } as WorkerMultiHeadAttention;
+  net.register(module, free, module);
+  return module;
+}
+
+/** Loads Headwise in a worker of its own. */
+export async function load(optionsLike?: WorkerLoadOptions): Promise<WorkerHeadwise> {
+  const { worker: given, ...rest } = checkOptions(optionsLike, "load", ["threads", "simd", "wasm", "worker"]);
+  const options = checkLoadOptions(rest);
+  const connection = new Connection(given === undefined ? makeWorker() : typeof given === "function" ? given() : given);
+  try {
+    const info = await connection.load(options);
+    return {
+      info: Object.freeze(info),
+      memory: (...args) => connection.call(0, "memory", args) as never,
+      attention: (...args) => connection.call(0, "attention", args) as never,
+      analyzeHeads: (...args) => connection.call(0, "analyzeHeads", args) as never,
+      multiHeadAttention: async (...args) =>
+        remoteModule(connection, (await connection.call(0, "multiHeadAttention", args)) as RemoteModule),
+      async dispose() {
+        connection.end(new HeadwiseError("disposed", "this Headwise instance was disposed"));
+      },
+    };
+  } catch (error) {
+    connection.end(new HeadwiseError("disposed", "this Headwise instance could not be loaded"));
+    throw error;
+  }
+}

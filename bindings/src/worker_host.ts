@@ -1,0 +1,100 @@
+/** The worker's side of `headwise/worker`: one instance, whose calls run one after the other. */
+import { expose, transfer } from "comlink";
+import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
+
+import { locate } from "./binaries.js";
+import { isObject } from "./checks.js";
+import { choose } from "./choose.js";
+import { HeadwiseError } from "./errors.js";
+import { startHeadwise } from "./load.js";
+import { detectMachine, nodeBuiltin } from "./machine.js";
+import type { Headwise, MultiHeadAttention } from "./types.js";
+import type { Call, Host, RemoteModule, Reply } from "./worker_protocol.js";
+
+const parentPort = nodeBuiltin("node:worker_threads")?.parentPort;
+
+let headwise: Headwise;
+const modules = new Map<number, MultiHeadAttention>();
+let nextTarget = 1;
+const waiting = new Set<number>(); // calls that have not begun
+let last: Promise<unknown> = Promise.resolve();
+
+/** Lets the messages in that have come meanwhile, aborts among them. A timer would wait for milliseconds. */
+function takeMessages(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
+}
+
+async function reply<T>(work: () => T | Promise<T>): Promise<Reply<T>> {
+  try {
+    return { value: await work() };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { error: error instanceof HeadwiseError ? { code: error.code, message } : { message } };
+  }
+}
+
+/** The buffers of a result, to be transferred. */
+function buffersOf(value: unknown): ArrayBuffer[] {
+  if (ArrayBuffer.isView(value)) return [value.buffer as ArrayBuffer];
+  return isObject(value) ? Object.values(value).flatMap(buffersOf) : [];
+}
+
+function describe(module: MultiHeadAttention): RemoteModule {
+  const target = nextTarget++;
+  modules.set(target, module);
+  const { config, numHeads, parameterCount, keptHeads } = module;
+  return { target, config, numHeads, parameterCount, keptHeads };
+}
+
+function run({ target, method, args }: Call): unknown {
+  const object = target === 0 ? headwise : modules.get(target);
+  if (object === undefined) return undefined; // disposed already
+  if (method === "dispose") modules.delete(target);
+  const member = (object as unknown as Record<string, unknown>)[method];
+  const result = typeof member === "function" ? member.apply(object, args) : member;
+  return method === "multiHeadAttention" || method === "prune" ? describe(result as MultiHeadAttention) : result;
+}
+
+const host: Host = {
+  choose(options, lock) {
+    return reply(async () => {
+      // Held for ever: the other side gets the lock at the moment this worker dies, however it dies.
+      if (parentPort == null && globalThis.navigator?.locks) {
+        await new Promise<void>((held) => void navigator.locks.request(lock, () => (held(), new Promise(() => {}))));
+      }
+      return choose(options, await detectMachine());
+    });
+  },
+  start(choice, source) {
+    return reply(async () => {
+      const from = typeof source === "string" ? new URL(source) : (source ?? locate(choice.binary, undefined));
+      headwise = await startHeadwise(choice, from);
+      return headwise.info;
+    });
+  },
+  async call(call) {
+    const turn = waiting.size === 0 ? last : last.then(takeMessages);
+    waiting.add(call.id);
+    const result = turn.then(() =>
+      reply(() => {
+        if (!waiting.delete(call.id)) throw new HeadwiseError("aborted", "the call was aborted");
+        return run(call);
+      }),
+    );
+    last = result;
+    const answer = await result;
+    return transfer(answer, [...new Set(buffersOf(answer))]);
+  },
+  abort(id) {
+    waiting.delete(id);
+  },
+};
+
+expose(host, parentPort == null ? undefined : nodeEndpoint(parentPort));

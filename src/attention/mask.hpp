@@ -1,0 +1,32 @@
+// Masks of every type and rank as rows of floats to add to the scores; -inf masks.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace headwise {
+
+enum class MaskType : int { kNone = 0, kFloat = 1, kUint8 = 2, kInt32 = 3, kInt64 = 4 };
+
+// A mask that broadcasts to [B, H, L, S]: each extent is the full one or 1.
+class Mask {
+ public:
+  Mask() = default;
+  Mask(MaskType type, const void* data, const std::array<std::size_t, 4>& extents);
+
+  bool empty() const { return type_ == MaskType::kNone; }
+  // Whether all queries share one row.
+  bool same_for_all_queries() const { return stride_[2] == 0; }
+
+  // The row of query i as floats, [columns]: the mask's own memory, or `scratch` filled with it. Empty masks have none.
+  const float* bias_row(std::size_t b, std::size_t h, std::size_t i, std::size_t columns,
+                        float* scratch) const noexcept;
+
+ private:
+  MaskType type_ = MaskType::kNone;
+  const void* data_ = nullptr;
+  std::array<std::size_t, 4> stride_{};  // in elements; 0 along an axis that broadcasts
+};
+
+}  // namespace headwise

@@ -1,0 +1,113 @@
+#include "core/thread_pool.hpp"
+
+namespace headwise {
+namespace {
+
+// How often an idle thread looks before it sleeps: some 50 µs, longer than the gaps inside one call and between calls
+// in a row. WebAssembly has no pause instruction, so a look there takes about a nanosecond.
+#if defined(__x86_64__)
+constexpr int kSpins = 1 << 11;
+inline void pause() { __builtin_ia32_pause(); }
+#else
+constexpr int kSpins = 1 << 16;
+inline void pause() {}
+#endif
+
+}  // namespace
+
+Status ThreadPool::start(std::size_t threads) {
+  if (threads < 1 || threads > kMaxThreads) return Status::kInvalidArgument;
+  // pthread_create and not std::thread: its failure is a value, where the other's is an exception.
+  const auto main = [](void* argument) -> void* {
+    const auto* helper = static_cast<Helper*>(argument);
+    helper->pool->help(helper->worker);
+    return nullptr;
+  };
+  while (helpers_ + 1 < threads) {
+    Helper& helper = helper_[helpers_];
+    helper.pool = this;
+    helper.worker = helpers_ + 1;
+    if (pthread_create(&helper.thread, nullptr, main, &helper) != 0) {
+      stop();
+      return Status::kNoThreads;
+    }
+    ++helpers_;
+  }
+  return Status::kOk;
+}
+
+void ThreadPool::stop() {
+  stopping_.store(true);
+  wake_helpers();
+  while (helpers_ > 0) pthread_join(helper_[--helpers_].thread, nullptr);
+}
+
+void ThreadPool::share(const Job& job) {
+  job_ = job;
+  next_task_.store(0, std::memory_order_relaxed);
+  gate_.store(0, std::memory_order_release);  // open: from here on helpers read job_
+  wake_helpers();
+  run_tasks(0);
+  // All tasks are taken. Helpers that are late stay out; those inside finish theirs.
+  gate_.fetch_or(kClosed, std::memory_order_acquire);
+  for (int spins = 0; spins < kSpins; ++spins) {
+    if (gate_.load(std::memory_order_acquire) == kClosed) return;
+    pause();
+  }
+  std::unique_lock lock(mutex_);
+  job_done_.wait(lock, [&] { return gate_.load(std::memory_order_acquire) == kClosed; });
+}
+
+void ThreadPool::run_tasks(std::size_t worker) {
+  for (;;) {
+    const std::size_t task = next_task_.fetch_add(1, std::memory_order_relaxed);
+    if (task >= job_.tasks) return;
+    job_.call(job_.context, task, worker);
+  }
+}
+
+void ThreadPool::help(std::size_t worker) {
+  std::uint32_t epoch = 0;
+  for (;;) {
+    epoch = wait_for_job_after(epoch);
+    if (stopping_.load()) return;
+    if (!join_job()) continue;
+    run_tasks(worker);
+    leave_job();
+  }
+}
+
+std::uint32_t ThreadPool::wait_for_job_after(std::uint32_t epoch) {
+  for (int spins = 0; spins < kSpins; ++spins) {
+    if (epoch_.load(std::memory_order_acquire) != epoch) return epoch_.load();
+    pause();
+  }
+  std::unique_lock lock(mutex_);
+  sleepers_.fetch_add(1);  // before the last look at epoch_, as wake_helpers changes epoch_ before it looks here
+  new_job_.wait(lock, [&] { return epoch_.load() != epoch; });
+  sleepers_.fetch_sub(1);
+  return epoch_.load();
+}
+
+void ThreadPool::wake_helpers() {
+  epoch_.fetch_add(1);
+  if (sleepers_.load() == 0) return;
+  const std::lock_guard lock(mutex_);
+  new_job_.notify_all();
+}
+
+bool ThreadPool::join_job() {
+  std::uint32_t gate = gate_.load(std::memory_order_relaxed);
+  while ((gate & kClosed) == 0) {
+    if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire)) return true;
+  }
+  return false;
+}
+
+void ThreadPool::leave_job() {
+  if (gate_.fetch_sub(1, std::memory_order_release) != (kClosed | 1)) return;
+  const std::lock_guard lock(mutex_);
+  job_done_.notify_one();
+}
+
+}  // namespace headwise

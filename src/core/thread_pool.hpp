@@ -1,0 +1,86 @@
+// A pool of threads, made once and never grown, for loops whose iterations are independent.
+#pragma once
+
+#include <pthread.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+
+#include "core/status.hpp"
+
+namespace headwise {
+
+class ThreadPool {
+ public:
+  ThreadPool() = default;
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+  ~ThreadPool() { stop(); }
+
+  // `threads` (1 … 64) counts the caller of parallel_for: start(1) starts none. To be called once.
+  Status start(std::size_t threads);
+  // Ends and joins all threads.
+  void stop();
+
+  std::size_t threads() const { return helpers_ + 1; }
+
+  // Calls fn(task, worker) once for each task in [0, tasks), in any order, on any thread; returns when all are done.
+  // `worker` < threads() tells whose scratch to use. `flops`, the work of the whole loop, decides whether sharing pays.
+  // Not reentrant, and only from one thread at a time.
+  template <class Fn>
+  void parallel_for(std::size_t tasks, double flops, const Fn& fn) {
+    if (helpers_ == 0 || tasks < 2 || flops < kSharedFlops) {
+      for (std::size_t task = 0; task < tasks; ++task) fn(task, 0);
+      return;
+    }
+    const auto call = [](const void* context, std::size_t task, std::size_t worker) {
+      (*static_cast<const Fn*>(context))(task, worker);
+    };
+    share({call, &fn, tasks});
+  }
+
+ private:
+  // About 10 µs of one thread's work: a spinning helper joins within a microsecond, a sleeping one comes late or never.
+  static constexpr double kSharedFlops = 4e5;
+  static constexpr std::size_t kMaxThreads = 64;
+  // Set in gate_ when no more helpers may join the job; the bits below count those inside.
+  static constexpr std::uint32_t kClosed = 1u << 31;
+
+  struct Job {
+    void (*call)(const void* context, std::size_t task, std::size_t worker);
+    const void* context;
+    std::size_t tasks;
+  };
+  struct Helper {
+    ThreadPool* pool;
+    std::size_t worker;
+    pthread_t thread;
+  };
+
+  void share(const Job& job);
+  void run_tasks(std::size_t worker);
+  void help(std::size_t worker);
+  std::uint32_t wait_for_job_after(std::uint32_t epoch);
+  void wake_helpers();
+  bool join_job();
+  void leave_job();
+
+  std::array<Helper, kMaxThreads - 1> helper_{};
+  std::size_t helpers_ = 0;
+  Job job_{};
+  std::atomic<std::size_t> next_task_{0};
+  std::atomic<std::uint32_t> gate_{kClosed};
+  std::atomic<std::uint32_t> epoch_{0};  // counts jobs; idle helpers wait for it to change
+  std::atomic<std::uint32_t> sleepers_{0};
+  std::atomic<bool> stopping_{false};
+  // For those who have waited too long to spin. Condition variables and not std::atomic::wait, which polls in
+  // Emscripten's libc++: four idle threads took 4 % of a core.
+  std::mutex mutex_;
+  std::condition_variable new_job_, job_done_;
+};
+
+}  // namespace headwise

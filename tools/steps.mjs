@@ -1,0 +1,51 @@
+// What all tools share: running commands, telling what goes on, and knowing what is up to date. Node's own modules only:
+// this runs before anything is installed.
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+
+/** Runs a command in the repository; resolves with its standard output when `capture`, rejects when it fails. */
+export function run(command, args, { env = process.env, capture = false } = {}) {
+  return new Promise((done, fail) => {
+    const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", capture ? "pipe" : "inherit", "inherit"] });
+    let output = "";
+    child.stdout?.on("data", (text) => (output += text));
+    child.on("error", (error) => fail(new Error(`${command}: ${error.message}`)));
+    child.on("close", (code, signal) =>
+      code === 0 ? done(output) : fail(new Error(`${[command, ...args].join(" ")} failed (${signal ?? code})`)),
+    );
+  });
+}
+
+/** Announces a step, runs it, and says how long it took. */
+export async function step(title, work) {
+  const start = performance.now();
+  console.log(`\n▸ ${title}`);
+  const result = await work();
+  console.log(`  ${title}: done in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  return result;
+}
+
+/** Ends the process with one sentence, where a tool fails for a reason that it has already shown. */
+export function main(work) {
+  work().catch((error) => {
+    console.error(`\n✗ ${error.message}`);
+    process.exit(1);
+  });
+}
+
+function filesIn(path) {
+  if (!statSync(path).isDirectory()) return [path];
+  return readdirSync(path).flatMap((name) => filesIn(join(path, name)));
+}
+
+/** Whether `output` exists and is newer than all files at or in `inputs` (paths in the repository). */
+export function upToDate(output, inputs) {
+  const path = join(root, output);
+  if (!existsSync(path)) return false;
+  const made = statSync(path).mtimeMs;
+  return inputs.flatMap((input) => filesIn(join(root, input))).every((input) => statSync(input).mtimeMs <= made);
+}

@@ -1,0 +1,17 @@
+/** Light or dark paper, followed live. CSS does the same for all that is not a canvas. */
+import { MediaQuery } from "svelte/reactivity";
+
+const query = new MediaQuery("(prefers-color-scheme: dark)");
+
+export const theme = {
+  get dark(): boolean {
+    return query.current;
+  },
+  /** The colour between cells and under hatching: the paper's, as in styles.css. */
+  get paper(): string {
+    return query.current ? "#1b1d21" : "#ffffff";
+  },
+  get hatch(): string {
+    return query.current ? "#4a4e57" : "#c4c3bd";
+  },
+};

@@ -1,0 +1,87 @@
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig, type Plugin } from "vite";
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+/** What the page needs, and nothing else: its own files, and WebAssembly without `eval`. */
+const policy = {
+  "default-src": "'self'",
+  "script-src": "'self' 'wasm-unsafe-eval'",
+  "worker-src": "'self'",
+  "style-src": "'self'",
+  "img-src": "'self' data:",
+  "connect-src": "'self'",
+  "object-src": "'none'",
+  "base-uri": "'none'",
+  "form-action": "'none'",
+};
+const text = (directives: Record<string, string>) =>
+  Object.entries(directives)
+    .map(([name, value]) => `${name} ${value}`)
+    .join("; ");
+
+/** Threads need these (cross-origin isolation); a static host that cannot send them gets one thread. */
+const isolation = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+  "Cross-Origin-Resource-Policy": "same-origin",
+};
+
+/** Static hosts often send no policy, so the built page carries its own. */
+const policyTag: Plugin = {
+  name: "policy-tag",
+  apply: "build",
+  transformIndexHtml: () => [
+    {
+      tag: "meta",
+      attrs: { "http-equiv": "Content-Security-Policy", content: text(policy) },
+      injectTo: "head-prepend",
+    },
+  ],
+};
+
+/** The README travels with the page, as text that every host serves for reading: the link needs no repository address. */
+const readme: Plugin = {
+  name: "readme",
+  configureServer(server) {
+    server.middlewares.use("/readme.txt", (_request, response) => {
+      response.setHeader("Content-Type", "text/plain; charset=utf-8");
+      response.end(readmeText());
+    });
+  },
+  generateBundle() {
+    this.emitFile({ type: "asset", fileName: "readme.txt", source: readmeText() });
+  },
+};
+const readmeText = () => (existsSync(here("../README.md")) ? readFileSync(here("../README.md"), "utf8") : "Headwise\n");
+
+export default defineConfig({
+  root: here("."),
+  base: "./", // relative: the built page works from any folder
+  plugins: [svelte(), policyTag, readme],
+  resolve: {
+    // The package as it is built and published; the page never reaches behind its public API.
+    alias: [
+      { find: /^headwise$/, replacement: here("../dist/index.js") },
+      { find: /^headwise\/worker$/, replacement: here("../dist/worker.js") },
+    ],
+  },
+  worker: { format: "es" },
+  build: { outDir: here("dist"), emptyOutDir: true, target: "es2022" },
+  server: {
+    host: "127.0.0.1",
+    fs: { allow: [here("..")] },
+    headers: {
+      ...isolation,
+      // Vite's client injects <style> elements and talks over a web socket; the built page does neither.
+      "Content-Security-Policy": text({
+        ...policy,
+        "style-src": "'self' 'unsafe-inline'",
+        "connect-src": "'self' ws://127.0.0.1:* ws://localhost:*",
+      }),
+    },
+  },
+  preview: { host: "127.0.0.1", headers: { ...isolation, "Content-Security-Policy": text(policy) } },
+});
