@@ -17,7 +17,12 @@ export function analyzeHeads(
   const rank = weights.shape.length;
   if (rank !== 2 && rank !== 4) throw invalidShape("weights", "rank 4 [B, H, L, S] or 2 [L, S]", weights.shape);
   refuseEmpty(weights, "weights");
-  const [batch, heads, queries, keys] = (rank === 4 ? weights.shape : [1, 1, ...weights.shape]) as [number, number, number, number];
+  const [batch, heads, queries, keys] = (rank === 4 ? weights.shape : [1, 1, ...weights.shape]) as [
+    number,
+    number,
+    number,
+    number,
+  ];
   const options = checkOptions(optionsLike, "analyzeHeads", [...visibilityOptionNames]);
   const visibility = checkVisibility(options, [batch, heads, queries, keys], staging);
   const weightsSlot = staging.input(weights.data);

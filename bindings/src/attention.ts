@@ -1,4 +1,12 @@
-import { checkArray, checkInteger, checkOneOf, checkOptions, checkScale, invalidOption, invalidShape } from "./checks.js";
+import {
+  checkArray,
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  checkScale,
+  invalidOption,
+  invalidShape,
+} from "./checks.js";
 import { HeadwiseError } from "./errors.js";
 import { Staging, type Instance } from "./instance.js";
 import { checkTensor, product, refuseEmpty } from "./tensor.js";
@@ -25,14 +33,19 @@ function split(t: Tensor, name: string, heads: number): number {
 function extentsOf(query: Tensor, key: Tensor, value: Tensor, numHeads: unknown): Extents {
   const rank = query.shape.length;
   if (rank < 2 || rank > 4) throw invalidShape("query", "rank 2 [L, D], 3 [B, L, H*D] or 4 [B, H, L, D]", query.shape);
-  for (const [t, name] of [[query, "query"], [key, "key"], [value, "value"]] as const) {
+  for (const [t, name] of [
+    [query, "query"],
+    [key, "key"],
+    [value, "value"],
+  ] as const) {
     if (t.shape.length !== rank) throw invalidShape(name, `rank ${rank}, as query has`, t.shape);
     refuseEmpty(t, name);
   }
   if (rank !== 3 && numHeads !== undefined) {
     throw new HeadwiseError("invalid-option", `numHeads: for rank 3 only; at rank ${rank} the shapes say it`);
   }
-  if (rank === 3 && numHeads === undefined) throw invalidOption("numHeads", "the number of heads (rank 3 needs it)", numHeads);
+  if (rank === 3 && numHeads === undefined)
+    throw invalidOption("numHeads", "the number of heads (rank 3 needs it)", numHeads);
   const heads = rank === 3 ? checkInteger(numHeads, "numHeads", 1, 2 ** 31 - 1) : rank === 4 ? query.shape[1]! : 1;
   const widths = [query, key, value].map((t, n) =>
     rank === 3 ? split(t, ["query", "key", "value"][n]!, heads) : t.shape[rank - 1]!,

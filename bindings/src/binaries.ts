@@ -27,7 +27,8 @@ export type Source = URL | BufferSource | WebAssembly.Module;
 function toUrl(source: string | URL): URL {
   if (source instanceof URL) return source;
   const cwd = (globalThis as { process?: NodeJS.Process }).process?.cwd?.();
-  const base = globalThis.document?.baseURI ?? globalThis.location?.href ?? (cwd === undefined ? undefined : `file://${cwd}/`);
+  const base =
+    globalThis.document?.baseURI ?? globalThis.location?.href ?? (cwd === undefined ? undefined : `file://${cwd}/`);
   try {
     return new URL(source, base);
   } catch {
@@ -102,6 +103,8 @@ export async function start(binary: Binary, threads: number, source: Source): Pr
     });
   } catch (error) {
     const code = error instanceof RangeError ? "out-of-memory" : "unsupported";
-    throw new HeadwiseError(code, `could not start headwise-${binary}.wasm: ${(error as Error)?.message ?? error}`, { cause: error });
+    throw new HeadwiseError(code, `could not start headwise-${binary}.wasm: ${(error as Error)?.message ?? error}`, {
+      cause: error,
+    });
   }
 }

@@ -30,12 +30,19 @@ export function invalidShape(name: string, expected: string, given: readonly num
 }
 
 /** Options as an object that has no names but the ones allowed. */
-export function checkOptions<T extends object>(value: T | undefined, name: string, allowed: readonly (keyof T & string)[]): Partial<T> {
+export function checkOptions<T extends object>(
+  value: T | undefined,
+  name: string,
+  allowed: readonly (keyof T & string)[],
+): Partial<T> {
   if (value === undefined) return {};
   if (!isObject(value) || Array.isArray(value)) throw invalidOption(name, "an object", value);
   for (const key of Object.keys(value)) {
     if ((value as Record<string, unknown>)[key] !== undefined && !(allowed as readonly string[]).includes(key)) {
-      throw new HeadwiseError("invalid-option", `${name}: unknown option ${show(key)}; there are ${allowed.join(", ")}`);
+      throw new HeadwiseError(
+        "invalid-option",
+        `${name}: unknown option ${show(key)}; there are ${allowed.join(", ")}`,
+      );
     }
   }
   return value;

@@ -38,7 +38,8 @@ function threadsObstacle(machine: Machine): string | undefined {
 }
 
 export function choose(options: Required<Pick<LoadOptions, "threads" | "simd">>, machine: Machine): Choice {
-  if (!machine.simd) throw new HeadwiseError("unsupported", "this engine has no WebAssembly SIMD, which Headwise needs");
+  if (!machine.simd)
+    throw new HeadwiseError("unsupported", "this engine has no WebAssembly SIMD, which Headwise needs");
   if (options.simd === "relaxed" && !machine.relaxedSimd) {
     throw new HeadwiseError("unsupported", 'simd: this engine has no relaxed SIMD; use "auto" or "simd128"');
   }

@@ -11,7 +11,8 @@ import type { Headwise, LoadOptions } from "./types.js";
 /** Checks the options of `load`, and fills in the defaults. */
 export function checkLoadOptions(optionsLike: LoadOptions | undefined) {
   const { threads = "auto", simd = "auto", wasm } = checkOptions(optionsLike, "load", ["threads", "simd", "wasm"]);
-  if (threads !== "auto" && typeof threads !== "number") throw invalidOption("threads", '"auto" or an integer from 1 to 64', threads);
+  if (threads !== "auto" && typeof threads !== "number")
+    throw invalidOption("threads", '"auto" or an integer from 1 to 64', threads);
   if (wasm !== undefined && typeof wasm !== "string" && typeof wasm !== "function" && !(wasm instanceof URL)) {
     throw invalidOption("wasm", "the folder of the .wasm files, or a function from file name to source", wasm);
   }

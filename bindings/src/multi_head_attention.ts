@@ -1,4 +1,14 @@
-import { checkArray, checkInteger, checkOneOf, checkOptions, checkScale, invalidOption, invalidShape, isObject, show } from "./checks.js";
+import {
+  checkArray,
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  checkScale,
+  invalidOption,
+  invalidShape,
+  isObject,
+  show,
+} from "./checks.js";
 import { HeadwiseError } from "./errors.js";
 import { outOfMemory, Staging, type Instance } from "./instance.js";
 import type { NativeModule } from "./native.js";
@@ -84,6 +94,13 @@ function parametersOf(config: ResolvedConfig): Parameter[] {
 /** Frees modules that were never disposed. A net, not a plan: `dispose()` is prompt. */
 const net = new FinalizationRegistry<() => void>((free) => free());
 
+/** Frees once. Made outside of the class: a closure made in its constructor would keep the module alive. */
+function freeing(instance: Instance, native: NativeModule): () => void {
+  return () => {
+    if (instance.live.delete(native)) native.delete();
+  };
+}
+
 class Module implements MultiHeadAttention {
   readonly config: ResolvedConfig;
   readonly numHeads: number;
@@ -103,9 +120,7 @@ class Module implements MultiHeadAttention {
     this.#parameters = parametersOf(config);
     this.parameterCount = this.#parameters.reduce((count, { shape }) => count + product(shape), 0);
     instance.live.add(native);
-    this.#free = () => {
-      if (instance.live.delete(native)) native.delete();
-    };
+    this.#free = freeing(instance, native);
     net.register(this, this.#free, this);
     if (Symbol.dispose) Object.defineProperty(this, Symbol.dispose, { value: () => this.dispose() });
   }
@@ -245,14 +260,21 @@ class Module implements MultiHeadAttention {
     const tensors = [queryLike, ...rest.filter(isTensorLike)];
     const others = rest.filter((argument) => !isTensorLike(argument) && argument !== undefined);
     if (tensors.length > 3 || others.length > 1) {
-      throw new HeadwiseError("invalid-option", "forward: expected (query), (query, memory) or (query, key, value), then options");
+      throw new HeadwiseError(
+        "invalid-option",
+        "forward: expected (query), (query, memory) or (query, key, value), then options",
+      );
     }
     const names = [
       ["query", "query (as key)", "query (as value)"],
       ["query", "memory", "memory (as value)"],
       ["query", "key", "value"],
     ][tensors.length - 1]!;
-    const [query, key = query!, value = key!] = tensors.map((t, n) => checkTensor(t, names[n]!)) as [Tensor, Tensor?, Tensor?];
+    const [query, key = query!, value = key!] = tensors.map((t, n) => checkTensor(t, names[n]!)) as [
+      Tensor,
+      Tensor?,
+      Tensor?,
+    ];
     const { embedDim, keyDim, valueDim } = this.config;
     const rank = query.shape.length;
     if (rank !== 2 && rank !== 3) throw invalidShape("query", `[B, L, ${embedDim}] or [L, ${embedDim}]`, query.shape);
@@ -264,7 +286,8 @@ class Module implements MultiHeadAttention {
       [...leading, keys, valueDim],
     ];
     for (const [n, t] of [query, key, value].entries()) {
-      if (String(t.shape) !== String(expected[n])) throw invalidShape(names[n]!, `[${expected[n]!.join(", ")}]`, t.shape);
+      if (String(t.shape) !== String(expected[n]))
+        throw invalidShape(names[n]!, `[${expected[n]!.join(", ")}]`, t.shape);
       refuseEmpty(t, names[n]!);
     }
     return { query, key, value, optionsLike: others[0] as ForwardOptions | undefined };
@@ -286,5 +309,10 @@ export function multiHeadAttention(instance: Instance, configLike: MultiHeadAtte
     config.seed,
   );
   if (native === null) throw outOfMemory(bytes);
-  return new Module(instance, native, config, Array.from({ length: config.numHeads }, (_, h) => h));
+  return new Module(
+    instance,
+    native,
+    config,
+    Array.from({ length: config.numHeads }, (_, h) => h),
+  );
 }

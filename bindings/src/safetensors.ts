@@ -28,7 +28,21 @@ interface Entry extends SafetensorsInfo {
 
 const maxHeaderBytes = 100_000_000; // the limit of the format's own reader
 const bytesPerElement: Record<string, number> = {
-  BOOL: 1, U8: 1, I8: 1, F8_E5M2: 1, F8_E4M3: 1, I16: 2, U16: 2, F16: 2, BF16: 2, I32: 4, U32: 4, F32: 4, F64: 8, I64: 8, U64: 8,
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E5M2: 1,
+  F8_E4M3: 1,
+  I16: 2,
+  U16: 2,
+  F16: 2,
+  BF16: 2,
+  I32: 4,
+  U32: 4,
+  F32: 4,
+  F64: 8,
+  I64: 8,
+  U64: 8,
 };
 
 function invalidFile(message: string, cause?: unknown): HeadwiseError {
@@ -60,12 +74,16 @@ function parseEntry(name: string, value: unknown, dataBytes: number): Entry {
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string") throw wrong("its dtype is missing");
   if (!Array.isArray(shape) || !shape.every(isCount)) throw wrong("its shape is not an array of counts");
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) throw wrong("its data_offsets are not two counts");
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
+    throw wrong("its data_offsets are not two counts");
   const [begin, end] = offsets as [number, number];
-  if (begin > end || end > dataBytes) throw wrong(`its bytes ${begin} to ${end} are not within the file's ${dataBytes}`);
+  if (begin > end || end > dataBytes)
+    throw wrong(`its bytes ${begin} to ${end} are not within the file's ${dataBytes}`);
   const size = bytesPerElement[dtype];
   if (size !== undefined && product(shape) * size !== end - begin) {
-    throw wrong(`shape [${shape.join(", ")}] of ${dtype} needs ${product(shape) * size} bytes, but it has ${end - begin}`);
+    throw wrong(
+      `shape [${shape.join(", ")}] of ${dtype} needs ${product(shape) * size} bytes, but it has ${end - begin}`,
+    );
   }
   return { dtype, shape, begin, end };
 }
@@ -139,14 +157,18 @@ export function writeSafetensors(
   const options = checkOptions(optionsLike, "writeSafetensors", ["dtype", "metadata"]);
   const dtype = options.dtype === undefined ? "F32" : checkOneOf(options.dtype, "dtype", ["F32"] as const);
   if (!isObject(tensors)) throw invalidOption("writeSafetensors", "an object of tensors by name", tensors);
-  if (options.metadata !== undefined && !(isObject(options.metadata) && Object.values(options.metadata).every((v) => typeof v === "string"))) {
+  if (
+    options.metadata !== undefined &&
+    !(isObject(options.metadata) && Object.values(options.metadata).every((v) => typeof v === "string"))
+  ) {
     throw invalidOption("metadata", "an object of strings", options.metadata);
   }
   const header: Record<string, unknown> = options.metadata === undefined ? {} : { __metadata__: options.metadata };
   const parts: Tensor[] = [];
   let end = 0;
   for (const [name, value] of Object.entries(tensors)) {
-    if (name === "__metadata__") throw new HeadwiseError("invalid-option", "writeSafetensors: a tensor cannot be named __metadata__");
+    if (name === "__metadata__")
+      throw new HeadwiseError("invalid-option", "writeSafetensors: a tensor cannot be named __metadata__");
     const part = checkTensor(value, name);
     const begin = end;
     end += part.data.byteLength;

@@ -9,7 +9,8 @@ export function product(shape: readonly number[]): number {
 
 /** The shape as a fresh array of integers >= 0 whose product is `count`. */
 export function checkShape(shape: unknown, count: number, name: string): number[] {
-  if (!Array.isArray(shape) && !ArrayBuffer.isView(shape)) throw invalidOption(`${name}.shape`, "an array of integers", shape);
+  if (!Array.isArray(shape) && !ArrayBuffer.isView(shape))
+    throw invalidOption(`${name}.shape`, "an array of integers", shape);
   const extents = Array.from(shape as ArrayLike<number>);
   for (const extent of extents) {
     if (!Number.isInteger(extent) || extent < 0) throw invalidOption(`${name}.shape`, "integers >= 0", extents);

@@ -218,7 +218,12 @@ export interface WorkerMultiHeadAttention {
   setHeadGates(gates: Float32Array, options?: Abortable): Promise<void>;
   forward(query: TensorLike, options?: ForwardOptions & Abortable): Promise<ForwardResult>;
   forward(query: TensorLike, memory: TensorLike, options?: ForwardOptions & Abortable): Promise<ForwardResult>;
-  forward(query: TensorLike, key: TensorLike, value: TensorLike, options?: ForwardOptions & Abortable): Promise<ForwardResult>;
+  forward(
+    query: TensorLike,
+    key: TensorLike,
+    value: TensorLike,
+    options?: ForwardOptions & Abortable,
+  ): Promise<ForwardResult>;
   parameters(options?: Abortable): Promise<Parameters>;
   setParameters(parameters: Readonly<Record<string, TensorLike>>, options?: Abortable): Promise<void>;
   prune(heads: readonly number[], options?: Abortable): Promise<WorkerMultiHeadAttention>;
@@ -230,7 +235,12 @@ export interface WorkerMultiHeadAttention {
 export interface WorkerHeadwise {
   readonly info: Info;
   memory(options?: Abortable): Promise<MemoryUse>;
-  attention(query: TensorLike, key: TensorLike, value: TensorLike, options?: AttentionOptions & Abortable): Promise<AttentionResult>;
+  attention(
+    query: TensorLike,
+    key: TensorLike,
+    value: TensorLike,
+    options?: AttentionOptions & Abortable,
+  ): Promise<AttentionResult>;
   analyzeHeads(weights: TensorLike, options?: AnalyzeHeadsOptions & Abortable): Promise<HeadStatistics[]>;
   multiHeadAttention(config: MultiHeadAttentionConfig & Abortable): Promise<WorkerMultiHeadAttention>;
   /** Ends the worker and every thread at once; pending calls reject with `disposed`. Idempotent. */

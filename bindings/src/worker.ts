@@ -63,7 +63,8 @@ class Connection {
 
   constructor(worker: Worker | NodeWorker) {
     this.#worker = worker;
-    const lost = (why: string) => this.end(new HeadwiseError("worker-lost", `the worker that computes is gone: ${why}`));
+    const lost = (why: string) =>
+      this.end(new HeadwiseError("worker-lost", `the worker that computes is gone: ${why}`));
     if ("addEventListener" in worker) {
       worker.addEventListener("error", (event) => lost(event.message || "it could not start"));
       this.#host = wrap<Host>(worker);
@@ -86,7 +87,9 @@ class Connection {
     const choice = await this.request(() => this.#host.choose({ threads, simd }, lock));
     if (nodeBuiltin("node:worker_threads") === undefined && navigator.locks) {
       // Granted when the worker has died; browsers send no event for that.
-      void navigator.locks.request(lock, () => this.end(new HeadwiseError("worker-lost", "the worker that computes is gone: it was terminated")));
+      void navigator.locks.request(lock, () =>
+        this.end(new HeadwiseError("worker-lost", "the worker that computes is gone: it was terminated")),
+      );
     }
     const located = wasm === undefined ? undefined : locate(choice.binary, wasm);
     const source: SentSource = located instanceof URL ? located.href : located;
@@ -98,7 +101,11 @@ class Connection {
     const { rest, signal } = takeSignal(args);
     const buffers: ArrayBuffer[] = [];
     const call = { id: this.#nextId++, target, method, args: copyOf(rest, buffers) as unknown[] };
-    return this.request(() => this.#host.call(transfer(call, buffers)), signal, () => void this.#host.abort(call.id));
+    return this.request(
+      () => this.#host.call(transfer(call, buffers)),
+      signal,
+      () => void this.#host.abort(call.id),
+    );
   }
 
   /** Sends a request; settles with its reply, or as soon as the worker is lost, disposed of, or the signal aborts. */
@@ -121,9 +128,7 @@ class Connection {
       if (this.#rejections.size === 0) this.#setIdle(false);
       this.#rejections.add(reject);
       signal?.addEventListener("abort", abort);
-      // Within the promise: what cannot be sent throws here.
-      Promise.resolve()
-        .then(send)
+      send()
         .then(valueOf)
         .then(
           (value) => (settle() ? resolve(value) : this.#discard(value)),
@@ -157,11 +162,20 @@ class Connection {
 /** What structured cloning refuses is an argument of a wrong type. */
 function sendable(error: unknown): unknown {
   if (!(error instanceof Error) || error.name !== "DataCloneError") return error;
-  return new HeadwiseError("invalid-option", `an argument cannot be sent to the worker: ${error.message}`, { cause: error });
+  return new HeadwiseError("invalid-option", `an argument cannot be sent to the worker: ${error.message}`, {
+    cause: error,
+  });
 }
 
 /** Frees modules in the worker that were never disposed. A net, not a plan. */
-const net = new FinalizationRegistry<() => void>((free) => free());
+const net = new FinalizationRegistry<() => Promise<void>>((free) => void free());
+
+/** Outside of `remoteModule`, whose closures would keep the module alive. */
+function freeing(connection: Connection, target: number): () => Promise<void> {
+  return async () => {
+    if (!connection.ended) await connection.call(target, "dispose", []).catch(() => {});
+  };
+}
 
 function remoteModule(connection: Connection, remote: RemoteModule): WorkerMultiHeadAttention {
   const { target, config, numHeads, parameterCount, keptHeads } = remote;
@@ -170,9 +184,7 @@ function remoteModule(connection: Connection, remote: RemoteModule): WorkerMulti
     if (disposed && !connection.ended) throw new HeadwiseError("disposed", "this module was disposed");
     return connection.call(target, method, args);
   };
-  const free = () => {
-    if (!connection.ended) connection.call(target, "dispose", []).catch(() => {});
-  };
+  const free = freeing(connection, target);
   const module = {
     config: Object.freeze(config),
     numHeads,
@@ -185,10 +197,10 @@ function remoteModule(connection: Connection, remote: RemoteModule): WorkerMulti
     setParameters: (...args: unknown[]) => call("setParameters", args),
     prune: async (...args: unknown[]) => remoteModule(connection, (await call("prune", args)) as RemoteModule),
     async dispose() {
-      if (disposed || connection.ended) return;
+      if (disposed) return;
       disposed = true;
       net.unregister(module);
-      await connection.call(target, "dispose", []).catch(() => {});
+      await free();
     },
   } as WorkerMultiHeadAttention;
   net.register(module, free, module);

@@ -19,8 +19,9 @@ let nextTarget = 1;
 const waiting = new Set<number>(); // calls that have not begun
 let last: Promise<unknown> = Promise.resolve();
 
-/** Lets the messages in that have come meanwhile, aborts among them. A timer would wait for milliseconds. */
+/** Lets the messages in that have come meanwhile, aborts among them. In browsers a timer would wait for milliseconds. */
 function takeMessages(): Promise<void> {
+  if (typeof setImmediate === "function") return new Promise((resolve) => setImmediate(resolve));
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = () => {
@@ -80,9 +81,8 @@ const host: Host = {
     });
   },
   async call(call) {
-    const turn = waiting.size === 0 ? last : last.then(takeMessages);
     waiting.add(call.id);
-    const result = turn.then(() =>
+    const result = last.then(takeMessages).then(() =>
       reply(() => {
         if (!waiting.delete(call.id)) throw new HeadwiseError("aborted", "the call was aborted");
         return run(call);

@@ -5,7 +5,8 @@ import type { ErrorCode } from "./errors.js";
 import type { Info, LoadOptions, ResolvedConfig } from "./types.js";
 
 /** A result, or an error as plain data: Comlink would lose the code. */
-export type Reply<T> = { readonly value: T } | { readonly error: { readonly code?: ErrorCode; readonly message: string } };
+export type Reply<T> =
+  { readonly value: T } | { readonly error: { readonly code?: ErrorCode; readonly message: string } };
 
 /** One method of the instance (target 0) or of a module, by the names of the surface that has no promises. */
 export interface Call {

@@ -71,7 +71,7 @@ test("a cached example is on screen before the model, its download shows progres
   assert.match(await screen.status(), /cached example/i);
 
   const example = await screen.cards();
-  screen.releaseModel();
+  await screen.releaseModel();
   await screen.settled();
   await compareCards(screen, expected);
   const live = await screen.cards();
@@ -212,6 +212,7 @@ test("causal: masked cells say so, and the numbers are those of masked attention
 test("latest input wins, however fast inputs change", async () => {
   const screen = await openPage(host);
   const long = "Every head looks at the sentence in its own way. ".repeat(12);
+  const first = await screen.runs();
   await screen.page.evaluate(
     async (long, last) => {
       const field = document.querySelector("#sentence");
@@ -228,6 +229,7 @@ test("latest input wins, however fast inputs change", async () => {
   const expected = compute(SENTENCE);
   await compareCards(screen, expected);
   const runs = await screen.runs();
+  assert.ok(runs - first < 15, `${runs - first} of 30 runs were drawn: older ones should have been dropped`);
   await new Promise((resolve) => setTimeout(resolve, 500));
   assert.equal(await screen.runs(), runs, "no older run arrives later");
   assert.equal(await screen.metric("tokens"), expected.tokens.length);
@@ -243,7 +245,7 @@ test("128 tokens and more: drawn without blocking the page", async () => {
   await screen.page.evaluate(() => (window.observed.longest = 0));
   for (const gates of [[0, 1, 1, 1], OPEN]) await screen.toggleTo(gates);
   const longest = await screen.page.evaluate(() => window.observed.longest);
-  assert.ok(longest < 400, `the longest task took ${longest} ms`);
+  assert.ok(longest < 200, `the longest task took ${longest} ms`);
   await screen.done();
 });
 
@@ -294,7 +296,7 @@ test("a model that does not arrive is said, and can be tried again", async () =>
   await screen.page.click(".status button");
   await screen.settled();
   await compareCards(screen, compute(await screen.text()));
-  await screen.page.close();
+  await screen.done();
 });
 
 /** The library's results and plain arithmetic on them, independently of the page's code. */
@@ -364,17 +366,22 @@ async function openPage(server, { wait = true, width = 1280, features = [], hold
     observe("layout-shift", (entry) => entry.hadRecentInput || (window.observed.shift += entry.value));
     observe("longtask", (entry) => (window.observed.longest = Math.max(window.observed.longest, entry.duration)));
   });
-  let release;
-  const released = new Promise((resolve) => (release = resolve));
-  if (holdModel || failModel) {
-    await page.setRequestInterception(true);
-    page.on("request", async (request) => {
-      if (!request.url().endsWith(".safetensors")) return request.continue();
-      if (failModel-- > 0) return request.respond({ status: 404 });
-      if (holdModel) await released;
-      return request.continue();
-    });
-  }
+  // In the page, not through the browser's request interception, which stalls a worker's own requests.
+  await page.evaluateOnNewDocument(
+    (hold, failures) => {
+      const { fetch } = window;
+      const released = hold ? new Promise((resolve) => (window.observed.releaseModel = resolve)) : undefined;
+      window.fetch = async (resource, options) => {
+        if (!String(resource).endsWith(".safetensors")) return fetch(resource, options);
+        if (failures-- > 0) return new Response(null, { status: 404 });
+        const response = await fetch(resource, options);
+        await released;
+        return response;
+      };
+    },
+    holdModel,
+    failModel,
+  );
   await page.goto(server.url);
 
   const main = (name) => page.$eval("main", (element, name) => element.dataset[name], name);
@@ -382,7 +389,7 @@ async function openPage(server, { wait = true, width = 1280, features = [], hold
   const settled = () => page.waitForSelector("main[data-phase=live][aria-busy=false]");
   const screen = {
     page,
-    releaseModel: release,
+    releaseModel: () => page.evaluate(() => window.observed.releaseModel()),
     async done() {
       assert.deepEqual(messages, [], "the console stays empty");
       await page.close();

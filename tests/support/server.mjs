@@ -20,7 +20,8 @@ const isolation = {
 };
 
 /** The policy under which the package promises to run. */
-export const contentSecurityPolicy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:";
+export const contentSecurityPolicy =
+  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:";
 
 /**
  * Serves a folder under `mount`. `isolated` sends the isolation headers, `csp` the policy above.

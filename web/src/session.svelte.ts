@@ -31,9 +31,12 @@ export class Session {
   locked = $state<number | null>(null);
   hovered = $state<number | null>(null);
   #lastShown = $state(0);
-  /** The cell that the reader is at. It stays when the head changes: heads can be compared on one token. */
-  #query = $state(example.tokens.findIndex((token) => token.piece === "▁it"));
-  #key = $state(example.tokens.findIndex((token) => token.piece === "▁because"));
+  /**
+   * The cell that the reader is at. It stays when the head changes: heads can be compared on one token. At first,
+   * in the example: "it" → "because". Kept within the tokens there are by `query` and `key`.
+   */
+  #query = $state(7);
+  #key = $state(6);
   /** The map that the reader is on, and the feature there if it is one of outputs. */
   place = $state.raw<Place>({ kind: "weights", feature: 0 });
 

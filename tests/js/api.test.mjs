@@ -1,0 +1,24 @@
+// All cases of the public API in Node: every binary that this Node can run, through both entries.
+import { describe, it, before, after } from "node:test";
+import { expect } from "chai";
+
+import { load } from "../../dist/index.js";
+import { load as loadWorker } from "../../dist/worker.js";
+import { cases } from "./cases.mjs";
+import { relaxedSimd } from "wasm-feature-detect";
+
+const simds = (await relaxedSimd()) ? ["simd128", "relaxed"] : ["simd128"];
+
+for (const [entry, loadEntry] of Object.entries({ headwise: load, "headwise/worker": loadWorker })) {
+  for (const simd of simds) {
+    for (const threads of [1, 2]) {
+      describe(`${entry}, ${simd}, ${threads} thread${threads > 1 ? "s" : ""}`, () => {
+        let hw;
+        before(async () => (hw = await loadEntry({ simd, threads })));
+        after(() => hw.dispose());
+        it("is what was asked for", () => expect({ ...hw.info, reason: "" }).to.include({ simd, threads }));
+        for (const { name, run } of cases) it(name, () => run({ hw, expect, load: loadEntry, entry }));
+      });
+    }
+  }
+}

@@ -1,0 +1,201 @@
+// Every way to fail that can arise so far: the code, and what the message must name.
+import { random } from "../reference.mjs";
+import { expectError } from "./support.mjs";
+
+const x = random([2, 3, 4], 1);
+const heads = random([1, 2, 3, 4], 2);
+const flat = random([3, 4], 3);
+
+const attentionErrors = [
+  // [code, parts of the message, arguments]
+  ["invalid-option", ["query", "tensor", "undefined"], []],
+  [
+    "invalid-option",
+    ["query.data", "Float32Array", "Float64Array"],
+    [{ data: new Float64Array(4), shape: [2, 2] }, flat, flat],
+  ],
+  ["invalid-option", ["query.shape", "undefined"], [{ data: new Float32Array(4) }, flat, flat]],
+  ["invalid-option", ["query.shape", "-1"], [{ data: new Float32Array(4), shape: [-1, -4] }, flat, flat]],
+  ["invalid-shape", ["query", "[3, 5]", "15", "12"], [{ data: flat.data, shape: [3, 5] }, flat, flat]],
+  ["invalid-shape", ["query", "rank", "[24]"], [{ data: x.data, shape: [24] }, flat, flat]],
+  ["invalid-shape", ["key", "rank 2", "[2, 3, 4]"], [flat, x, flat]],
+  ["invalid-shape", ["key", "[3, 4]", "[3, 5]"], [flat, random([3, 5], 1), flat]],
+  ["invalid-shape", ["value", "[3, 2]", "[4, 2]"], [flat, flat, random([4, 2], 1)]],
+  ["invalid-shape", ["query", "empty", "[0, 4]"], [random([0, 4], 1), flat, flat]],
+  ["invalid-shape", ["key", "[1, 2, 3, 4]", "[1, 3, 3, 4]"], [heads, random([1, 3, 3, 4], 1), heads]],
+  ["invalid-option", ["numHeads", "undefined"], [x, x, x]],
+  ["invalid-option", ["numHeads", "rank 4"], [heads, heads, heads, { numHeads: 2 }]],
+  ["invalid-option", ["numHeads", "1.5"], [x, x, x, { numHeads: 1.5 }]],
+  ["invalid-shape", ["query", "numHeads = 3", "[2, 3, 4]"], [x, x, x, { numHeads: 3 }]],
+  ["invalid-option", ["attention", '"windw"'], [flat, flat, flat, { windw: 3 }]],
+  ["invalid-option", ["attention", "an object", "3"], [flat, flat, flat, 3]],
+  ["invalid-option", ["causal", "true or false", "1"], [flat, flat, flat, { causal: 1 }]],
+  ["invalid-option", ["offset", "integer", "0.5"], [flat, flat, flat, { offset: 0.5 }]],
+  ["invalid-option", ["scale", "-1"], [flat, flat, flat, { scale: -1 }]],
+  ["invalid-option", ["scale", "NaN"], [flat, flat, flat, { scale: NaN }]],
+  ["invalid-option", ["return", '"weight"'], [flat, flat, flat, { return: { weight: "probabilities" } }]],
+  ["invalid-option", ["return.weights", '"probabilities"', "true"], [flat, flat, flat, { return: { weights: true } }]],
+  ["invalid-option", ["keyLengths", "Int32Array"], [flat, flat, flat, { keyLengths: [3] }]],
+  ["invalid-shape", ["keyLengths", "1", "2"], [flat, flat, flat, { keyLengths: Int32Array.of(1, 2) }]],
+  ["invalid-option", ["keyLengths", "3", "4"], [flat, flat, flat, { keyLengths: Int32Array.of(4) }]],
+  ["invalid-shape", ["headGates", "2", "3"], [heads, heads, heads, { headGates: new Float32Array(3) }]],
+  ["invalid-option", ["headGates", "Float32Array"], [heads, heads, heads, { headGates: [1, 1] }]],
+  [
+    "invalid-option",
+    ["mask.data", "Float64Array"],
+    [flat, flat, flat, { mask: { data: new Float64Array(9), shape: [3, 3] } }],
+  ],
+  [
+    "invalid-shape",
+    ["mask", "[1, 1, 3, 3]", "[2, 3]"],
+    [flat, flat, flat, { mask: { data: new Uint8Array(6), shape: [2, 3] } }],
+  ],
+  [
+    "invalid-shape",
+    ["mask", "[3, 3]", "9", "8"],
+    [flat, flat, flat, { mask: { data: new Uint8Array(8), shape: [3, 3] } }],
+  ],
+  // Not built yet: refused, never ignored.
+  ...["numKvHeads", "window", "softcap", "past"].map((name) => [
+    "invalid-option",
+    [`"${name}"`],
+    [flat, flat, flat, { [name]: 1 }],
+  ]),
+  ["invalid-option", ["offset", "array"], [flat, flat, flat, { offset: Int32Array.of(0) }]],
+  ["invalid-option", ["return.weights", '"scores"'], [flat, flat, flat, { return: { weights: "scores" } }]],
+  ["invalid-option", ["return", '"present"'], [flat, flat, flat, { return: { present: true } }]],
+  ["invalid-shape", ["key", "empty"], [flat, random([0, 4], 1), random([0, 4], 1)]],
+  ["invalid-shape", ["mask", "[3, 2]"], [flat, flat, flat, { mask: { data: new Uint8Array(6), shape: [3, 2] } }]],
+];
+
+const configErrors = [
+  ["invalid-option", ["embedDim", "undefined"], { numHeads: 2 }],
+  ["invalid-option", ["numHeads", "0"], { embedDim: 8, numHeads: 0 }],
+  ["invalid-option", ["numHeads", "3 heads", "8"], { embedDim: 8, numHeads: 3 }],
+  ["invalid-option", ["bias", '"qkv"', '"all"'], { embedDim: 8, numHeads: 2, bias: "all" }],
+  ["invalid-option", ["scale", "Infinity"], { embedDim: 8, numHeads: 2, scale: Infinity }],
+  ["invalid-option", ["seed", "-1"], { embedDim: 8, numHeads: 2, seed: -1 }],
+  ["invalid-option", ['"dropout"'], { embedDim: 8, numHeads: 2, dropout: 0.1 }],
+  ...["numKvHeads", "rope", "alibi", "softcap"].map((name) => [
+    "invalid-option",
+    [`"${name}"`],
+    { embedDim: 8, numHeads: 2, [name]: 1 },
+  ]),
+  ["out-of-memory", ["MiB", "4 GiB"], { embedDim: 2 ** 20, numHeads: 1 }],
+  ["out-of-memory", ["MiB", "4 GiB"], { embedDim: 2 ** 31 - 1, numHeads: 1 }],
+];
+
+export const errorCases = [
+  {
+    name: "attention names the argument that is wrong, and what was expected beside what was given",
+    async run({ hw, expect }) {
+      for (const [code, parts, args] of attentionErrors)
+        await expectError(expect, code, parts, () => hw.attention(...args));
+    },
+  },
+  {
+    name: "the module's configuration is checked",
+    async run({ hw, expect }) {
+      for (const [code, parts, config] of configErrors) {
+        await expectError(expect, code, parts, () => hw.multiHeadAttention(config));
+      }
+      await expectError(expect, "invalid-option", ["multiHeadAttention", "undefined"], () => hw.multiHeadAttention());
+    },
+  },
+  {
+    name: "the module's methods check their arguments",
+    async run({ hw, expect }) {
+      const mha = await hw.multiHeadAttention({ embedDim: 4, numHeads: 2, keyDim: 6, valueDim: 5 });
+      const [query, key, value] = [random([2, 3, 4], 1), random([2, 7, 6], 2), random([2, 7, 5], 3)];
+      const errors = [
+        ["invalid-shape", ["query", "[2, 3, 4]", "[2, 3, 5]"], () => mha.forward(random([2, 3, 5], 1), key, value)],
+        ["invalid-shape", ["query", "[B, L, 4]", "[4]"], () => mha.forward(random([4], 1), key, value)],
+        ["invalid-shape", ["key", "[2, 7, 6]", "[1, 7, 6]"], () => mha.forward(query, random([1, 7, 6], 1), value)],
+        ["invalid-shape", ["value", "[2, 7, 5]", "[2, 8, 5]"], () => mha.forward(query, key, random([2, 8, 5], 1))],
+        ["invalid-shape", ["memory (as value)", "[2, 7, 5]", "[2, 7, 6]"], () => mha.forward(query, key)],
+        ["invalid-shape", ["query (as key)", "[2, 3, 6]", "[2, 3, 4]"], () => mha.forward(query)],
+        ["invalid-option", ["forward", "(query, key, value)"], () => mha.forward(query, key, value, query)],
+        ["invalid-option", ["forward", '"cache"'], () => mha.forward(query, key, value, { cache: {} })],
+        [
+          "invalid-option",
+          ["forward", '"positions"'],
+          () => mha.forward(query, key, value, { positions: Int32Array.of(1) }),
+        ],
+        ["invalid-option", ["forward", '"train"'], () => mha.forward(query, key, value, { train: true })],
+        [
+          "invalid-option",
+          ["return.heads", '"values"', "true"],
+          () => mha.forward(query, key, value, { return: { heads: true } }),
+        ],
+        ["invalid-shape", ["gates", "2", "3"], () => mha.setHeadGates(new Float32Array(3))],
+        ["invalid-option", ["prune", "an array", "1"], () => mha.prune(1)],
+        ["invalid-option", ["prune", "2"], () => mha.prune([2])],
+        ["invalid-option", ["prune", "1", "twice"], () => mha.prune([1, 1])],
+        [
+          "invalid-option",
+          ["parameters", '"q.weight"', "q_proj.weight"],
+          () => mha.setParameters({ "q.weight": query }),
+        ],
+        ["invalid-shape", ["q_proj.weight", "[4, 4]", "[3, 4]"], () => mha.setParameters({ "q_proj.weight": flat })],
+      ];
+      for (const [code, parts, call] of errors) await expectError(expect, code, parts, call);
+      expect((await mha.forward(query, key, value)).output.shape).to.deep.equal([2, 3, 4]);
+    },
+  },
+  {
+    name: "analyzeHeads checks its arguments",
+    async run({ hw, expect }) {
+      await expectError(expect, "invalid-shape", ["weights", "rank 4", "[2, 3, 4]"], () => hw.analyzeHeads(x));
+      await expectError(expect, "invalid-option", ["analyzeHeads", '"tokens"'], () =>
+        hw.analyzeHeads(heads, { tokens: [1] }),
+      );
+    },
+  },
+  {
+    name: "a request beyond memory throws, and the instance works on",
+    async run({ hw, expect, entry }) {
+      const before = await hw.memory();
+      // Weights of [1, 64, 4096, 4096] are 4 GiB; of [1, 40, 4096, 4096] 2.5 GiB with scratch the memory may still refuse.
+      const wide = { data: new Float32Array(64 * 4096), shape: [1, 64, 4096, 1] };
+      await expectError(expect, "out-of-memory", "MiB", () =>
+        hw.attention(wide, wide, wide, { return: { weights: "probabilities" } }),
+      );
+      expect((await hw.memory()).usedBytes).to.equal(before.usedBytes);
+      expect((await hw.attention(flat, flat, flat)).output.shape).to.deep.equal([3, 4]);
+      if (entry === "headwise") expect(hw.memory().liveObjects).to.equal(before.liveObjects);
+    },
+  },
+  {
+    name: "use after dispose throws disposed; dispose again does nothing",
+    async run({ hw, expect, load }) {
+      const mha = await hw.multiHeadAttention({ embedDim: 4, numHeads: 2 });
+      await mha.dispose();
+      await mha.dispose();
+      await expectError(expect, "disposed", "module", () => mha.forward(x));
+      const own = await load({ threads: 1, simd: hw.info.simd });
+      const inside = await own.multiHeadAttention({ embedDim: 4, numHeads: 2 });
+      await own.dispose();
+      await own.dispose();
+      await inside.dispose();
+      await expectError(expect, "disposed", "instance", () => own.attention(flat, flat, flat));
+      await expectError(expect, "disposed", "instance", () => own.memory());
+      await expectError(expect, "disposed", "instance", () => own.multiHeadAttention({ embedDim: 4, numHeads: 2 }));
+      await expectError(expect, "disposed", "instance", () => inside.forward(x));
+      expect((await hw.attention(flat, flat, flat)).output.shape).to.deep.equal([3, 4]);
+    },
+  },
+  {
+    name: "load refuses what it does not know and what cannot be had",
+    async run({ expect, load }) {
+      const errors = [
+        ["invalid-option", ["load", '"thread"'], { thread: 2 }],
+        ["invalid-option", ["threads", "0"], { threads: 0 }],
+        ["invalid-option", ["threads", "65"], { threads: 65 }],
+        ["invalid-option", ["threads", '"many"'], { threads: "many" }],
+        ["invalid-option", ["simd", '"avx"'], { simd: "avx" }],
+        ["invalid-option", ["wasm", "5"], { wasm: 5 }],
+      ];
+      for (const [code, parts, options] of errors) await expectError(expect, code, parts, () => load(options));
+    },
+  },
+];

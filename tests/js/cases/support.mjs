@@ -1,0 +1,26 @@
+import { compare } from "../reference.mjs";
+
+/** Expects the shape of a tensor, and its values by the rule of all comparisons; `reference(round)` computes them. */
+export function expectClose(expect, ours, reference, label = "output") {
+  const exact = reference((x) => x);
+  const naive = reference(Math.fround);
+  expect([...ours.shape], `${label}: shape`).to.deep.equal(exact.shape);
+  expect(ours.data.length, `${label}: count`).to.equal(exact.data.length);
+  const { error, allowed, close } = compare(ours, exact, naive);
+  expect(close, `${label}: error ${error}, allowed ${allowed}`).to.equal(true);
+}
+
+/** Expects a call to fail with a code and a message that contains all of `parts`. */
+export async function expectError(expect, code, parts, call) {
+  let error;
+  try {
+    await call();
+  } catch (caught) {
+    error = caught;
+  }
+  expect(error, `expected ${code}`).to.be.an("error");
+  expect(`${error.name} ${error.code}`, error.message).to.equal(`HeadwiseError ${code}`);
+  for (const part of [parts].flat()) expect(error.message).to.contain(part);
+}
+
+export const gatesOf = (mha, entry) => (entry === "headwise" ? mha.headGates : mha.getHeadGates());

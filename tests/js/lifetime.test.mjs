@@ -1,0 +1,181 @@
+// Nothing leaks, nothing hangs: modules, instances, workers and the processes that use them.
+import { describe, it } from "node:test";
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { Worker } from "node:worker_threads";
+import { expect } from "chai";
+
+import { load } from "../../dist/index.js";
+import { load as loadWorker } from "../../dist/worker.js";
+import { expectError } from "./cases/support.mjs";
+import { random } from "./reference.mjs";
+
+const dist = new URL("../../dist/", import.meta.url);
+
+describe("memory", () => {
+  it("is back where it was after 1,000 modules", async () => {
+    for (const [open, threads] of [
+      [load, 1],
+      [load, 2],
+      [loadWorker, 2],
+    ]) {
+      const hw = await open({ threads });
+      const x = random([3, 16], 1);
+      const cycle = async () => {
+        const mha = await hw.multiHeadAttention({ embedDim: 16, numHeads: 4 });
+        const pruned = await mha.prune([1]);
+        await pruned.forward(x);
+        await mha.dispose();
+        await pruned.dispose();
+      };
+      await cycle();
+      const before = await hw.memory();
+      for (let n = 0; n < 1000; ++n) await cycle();
+      expect(await hw.memory()).to.deep.equal(before);
+      await hw.dispose();
+    }
+  });
+
+  it("is back where it was after 50 instances", async () => {
+    const x = random([1, 4, 64, 64], 1);
+    const cycle = async (threads) => {
+      const hw = await load({ threads });
+      hw.multiHeadAttention({ embedDim: 64, numHeads: 4 }); // left to dispose()
+      hw.attention(x, x, x);
+      hw.dispose();
+    };
+    const resident = async () => {
+      // Memories go with the garbage collector, and threads' stacks with their exit.
+      for (let n = 0; n < 5; ++n) {
+        globalThis.gc();
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      return process.memoryUsage().rss;
+    };
+    for (const threads of [1, 2]) {
+      for (let n = 0; n < 5; ++n) await cycle(threads);
+      const before = await resident();
+      for (let n = 0; n < 50; ++n) await cycle(threads);
+      const grown = (await resident()) - before;
+      // One leaked instance keeps 4 MiB of WebAssembly memory: fifty would be 200 MiB.
+      expect(grown / 2 ** 20, `${threads} threads: MiB grown`).to.be.lessThan(60);
+    }
+  });
+
+  it("of modules that nobody holds is freed by the garbage collector", async () => {
+    for (const open of [load, loadWorker]) {
+      const hw = await open({ threads: 1 });
+      for (let n = 0; n < 20; ++n) await hw.multiHeadAttention({ embedDim: 64, numHeads: 4 });
+      for (let n = 0; n < 50 && (await hw.memory()).liveObjects > 1; ++n) {
+        globalThis.gc();
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      expect((await hw.memory()).liveObjects).to.be.at.most(1);
+      await hw.dispose();
+    }
+  });
+
+  it("that a large result needs is kept for the next call, not asked for again", async () => {
+    const hw = await load({ threads: 2 });
+    const x = random([1, 4, 100, 32], 1);
+    hw.attention(x, x, x);
+    const before = hw.memory();
+    for (let n = 0; n < 50; ++n) hw.attention(x, x, x);
+    expect(hw.memory()).to.deep.equal(before);
+    hw.dispose();
+  });
+});
+
+describe("a worker", () => {
+  const slow = random([1, 8, 1500, 64], 1);
+
+  it("that is killed rejects what is pending and what comes later with worker-lost", async () => {
+    const worker = new Worker(new URL("worker-host.js", dist));
+    const hw = await loadWorker({ worker, threads: 2 });
+    const mha = await hw.multiHeadAttention({ embedDim: 4, numHeads: 2 });
+    const pending = [hw.attention(slow, slow, slow), hw.memory(), mha.forward(random([2, 4], 1))];
+    setTimeout(() => worker.terminate(), 5);
+    for (const call of pending) await expectError(expect, "worker-lost", "gone", () => call);
+    await expectError(expect, "worker-lost", "gone", () => hw.memory());
+    await mha.dispose();
+    await hw.dispose();
+  });
+
+  it("that is disposed of rejects what is pending with disposed", async () => {
+    const hw = await loadWorker();
+    const pending = [hw.attention(slow, slow, slow), hw.memory()];
+    hw.dispose();
+    for (const call of pending) await expectError(expect, "disposed", "disposed", () => call);
+  });
+
+  it("drops aborted calls, keeps the order of the others, and goes on", async () => {
+    const hw = await loadWorker({ threads: 1 });
+    const order = [];
+    const note = (name) => (promise) =>
+      promise.then(
+        () => order.push(name),
+        (error) => order.push(`${name} ${error.code}`),
+      );
+    const controller = new AbortController();
+    const { signal } = controller;
+    const calls = [
+      note("first")(hw.attention(slow, slow, slow)),
+      note("aborted")(hw.attention(slow, slow, slow, { signal })),
+      note("module")(hw.multiHeadAttention({ embedDim: 4, numHeads: 2, signal })),
+      note("last")(hw.memory()),
+    ];
+    setTimeout(() => controller.abort(), 5);
+    await Promise.all(calls);
+    expect(order).to.deep.equal(["aborted aborted", "module aborted", "first", "last"]);
+    expect((await hw.memory()).liveObjects).to.equal(0);
+    await expectError(expect, "aborted", "aborted", () => hw.memory({ signal }));
+    await expectError(expect, "invalid-option", ["signal", "AbortSignal"], () => hw.memory({ signal: 3 }));
+    await expectError(expect, "invalid-option", "cannot be sent", () =>
+      hw.attention(slow, slow, slow, { scale: () => 1 }),
+    );
+    await hw.dispose();
+  });
+
+  it("gets copies: inputs changed after the call do not change the result", async () => {
+    const hw = await loadWorker();
+    const x = random([1, 1, 4, 4], 1);
+    const expected = await hw.attention(x, x, x);
+    const changed = { data: x.data.slice(), shape: x.shape };
+    const result = hw.attention(changed, changed, changed);
+    changed.data.fill(0);
+    expect(await result).to.deep.equal(expected);
+    await hw.dispose();
+  });
+});
+
+describe("a program that uses the library and ends, ends", () => {
+  for (const entry of ["index.js", "worker.js"]) {
+    for (const threads of [1, 4]) {
+      for (const dispose of [true, false]) {
+        it(`${entry}, ${threads} threads, ${dispose ? "with" : "without"} dispose`, { timeout: 20_000 }, async () => {
+          const folder = await mkdtemp(join(tmpdir(), "headwise-"));
+          const script = join(folder, "script.mjs");
+          await writeFile(
+            script,
+            `import { load } from ${JSON.stringify(new URL(entry, dist).href)};
+             const hw = await load({ threads: ${threads} });
+             const x = { data: new Float32Array(4 * 512 * 64).fill(1), shape: [1, 4, 512, 64] };
+             const { output } = await hw.attention(x, x, x);
+             const mha = await hw.multiHeadAttention({ embedDim: 8, numHeads: 2 });
+             ${dispose ? "hw.dispose();" : ""}
+             console.log(output.data[0], typeof globalThis.Worker);`,
+          );
+          const { stdout } = await promisify(execFile)(process.execPath, [
+            ...process.execArgv.filter((flag) => flag.includes("wasm")),
+            script,
+          ]);
+          expect(stdout.trim()).to.equal("1 undefined");
+          await rm(folder, { recursive: true });
+        });
+      }
+    }
+  }
+});

@@ -1,0 +1,228 @@
+// Chromium, Firefox and WebKitGTK behind one small surface, each with an empty profile of its own, without a window.
+import { spawn } from "node:child_process";
+import { accessSync, constants, existsSync, readdirSync } from "node:fs";
+import { createServer } from "node:net";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import puppeteer from "puppeteer-core";
+import { Builder } from "selenium-webdriver";
+
+export const browserNames = ["chromium", "firefox", "webkit"];
+
+const START_MS = 30_000;
+const CALL_MS = 120_000;
+
+const chromiumFlags = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/**
+ * Starts a browser: "chromium", "firefox" or "webkit".
+ *
+ * A page's `evaluate` takes a function that sees nothing of the caller's scope, or the source of an expression; what
+ * goes in and out is JSON. `messages` are the warnings and errors of its console, uncaught errors and its workers'
+ * included; WebKitGTK's driver does not tell them.
+ * @returns {Promise<{ name: string, version: string, close: () => Promise<void>, page: (url: string) => Promise<{
+ *   evaluate: (functionOrSource: Function | string, ...args: unknown[]) => Promise<any>,
+ *   messages: string[], close: () => Promise<void> }> }>}
+ */
+export function openBrowser(name) {
+  if (name === "chromium") {
+    const executablePath = process.env.CHROMIUM ?? program("chromium", "chromium");
+    return openWithPuppeteer(name, { browser: "chrome", executablePath, args: chromiumFlags, pipe: true });
+  }
+  if (name === "firefox") {
+    return openWithPuppeteer(name, { browser: "firefox", executablePath: program("firefox-esr", "firefox-esr") });
+  }
+  if (name === "webkit") return openWebKit();
+  throw new Error(`no browser "${name}"; there are ${browserNames.join(", ")}`);
+}
+
+async function openWithPuppeteer(name, options) {
+  const browser = await puppeteer.launch({ headless: true, timeout: START_MS, ...options });
+  return {
+    name,
+    version: await browser.version(),
+    async page(url) {
+      const page = await browser.newPage();
+      const messages = [];
+      page.on("console", (message) => {
+        if (["warn", "error"].includes(message.type())) messages.push(message.text());
+      });
+      page.on("pageerror", (error) => messages.push(String(error)));
+      await page.goto(url);
+      return {
+        messages,
+        async evaluate(work, ...args) {
+          return parse(await inTime(page.evaluate(`(async () => JSON.stringify(await ${call(work, args)}))()`)));
+        },
+        close: () => page.close(),
+      };
+    },
+    close: () => browser.close(),
+  };
+}
+
+/** WebKitGTK's small browser, driven by its WebDriver, on an X server of its own: it has no headless mode. */
+async function openWebKit() {
+  const processes = [];
+  const closeAll = () => Promise.all(processes.reverse().map(({ end }) => end()));
+  try {
+    const display = start(processes, program("Xvfb", "xvfb"), ["-displayfd", "3", "-nolisten", "tcp"]);
+    const number = await inTime(firstLine(display.stdio[3]), START_MS, "Xvfb gave no display number");
+
+    const port = await freePort();
+    const environment = { ...process.env, DISPLAY: `:${number}`, GDK_BACKEND: "x11" };
+    start(processes, program("WebKitWebDriver", "webkit2gtk-driver"), [`--port=${port}`], environment);
+    const server = `http://127.0.0.1:${port}`;
+    await inTime(answers(`${server}/status`), START_MS, "WebKitWebDriver does not answer");
+
+    const options = { binary: miniBrowser(), args: ["--automation"] };
+    const driver = await inTime(
+      new Builder()
+        .disableEnvironmentOverrides()
+        .usingServer(server) // and so Selenium starts and fetches nothing
+        .withCapabilities({ browserName: "MiniBrowser", "webkitgtk:browserOptions": options })
+        .build(),
+      START_MS,
+      "WebKitGTK's MiniBrowser did not start",
+    );
+    await driver.manage().setTimeouts({ script: CALL_MS });
+    return {
+      name: "webkit",
+      version: `WebKitGTK/${(await driver.getCapabilities()).getBrowserVersion()}`,
+      page: (url) => openWebKitPage(driver, url),
+      async close() {
+        await inTime(driver.quit(), 5_000).catch(() => {}); // a page that hangs cannot keep its browser alive
+        await closeAll();
+      },
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+/** A tab: one at a time, since a WebDriver session speaks to one. */
+async function openWebKitPage(driver, url) {
+  const first = await driver.getWindowHandle();
+  await driver.switchTo().newWindow("tab");
+  await driver.get(url);
+  const script = (work) => `
+    const done = arguments[0];
+    Promise.resolve().then(() => ${work}).then((value) => done([JSON.stringify(value)]), (error) => done([null, String(error)]));`;
+  return {
+    messages: [],
+    async evaluate(work, ...args) {
+      const [value, error] = await inTime(driver.executeAsyncScript(script(call(work, args))));
+      if (error !== undefined) throw new Error(error);
+      return parse(value);
+    },
+    async close() {
+      await driver.close();
+      await driver.switchTo().window(first);
+    },
+  };
+}
+
+/** The source of an expression: a function's call with JSON arguments, or what was given as source. */
+function call(work, args) {
+  return typeof work === "function" ? `(${work})(...${JSON.stringify(args)})` : `(${work})`;
+}
+
+/** `undefined` has no JSON. */
+function parse(json) {
+  return json == null ? undefined : JSON.parse(json);
+}
+
+/** A program in a process group of its own, which ends with this process if not before. */
+function start(processes, path, args, env = process.env) {
+  const child = spawn(path, args, { env, detached: true, stdio: ["ignore", "ignore", "ignore", "pipe"] });
+  const kill = (signal) => {
+    try {
+      process.kill(-child.pid, signal); // with what it has started itself
+    } catch {
+      // gone already
+    }
+  };
+  const killNow = () => kill("SIGKILL");
+  const ended = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
+  process.on("exit", killNow);
+  processes.push({
+    async end() {
+      kill("SIGTERM");
+      await Promise.race([ended, sleep(2_000)]);
+      killNow();
+      await ended;
+      process.off("exit", killNow);
+    },
+  });
+  return child;
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
+
+async function firstLine(stream) {
+  for await (const line of createInterface({ input: stream })) return line;
+  throw new Error("it ended without a line");
+}
+
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function answers(url) {
+  for (;;) {
+    const response = await fetch(url).catch(() => undefined);
+    if (response?.ok) return;
+    await sleep(50);
+  }
+}
+
+async function inTime(promise, milliseconds = CALL_MS, message = "the page did not answer") {
+  const cancel = new AbortController();
+  const late = sleep(milliseconds, undefined, { signal: cancel.signal }).then(() => {
+    throw new Error(`${message} within ${milliseconds / 1000} s`);
+  });
+  late.catch(() => {});
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    cancel.abort();
+  }
+}
+
+function program(name, debianPackage) {
+  for (const folder of process.env.PATH.split(":")) {
+    try {
+      accessSync(`${folder}/${name}`, constants.X_OK);
+      return `${folder}/${name}`;
+    } catch {
+      // not here
+    }
+  }
+  throw new Error(`${name} is missing; install it with: apt-get install ${debianPackage}`);
+}
+
+/** Debian keeps it off PATH, in the folder of the library that it shows: /usr/lib/<machine>/webkit2gtk-4.1. */
+function miniBrowser() {
+  const folders = readdirSync("/usr/lib", { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  for (const { name } of folders) {
+    for (const library of ["webkit2gtk-4.1", "webkitgtk-6.0", "webkit2gtk-4.0"]) {
+      const path = `/usr/lib/${name}/${library}/MiniBrowser`;
+      if (existsSync(path)) return path;
+    }
+  }
+  throw new Error("WebKitGTK's MiniBrowser is missing; install it with: apt-get install webkit2gtk-driver");
+}
