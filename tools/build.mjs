@@ -27,15 +27,20 @@ function replaceOnce(text, from, to) {
 }
 
 /**
- * Two things that Emscripten's output does in Node and a guest should not: it sets globalThis.Worker, and its threads
- * inherit the program's Node options (with --input-type they would not start).
+ * What Emscripten's output does in Node and a guest should not: it imports Node's modules in a way that bundlers for
+ * browsers warn of; it sets globalThis.Worker; and its threads inherit the program's Node options (with --input-type
+ * they would not start).
  */
 function behaveInNode(glue, name) {
+  const imports = /await import\("(node:\w+)"\)/g;
+  if (!imports.test(glue)) throw new Error("Emscripten's output has changed: it imports nothing of Node");
+  const quiet = glue.replace(imports, 'process.getBuiltinModule("$1")');
+  if (!name.endsWith("threads")) return quiet;
   const url = `new URL("${name}.mjs",import.meta.url)`;
   const worker = `new Worker(${url},{type:"module",workerData:"em-pthread",name:"em-pthread"})`;
   const inNode = `new worker_threads.Worker(new URL(import.meta.url),{workerData:"em-pthread",name:"em-pthread",execArgv:[]})`;
   return replaceOnce(
-    replaceOnce(glue, "globalThis.Worker=worker_threads.Worker", ""),
+    replaceOnce(quiet, "globalThis.Worker=worker_threads.Worker", ""),
     worker,
     `ENVIRONMENT_IS_NODE?${inNode}:new Worker(${url},{type:"module",name:"em-pthread"})`,
   );
@@ -51,7 +56,7 @@ async function copyBinary(binary) {
   const name = `headwise-${binary}`;
   const from = join(root, `build/${binary}/bindings`);
   const glue = await readFile(join(from, `${name}.mjs`), "utf8");
-  await writeIfChanged(join(root, "dist", `${name}.mjs`), binary.endsWith("threads") ? behaveInNode(glue, name) : glue);
+  await writeIfChanged(join(root, "dist", `${name}.mjs`), behaveInNode(glue, name));
   await writeIfChanged(join(root, "dist", `${name}.wasm`), await readFile(join(from, `${name}.wasm`)));
 }
 
@@ -67,7 +72,7 @@ async function bundle() {
   });
   await build.write({ dir: join(root, "dist"), chunkFileNames: "shared-[name].js", minify: true, sourcemap: false });
   await build.close();
-  await run("npx", ["tsc", "-p", "tsconfig.json"]);
+  await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
 }
 
 /** Builds whatever of the package is not up to date. */

@@ -1,5 +1,7 @@
 // What every entry needs before it can build: npm's packages, Debian's programs, the Emscripten toolchain.
-import { run, step, upToDate } from "./steps.mjs";
+import { join } from "node:path";
+
+import { root, run, step, upToDate } from "./steps.mjs";
 
 /** npm packages, as the lock file says. No install scripts: some would download from places beyond npm. */
 export async function installPackages() {
@@ -16,10 +18,12 @@ export async function installPrograms(...groups) {
 export async function toolchainEnvironment() {
   const file = (await run("bash", ["tools/toolchain.sh"], { capture: true })).trim();
   const dump = await run("bash", ["-c", 'source "$1" && env -0', "bash", file], { capture: true });
-  return Object.fromEntries(
+  const environment = Object.fromEntries(
     dump
       .split("\0")
       .filter(Boolean)
       .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
   );
+  // Emscripten writes TypeScript types with the tsc that it finds.
+  return { ...environment, PATH: `${environment.PATH}:${join(root, "node_modules/.bin")}` };
 }

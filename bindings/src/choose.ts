@@ -56,7 +56,7 @@ export function choose(options: Required<Pick<LoadOptions, "threads" | "simd">>,
       ? `${simd} as asked`
       : machine.relaxedSimd
         ? "relaxed SIMD"
-        : "simd128: this engine has no relaxed SIMD (Node has it from 22 on, or with --experimental-wasm-relaxed-simd)";
+        : `simd128: this engine has no relaxed SIMD${machine.environment === "node" ? " (Node has it from 22 on, or with --experimental-wasm-relaxed-simd)" : ""}`;
   const threadsReason =
     options.threads !== "auto"
       ? `${threads} thread${threads === 1 ? "" : "s"} as asked`

@@ -1,6 +1,6 @@
-// Keys and values are packed once per head. Then each panel of up to 6 query rows goes through four steps: scores of all
-// its keys (in cache, the only L x S there is: 6 rows of it), mask, softmax, weighted sum of the values. Two passes over
-// a panel without online rescaling were as fast as or faster than every online tiling tried, up to S = 2,048.
+// Keys and values are packed once per head. Then each panel of up to 6 query rows goes through four steps: scores of
+// all its keys (in cache, the only L x S there is: 6 rows of it), mask, softmax, weighted sum of the values. Two passes
+// over a panel without online rescaling were as fast as or faster than every online tiling tried, up to S = 2,048.
 #include "attention/scaled_dot_product.hpp"
 
 #include "kernels/pack.hpp"
@@ -144,9 +144,8 @@ void attend_panel(const AttentionArgs& args, std::size_t b, std::size_t h, std::
   const float gate = args.gates == nullptr ? 1.0f : args.gates[h];
   if (gate == 0.0f) return write_zeros(args, b, h, i, rows);
   for (std::size_t r = 0; r < rows; ++r) factors[r] *= gate;
-  with_constant_rows(rows, [&](auto kRows) {
-    weighted_sum_panel<kRows>(args, panel, head, scratch.scores, scratch.row, factors);
-  });
+  with_constant_rows(
+      rows, [&](auto kRows) { weighted_sum_panel<kRows>(args, panel, head, scratch.scores, scratch.row, factors); });
 }
 
 bool skips(const AttentionArgs& args, std::size_t h) noexcept {

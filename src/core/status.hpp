@@ -3,11 +3,11 @@
 
 namespace headwise {
 
-enum class [[nodiscard]] Status : int {
-  kOk = 0,
-  kInvalidArgument = 1,  // shapes or options that contradict each other
-  kOutOfMemory = 2,
-  kNoThreads = 3,  // the threads that were asked for could not be started
+enum class [[nodiscard]] Status : int{
+    kOk = 0,
+    kInvalidArgument = 1,  // shapes or options that contradict each other
+    kOutOfMemory = 2,
+    kNoThreads = 3,  // the threads that were asked for could not be started
 };
 
 }  // namespace headwise

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-
 #include <xsimd/xsimd.hpp>
 
 #if defined(__wasm_simd128__)
@@ -16,7 +15,8 @@ using Vec = xsimd::batch<float>;
 using IntVec = xsimd::batch<std::int32_t>;
 
 inline constexpr std::size_t kLanes = Vec::size;
-// Columns of a tile. 8 keep 6 rows of accumulators (12 vectors of 4) in V8's registers; 16 spill (docs/ARCHITECTURE.md).
+// Columns of a tile. 8 keep 6 rows of accumulators (12 vectors of 4) in V8's registers; 16 spill
+// (docs/ARCHITECTURE.md).
 inline constexpr std::size_t kTile = 8;
 inline constexpr std::size_t kTileVecs = kTile / kLanes;
 static_assert(kTile % kLanes == 0, "a tile is a whole number of vectors: at most 8 lanes");
@@ -39,7 +39,8 @@ inline Vec fma(Vec a, Vec b, Vec c) noexcept {
 #endif
 }
 
-// The larger lane; `a` where `b` is NaN, so that a running maximum `a` skips NaN. On wasm `pmax`, at 0.6 of the cost of `max`.
+// The larger lane; `a` where `b` is NaN, so that a running maximum `a` skips NaN. On wasm `pmax`, at 0.6 of the cost of
+// `max`.
 inline Vec max_skipping_nan(Vec a, Vec b) noexcept {
 #if defined(__wasm_simd128__)
   return wasm_f32x4_pmax(a, b);

@@ -1,4 +1,5 @@
-// The micro-kernel: a few rows times one packed panel of 8 columns. Scores, weighted sums and projections all run on it.
+// The micro-kernel: a few rows times one packed panel of 8 columns. Scores, weighted sums and projections all run on
+// it.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +13,8 @@ namespace headwise {
 // Rows of a full tile. Measured in V8 with 8 columns: 6 rows 54 GFLOP/s, 5 rows 53, 4 rows 49.
 inline constexpr std::size_t kTileRows = 6;
 
-// Splits `rows` into panels of at most kTileRows whose sizes differ by at most one: 128 rows are 18 panels of 6 and 4 of
-// 5, which beats 21 panels of 6 and a tail of 2.
+// Splits `rows` into panels of at most kTileRows whose sizes differ by at most one: 128 rows are 18 panels of 6 and 4
+// of 5, which beats 21 panels of 6 and a tail of 2.
 struct RowPanels {
   explicit RowPanels(std::size_t rows)
       : count((rows + kTileRows - 1) / kTileRows),
@@ -31,12 +32,18 @@ struct RowPanels {
 template <class Fn>
 inline void with_constant_rows(std::size_t rows, const Fn& fn) noexcept {
   switch (rows) {
-    case 1: return fn(std::integral_constant<std::size_t, 1>());
-    case 2: return fn(std::integral_constant<std::size_t, 2>());
-    case 3: return fn(std::integral_constant<std::size_t, 3>());
-    case 4: return fn(std::integral_constant<std::size_t, 4>());
-    case 5: return fn(std::integral_constant<std::size_t, 5>());
-    case 6: return fn(std::integral_constant<std::size_t, 6>());
+    case 1:
+      return fn(std::integral_constant<std::size_t, 1>());
+    case 2:
+      return fn(std::integral_constant<std::size_t, 2>());
+    case 3:
+      return fn(std::integral_constant<std::size_t, 3>());
+    case 4:
+      return fn(std::integral_constant<std::size_t, 4>());
+    case 5:
+      return fn(std::integral_constant<std::size_t, 5>());
+    case 6:
+      return fn(std::integral_constant<std::size_t, 6>());
   }
 }
 

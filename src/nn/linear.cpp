@@ -36,8 +36,7 @@ void Linear::forward(const float* x, std::size_t rows, float* out, ThreadPool& p
   const RowPanels panels(rows);
   const std::size_t tiles = simd::tiles(outputs_);
   const std::size_t row_tasks = tasks_of(panels.count, kPanelsPerTask), column_tasks = tasks_of(tiles, kTilesPerTask);
-  const double flops =
-      2.0 * static_cast<double>(rows) * static_cast<double>(inputs_) * static_cast<double>(outputs_);
+  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(inputs_) * static_cast<double>(outputs_);
   pool.parallel_for(row_tasks * column_tasks, flops, [&](std::size_t task, std::size_t) {
     const std::size_t p = task / column_tasks * kPanelsPerTask, t = task % column_tasks * kTilesPerTask;
     gemm(x, inputs_, panels, {p, std::min(p + kPanelsPerTask, panels.count)}, input_slice(0, inputs_),

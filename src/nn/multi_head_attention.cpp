@@ -69,8 +69,8 @@ void write_contributions(const Config& config, const ForwardArgs& args, const Li
                          ThreadPool& pool) {
   const auto H = config.num_heads, Dv = config.value_head_dim;
   const RowPanels panels(args.L);
-  const double flops = 2.0 * static_cast<double>(args.B * args.L) * static_cast<double>(H * Dv) *
-                       static_cast<double>(config.output_dim);
+  const double flops =
+      2.0 * static_cast<double>(args.B * args.L) * static_cast<double>(H * Dv) * static_cast<double>(config.output_dim);
   pool.parallel_for(args.B * H, flops, [&](std::size_t task, std::size_t) {
     const std::size_t b = task / H, h = task % H;
     gemm(heads + (b * args.L * H + h) * Dv, H * Dv, panels, {0, panels.count}, out.input_slice(h * Dv, Dv),

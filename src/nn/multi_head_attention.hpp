@@ -13,9 +13,9 @@
 namespace headwise {
 
 struct MultiHeadAttentionConfig {
-  std::size_t embed_dim, num_heads;             // E, H
-  std::size_t head_dim, value_head_dim;         // D, Dv
-  std::size_t key_dim, value_dim, output_dim;   // widths of the key and value inputs and of the output
+  std::size_t embed_dim, num_heads;            // E, H
+  std::size_t head_dim, value_head_dim;        // D, Dv
+  std::size_t key_dim, value_dim, output_dim;  // widths of the key and value inputs and of the output
   bool qkv_bias, out_bias;
   float scale;
 };

@@ -1,5 +1,4 @@
 #include "attention/scaled_dot_product.hpp"
-
 #include "support.hpp"
 
 namespace headwise::test {
@@ -103,8 +102,8 @@ void check_against_reference(const Case& c, const Inputs& in, const Result& resu
 
 void check(const Case& c) {
   INFO("B " << c.shape.B << " H " << c.shape.H << " L " << c.shape.L << " S " << c.shape.S << " D " << c.shape.D
-            << " Dv " << c.shape.Dv << " causal " << c.causal << " offset " << c.offset << " bytes "
-            << c.integer_mask << " floats " << c.float_mask << " in rows " << c.heads_in_rows);
+            << " Dv " << c.shape.Dv << " causal " << c.causal << " offset " << c.offset << " bytes " << c.integer_mask
+            << " floats " << c.float_mask << " in rows " << c.heads_in_rows);
   const Inputs in(c.shape);
   const Result one = run(c, in, 1, true);
   check_against_reference(c, in, one);
@@ -120,7 +119,7 @@ void check(const Case& c) {
 
 const std::vector<AttentionShape> kShapes = {
     // B, H, L, S, D, Dv
-    {1, 1, 1, 1, 1, 1},   {1, 1, 3, 3, 4, 4},     {2, 3, 15, 17, 15, 15}, {1, 4, 17, 15, 8, 3},
+    {1, 1, 1, 1, 1, 1},    {1, 1, 3, 3, 4, 4},     {2, 3, 15, 17, 15, 15}, {1, 4, 17, 15, 8, 3},
     {1, 2, 1, 33, 64, 64}, {2, 2, 48, 48, 16, 24}, {1, 4, 77, 77, 15, 15}, {1, 2, 128, 131, 64, 17},
 };
 
@@ -134,7 +133,8 @@ TEST_CASE("attention agrees with the double reference for every shape and mask")
       check(c);
       c.causal = true;
       check(c);
-      for (const std::int64_t offset : {std::int64_t{3}, std::int64_t{-2}, std::int64_t{-1000}, std::int64_t{1} << 40}) {
+      for (const std::int64_t offset :
+           {std::int64_t{3}, std::int64_t{-2}, std::int64_t{-1000}, std::int64_t{1} << 40}) {
         c.offset = offset;
         check(c);
       }

@@ -8,8 +8,16 @@ namespace {
 using Config = MultiHeadAttentionConfig;
 using Mha = MultiHeadAttention;
 
-constexpr Config kConfig = {.embed_dim = 60, .num_heads = 4, .head_dim = 15, .value_head_dim = 17, .key_dim = 33,
-                            .value_dim = 20, .output_dim = 31, .qkv_bias = true, .out_bias = true, .scale = 0.25f};
+constexpr Config kConfig = {.embed_dim = 60,
+                            .num_heads = 4,
+                            .head_dim = 15,
+                            .value_head_dim = 17,
+                            .key_dim = 33,
+                            .value_dim = 20,
+                            .output_dim = 31,
+                            .qkv_bias = true,
+                            .out_bias = true,
+                            .scale = 0.25f};
 
 struct Module {
   Context context;
@@ -38,9 +46,17 @@ Result forward(Module& module, const Floats& query, const Floats& key, const Flo
   const std::size_t width = head_output == HeadOutput::kValues ? config.value_head_dim : config.output_dim;
   Result result{Floats(B * L * config.output_dim), Floats(B * config.num_heads * L * S),
                 Floats(head_output == HeadOutput::kNone ? 0 : B * config.num_heads * L * width)};
-  ForwardArgs args{.B = B, .L = L, .S = S, .query = query.data(), .key = key.data(), .value = value.data(),
-                   .visibility = {}, .output = result.output.data(), .weights = result.weights.data(),
-                   .head_output = head_output, .heads = result.heads.data()};
+  ForwardArgs args{.B = B,
+                   .L = L,
+                   .S = S,
+                   .query = query.data(),
+                   .key = key.data(),
+                   .value = value.data(),
+                   .visibility = {},
+                   .output = result.output.data(),
+                   .weights = result.weights.data(),
+                   .head_output = head_output,
+                   .heads = result.heads.data()};
   args.visibility.causal = true;
   args.visibility.offset = 2;
   REQUIRE(module.mha.forward(args, module.context) == Status::kOk);

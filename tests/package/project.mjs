@@ -10,8 +10,11 @@ import { root } from "../../tools/steps.mjs";
 /** Runs a program to its end, at most `seconds`. Does not throw: `code` is null when it had to be killed. */
 export function run(program, args, { cwd = root, seconds = 60 } = {}) {
   return new Promise((resolve) => {
-    const child = execFile(program, args, { cwd, timeout: seconds * 1000, killSignal: "SIGKILL" }, (_, stdout, stderr) =>
-      resolve({ code: child.exitCode, stdout, stderr, text: stdout + stderr }),
+    const child = execFile(
+      program,
+      args,
+      { cwd, timeout: seconds * 1000, killSignal: "SIGKILL" },
+      (_, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr, text: stdout + stderr }),
     );
     child.stdin?.end();
   });

@@ -114,15 +114,14 @@ async function openWebKit() {
 async function openWebKitPage(driver, url) {
   const first = await driver.getWindowHandle();
   await driver.switchTo().newWindow("tab");
-  await driver.get(url);
-  const script = (work) => `
-    const done = arguments[0];
-    Promise.resolve().then(() => ${work}).then((value) => done([JSON.stringify(value)]), (error) => done([null, String(error)]));`;
-  return {
+  const page = {
     messages: [],
     async evaluate(work, ...args) {
-      const [value, error] = await inTime(driver.executeAsyncScript(script(call(work, args))));
-      if (error !== undefined) throw new Error(error);
+      const script = `const [done] = arguments;
+        const settle = (value, error) => done([JSON.stringify(value), error]);
+        Promise.resolve().then(() => ${call(work, args)}).then(settle, (error) => settle(undefined, String(error)));`;
+      const [value, error] = await inTime(driver.executeAsyncScript(script));
+      if (error) throw new Error(error);
       return parse(value);
     },
     async close() {
@@ -130,6 +129,11 @@ async function openWebKitPage(driver, url) {
       await driver.switchTo().window(first);
     },
   };
+  await inTime(driver.get(url)); // which does not wait for scripts
+  await page.evaluate(
+    () => document.readyState === "complete" || new Promise((loaded) => addEventListener("load", () => loaded())),
+  );
+  return page;
 }
 
 /** The source of an expression: a function's call with JSON arguments, or what was given as source. */

@@ -1,0 +1,126 @@
+// All cases of the public API in three browsers, isolated under the Content Security Policy and without either, in every
+// binary that the browser can run there; and what `load` must choose by itself.
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { cases } from "../js/cases.mjs";
+import { browserNames, openBrowser } from "../support/browsers.mjs";
+import { serve } from "../support/server.mjs";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** What the browsers are known to have; WebKitGTK has no SharedArrayBuffer, on isolated pages either. */
+const features = {
+  chromium: { simds: ["relaxed", "simd128"], sharedMemory: true, symbolDispose: true },
+  firefox: { simds: ["relaxed", "simd128"], sharedMemory: true, symbolDispose: true },
+  webkit: { simds: ["simd128"], sharedMemory: false, symbolDispose: false },
+};
+
+for (const name of browserNames) {
+  describe(name, () => {
+    let browser;
+    before(async () => (browser = await openBrowser(name)));
+    after(() => browser?.close());
+
+    for (const isolated of [true, false]) {
+      describe(isolated ? "isolated, under the policy" : "not isolated", () => {
+        const { simds, sharedMemory, symbolDispose } = features[name];
+        const threaded = isolated && sharedMemory;
+        let server, page;
+        before(async () => (server = await serve(root, { isolated, csp: isolated })));
+        after(() => server?.close());
+
+        const openPage = async () => (page = await browser.page(`${server.url}tests/browser/api.html`));
+        const closePage = () => page?.close();
+
+        describe("chooses", () => {
+          before(openPage);
+          after(closePage);
+
+          const chosen = (entry) =>
+            page.evaluate(async (entry) => {
+              const hw = await loads[entry]();
+              await hw.dispose();
+              return { ...hw.info, cores: navigator.hardwareConcurrency };
+            }, entry);
+
+          it("in the environment that we think of", async () => {
+            assert.deepEqual(
+              await page.evaluate(() => ({
+                isolated: crossOriginIsolated,
+                threaded: typeof SharedArrayBuffer !== "undefined",
+                symbolDispose: typeof Symbol.dispose !== "undefined",
+              })),
+              { isolated, threaded, symbolDispose },
+            );
+          });
+          it("one thread on the page's main thread, and points to the worker", async () => {
+            const { simd, threads, reason } = await chosen("headwise");
+            assert.deepEqual([simd, threads], [simds[0], 1]);
+            assert.match(reason, /headwise\/worker/);
+          });
+          it(`${threaded ? "all cores" : "one thread"} in the worker, and says why`, async () => {
+            const { simd, threads, cores, reason } = await chosen("headwise/worker");
+            assert.deepEqual([simd, threads], [simds[0], threaded ? Math.min(cores, 8) : 1]);
+            const why = threaded
+              ? /\d+ threads? for \d+ cores?/
+              : isolated
+                ? /SharedArrayBuffer/
+                : /Cross-Origin-Opener-Policy: same-origin.*Cross-Origin-Embedder-Policy: require-corp/;
+            assert.match(reason, why);
+          });
+          it("nothing but what was asked for", async () => {
+            const refused = async (entry, options, message) => {
+              const load = ([entry, options]) => outcome(loads[entry](options));
+              const { code, ...rest } = await page.evaluate(load, [entry, options]);
+              assert.equal(code, "unsupported", JSON.stringify(rest));
+              assert.match(rest.message, message);
+            };
+            await refused("headwise", { threads: 2 }, /threads: 2.*headwise\/worker/);
+            if (!threaded) await refused("headwise/worker", { threads: 2 }, /threads: 2/);
+            if (!simds.includes("relaxed")) {
+              for (const entry of ["headwise", "headwise/worker"]) await refused(entry, { simd: "relaxed" }, /simd/);
+            }
+          });
+        });
+
+        for (const place of ["headwise", "headwise in a worker", "headwise/worker"]) {
+          for (const simd of simds) {
+            for (const threads of threaded && place !== "headwise" ? [1, 2] : [1]) {
+              describe(`${place}, ${simd}, ${threads} thread${threads > 1 ? "s" : ""}`, () => {
+                before(openPage);
+                after(closePage);
+
+                it("is what was asked for, in one download", async () => {
+                  if (place === "headwise in a worker") await page.evaluate(() => startCaseWorker());
+                  server.requests.length = 0;
+                  const [entry] = place.split(" ");
+                  const info = await page.evaluate((entry, options) => caseRunner.open(entry, options), entry, {
+                    simd,
+                    threads,
+                  });
+                  assert.deepEqual([info.simd, info.threads], [simd, threads]);
+                  assert.deepEqual(
+                    server.requests.filter((path) => path.endsWith(".wasm")),
+                    [`/dist/headwise-${simd}${threads > 1 ? "-threads" : ""}.wasm`],
+                  );
+                });
+                for (const { name } of cases) {
+                  it(name, async () => {
+                    const wrong = await page.evaluate((name) => caseRunner.run(name), name);
+                    assert.ok(wrong === undefined, wrong);
+                  });
+                }
+                it("leaves no error on the page", async () => {
+                  await page.evaluate(() => caseRunner.close());
+                  assert.deepEqual([...page.messages, ...(await page.evaluate(() => messages))], []);
+                });
+              });
+            }
+          }
+        }
+      });
+    }
+  });
+}

@@ -1,0 +1,266 @@
+// What only a browser can show: what is downloaded and from where, and that no call waits for ever, whatever becomes of
+// the worker that computes.
+import assert from "node:assert/strict";
+import { copyFile, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { after, before, beforeEach, afterEach, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { browserNames, openBrowser } from "../support/browsers.mjs";
+import { serve } from "../support/server.mjs";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const dist = join(root, "dist");
+const entries = ["headwise", "headwise/worker"];
+
+/** Far less than the calls would take that are under way. Browsers let a busy worker live for some seconds. */
+const PROMPT_MS = 5_000;
+const ENDLESS = 50_000; // tokens
+
+for (const name of browserNames) {
+  describe(name, () => {
+    let browser, server, page, folder, served;
+
+    before(async () => {
+      browser = await openBrowser(name);
+      server = await serve(root, { isolated: true, csp: true });
+      await mkdir(join(root, "build"), { recursive: true });
+      folder = await mkdtemp(join(root, "build/browser-test-"));
+      served = `/build/${basename(folder)}`;
+    });
+    after(async () => {
+      await browser?.close();
+      await server?.close();
+      if (folder) await rm(folder, { recursive: true });
+    });
+    beforeEach(async () => {
+      page = await browser.page(`${server.url}tests/browser/api.html`);
+      server.requests.length = 0;
+    });
+    afterEach(() => page?.close());
+
+    const downloads = () => server.requests.filter((path) => path.endsWith(".wasm") || path.endsWith(".bin"));
+    const assertClean = async () => assert.deepEqual([...page.messages, ...(await page.evaluate(() => messages))], []);
+    const copyBinaries = async (to, change = (file) => file) => {
+      await mkdir(join(folder, to), { recursive: true });
+      const files = (await readdir(dist)).filter((file) => file.endsWith(".wasm"));
+      await Promise.all(files.map((file) => copyFile(join(dist, file), join(folder, to, change(file)))));
+    };
+
+    for (const entry of entries) {
+      describe(entry, () => {
+        /** Loads in the page, from a folder or from each file with a suffix; computes a little. */
+        const loadAndUse = (wasm) =>
+          page.evaluate(
+            (entry, wasm) =>
+              outcome(
+                (async () => {
+                  const { folder, suffix } = wasm ?? {};
+                  const option = suffix === undefined ? folder : (file) => `${folder}/${file}${suffix}`;
+                  const hw = await loads[entry]({ wasm: option });
+                  await attend(hw, 1);
+                  await hw.dispose();
+                  return `headwise-${hw.info.simd}${hw.info.threads > 1 ? "-threads" : ""}`;
+                })(),
+              ),
+            entry,
+            wasm,
+          );
+
+        it("downloads one binary and its JavaScript, nothing of the others", async () => {
+          const { value: binary } = await loadAndUse();
+          assert.deepEqual(downloads(), [`/dist/${binary}.wasm`]);
+          const glue = server.requests.filter((path) => /headwise-\w+(-threads)?\.mjs$/.test(path));
+          assert.deepEqual([...new Set(glue)], [`/dist/${binary}.mjs`]);
+          await assertClean();
+        });
+
+        it("takes the binaries from another folder", async () => {
+          await copyBinaries("elsewhere");
+          for (const address of [`${served}/elsewhere`, `${served}/elsewhere/`]) {
+            const { value: binary, message } = await loadAndUse({ folder: address });
+            assert.ok(binary, message);
+            assert.deepEqual([...new Set(downloads())], [`${served}/elsewhere/${binary}.wasm`]);
+          }
+          await assertClean();
+        });
+
+        it("takes a binary that the host serves as some other type", async () => {
+          await copyBinaries("unknown", (file) => `${file}.bin`);
+          const { value: binary, message } = await loadAndUse({ folder: `${served}/unknown`, suffix: ".bin" });
+          assert.ok(binary, message);
+          assert.deepEqual(downloads(), [`${served}/unknown/${binary}.wasm.bin`]);
+          await assertClean();
+        });
+
+        it("takes bytes and a compiled module, and leaves them to the caller", async () => {
+          const result = await page.evaluate(async (entry) => {
+            const url = "/dist/headwise-simd128.wasm";
+            const bytes = await (await fetch(url)).arrayBuffer();
+            const module = await WebAssembly.compile(bytes);
+            const asked = [];
+            for (const source of [bytes, new Uint8Array(bytes), module]) {
+              const wasm = (file) => (asked.push(file), source);
+              const hw = await loads[entry]({ threads: 1, simd: "simd128", wasm });
+              await attend(hw, 1);
+              await hw.dispose();
+            }
+            return { asked, left: bytes.byteLength };
+          }, entry);
+          assert.deepEqual(result.asked, Array(3).fill("headwise-simd128.wasm"));
+          assert.ok(result.left > 0);
+          assert.equal(downloads().length, 1, "the test's own");
+          await assertClean();
+        });
+
+        it("says which address has no binary, and loads from there once it has", async () => {
+          const late = `late-${entries.indexOf(entry)}`;
+          const { code, message } = await loadAndUse({ folder: `${served}/${late}` });
+          assert.equal(code, "invalid-file");
+          const [path] = downloads();
+          assert.ok(message.includes(`${new URL(path, server.url)}`) && message.includes("404"), message);
+          assert.ok((await loadAndUse()).value, "the package's own");
+          await copyBinaries(late);
+          const again = await loadAndUse({ folder: `${served}/${late}` });
+          assert.ok(again.value, again.message);
+        });
+
+        it("leaves the inputs as they are", async () => {
+          const result = await page.evaluate(async (entry) => {
+            const hw = await loads[entry]();
+            const buffer = Float32Array.from({ length: 24 }, (_, i) => i).buffer;
+            const [query, key, value] = [0, 8, 16].map((i) => ({
+              data: new Float32Array(buffer, 4 * i, 8),
+              shape: [2, 4],
+            }));
+            const mask = { data: new Uint8Array(4).fill(1), shape: [2, 2] };
+            await hw.attention(query, key, value, { mask });
+            await hw.dispose();
+            return [Array.from(new Float32Array(buffer)), Array.from(mask.data)];
+          }, entry);
+          assert.deepEqual(result, [Array.from({ length: 24 }, (_, i) => i), [1, 1, 1, 1]]);
+          await assertClean();
+        });
+      });
+    }
+
+    it("headwise: instances share the compiled module", async () => {
+      await page.evaluate(async () => {
+        const instances = await Promise.all([loads.headwise(), loads.headwise()]);
+        instances.push(await loads.headwise());
+        for (const hw of instances) hw.dispose();
+      });
+      assert.equal(downloads().length, 1);
+      await assertClean();
+    });
+
+    it("headwise/worker: the page is not blocked while the worker computes; with headwise it is", async () => {
+      const measure = (entry) =>
+        page.evaluate(async (entry) => {
+          const hw = await loads[entry]({ threads: 1 });
+          let ticks = 0;
+          let longest = 0;
+          const start = performance.now();
+          let last = start;
+          const tick = () => {
+            const now = performance.now();
+            longest = Math.max(longest, now - last);
+            last = now;
+            ticks++;
+          };
+          const timer = setInterval(tick, 10);
+          await attend(hw, 3000);
+          clearInterval(timer);
+          const end = performance.now();
+          await hw.dispose();
+          return { ticks, longest: Math.max(longest, end - last), duration: end - start };
+        }, entry);
+      const free = await measure("headwise/worker");
+      const shown = JSON.stringify(free);
+      assert.ok(free.duration > 200, `too short to tell: ${shown}`);
+      assert.ok(free.ticks >= 10 && free.longest < free.duration / 2, shown);
+      assert.equal((await measure("headwise")).ticks, 0);
+      await assertClean();
+    });
+
+    it("headwise/worker: a terminated worker rejects what is pending and what comes later", async () => {
+      const result = await page.evaluate(async (tokens) => {
+        const worker = new Worker("/dist/worker-host.js", { type: "module" });
+        const hw = await loads["headwise/worker"]({ worker });
+        const mha = await hw.multiHeadAttention({ embedDim: 4, numHeads: 2 });
+        const running = outcome(attend(hw, tokens));
+        const waiting = outcome(mha.parameters());
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        worker.terminate();
+        const pending = await Promise.all([running, waiting]);
+        const later = await Promise.all([outcome(hw.memory()), outcome(mha.parameters())]);
+        await mha.dispose();
+        await hw.dispose();
+        return [...pending, ...later];
+      }, ENDLESS);
+      for (const { code, message, milliseconds } of result) {
+        assert.equal(code, "worker-lost", message);
+        assert.ok(milliseconds < PROMPT_MS, `after ${milliseconds} ms`);
+      }
+      await assertClean();
+    });
+
+    it("headwise/worker: an idle worker that is terminated is noticed by the next call", async () => {
+      const { code } = await page.evaluate(async () => {
+        const worker = new Worker("/dist/worker-host.js", { type: "module" });
+        const hw = await loads["headwise/worker"]({ worker: () => worker });
+        worker.terminate();
+        return outcome(hw.memory());
+      });
+      assert.equal(code, "worker-lost");
+    });
+
+    it("headwise/worker: a worker that cannot start rejects load", async () => {
+      const { code } = await page.evaluate(() =>
+        outcome(loads["headwise/worker"]({ worker: new Worker("/nowhere.js", { type: "module" }) })),
+      );
+      assert.equal(code, "worker-lost");
+    });
+
+    it("headwise/worker: dispose rejects what is pending, and ends the computation", async () => {
+      const result = await page.evaluate(async (tokens) => {
+        const hw = await loads["headwise/worker"]();
+        const calls = [outcome(attend(hw, tokens)), outcome(hw.memory())];
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        await hw.dispose();
+        await hw.dispose();
+        return Promise.all([...calls, outcome(hw.memory())]);
+      }, ENDLESS);
+      for (const { code, message, milliseconds } of result) {
+        assert.equal(code, "disposed", message);
+        assert.ok(milliseconds < PROMPT_MS, `after ${milliseconds} ms`);
+      }
+      await assertClean();
+    });
+
+    it("headwise/worker: an aborted call rejects at once, and the queue goes on", async () => {
+      const result = await page.evaluate(async () => {
+        const hw = await loads["headwise/worker"]({ threads: 1 });
+        const settled = [];
+        const track = (name, promise) => outcome(promise).then((result) => (settled.push(name), result));
+        const [first, second] = [new AbortController(), new AbortController()];
+        const calls = [
+          track("running", attend(hw, 2000, { signal: first.signal })),
+          track("longer", attend(hw, 2000)),
+          track("queued", attend(hw, 1, { signal: second.signal })),
+          track("last", attend(hw, 1)),
+          track("never", attend(hw, 1, { signal: AbortSignal.abort() })),
+        ];
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        first.abort();
+        second.abort();
+        const outcomes = await Promise.all(calls);
+        await hw.dispose();
+        return { settled, outcomes: outcomes.map(({ value, code }) => value ?? code) };
+      });
+      assert.deepEqual(result.outcomes, ["aborted", "done", "aborted", "done", "aborted"]);
+      assert.deepEqual(result.settled, ["never", "running", "queued", "longer", "last"]);
+      await assertClean();
+    });
+  });
+}

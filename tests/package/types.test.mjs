@@ -1,0 +1,133 @@
+// The installed package's types in a strict project that checks them too and has no other types: not even Node's.
+import { equal } from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { root } from "../../tools/steps.mjs";
+import { makeProject } from "./project.mjs";
+
+// Every public type, and with each @ts-expect-error something that must be refused.
+const consumer = `
+import { HeadwiseError, load, readSafetensors, tensor, writeSafetensors } from "headwise";
+import type {
+  AnalyzeHeadsOptions, AttentionOptions, AttentionResult, ErrorCode, ForwardOptions, ForwardResult, HeadStatistics,
+  Headwise, Info, LoadOptions, Mask, MemoryUse, MultiHeadAttention, MultiHeadAttentionConfig, Parameters,
+  ResolvedConfig, Safetensors, SafetensorsInfo, Tensor, TensorLike, WriteSafetensorsOptions,
+} from "headwise";
+import * as worker from "headwise/worker";
+import type { Abortable, WorkerHeadwise, WorkerLoadOptions, WorkerMultiHeadAttention } from "headwise/worker";
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const same = <A, B>(_: Equal<A, B>) => {};
+
+export async function onThisThread(): Promise<HeadStatistics[]> {
+  const options: LoadOptions = { threads: 2, simd: "auto", wasm: (file) => new URL(file, "https://example.com") };
+  const hw: Headwise = await load(options);
+  const info: Info = hw.info;
+  const memory: MemoryUse = hw.memory();
+  const text: string = info.version + info.reason + info.simd + String(info.threads + memory.usedBytes);
+
+  const x: Tensor = tensor(new Float32Array(12), [3, 4]);
+  const foreign: TensorLike = { data: x.data, dims: [3, 4] };
+  const mask: Mask = { data: new BigInt64Array(9), shape: [3, 3] };
+  const attentionOptions: AttentionOptions = { mask, causal: true, offset: 0, scale: 1, return: { weights: "probabilities" } };
+  const result: AttentionResult = hw.attention(x, foreign, x, attentionOptions);
+  const analyze: AnalyzeHeadsOptions = { keyLengths: new Int32Array(1), causal: true };
+  const statistics: HeadStatistics[] = result.weights ? hw.analyzeHeads(result.weights, analyze) : [];
+  const entropy: number | undefined = statistics[0]?.entropy;
+
+  const config: MultiHeadAttentionConfig = { embedDim: 4, numHeads: 2, bias: "qkv", seed: 1 };
+  const module: MultiHeadAttention = hw.multiHeadAttention(config);
+  const resolved: ResolvedConfig = module.config;
+  const parameters: Parameters = module.parameters();
+  module.setParameters({ "q_proj.weight": { data: new Float32Array(16), dims: [4, 4] } });
+  const forward: ForwardOptions = { mask, return: { weights: "probabilities", heads: "contributions" } };
+  const one: ForwardResult = module.forward(x, forward);
+  module.forward(x, x, forward);
+  module.forward(x, x, x, forward);
+  const smaller: MultiHeadAttention = module.prune([0]);
+  module.setHeadGates(smaller.headGates);
+
+  const dtype: WriteSafetensorsOptions = { metadata: { made: "here" } };
+  const file: Safetensors = readSafetensors(writeSafetensors({ output: one.output, ...parameters }, dtype));
+  const described: SafetensorsInfo = file.info("output");
+  same<typeof file.names, readonly string[]>(true);
+
+  try {
+    hw.dispose();
+  } catch (error) {
+    const code: ErrorCode | undefined = error instanceof HeadwiseError ? error.code : undefined;
+    // @ts-expect-error: no such code
+    if (code === "wrong") throw error;
+  }
+
+  // @ts-expect-error: no such option
+  await load({ thread: 2 });
+  // @ts-expect-error: no such instruction set
+  await load({ simd: "avx" });
+  // @ts-expect-error: the worker is an option of headwise/worker alone
+  await load({ worker: new Worker("x") });
+  // @ts-expect-error: a plain array is no Float32Array
+  tensor([1, 2], [2]);
+  // @ts-expect-error: no shape
+  hw.attention(x, x, { data: x.data });
+  // @ts-expect-error: numHeads is a number
+  hw.attention(x, x, x, { numHeads: "2" });
+  // @ts-expect-error: weights may be missing
+  result.weights.data;
+  // @ts-expect-error: embedDim is required
+  hw.multiHeadAttention({ numHeads: 2 });
+  // @ts-expect-error: results are read-only
+  result.output = x;
+  // @ts-expect-error: cancelling is for headwise/worker
+  hw.attention(x, x, x, { signal: new AbortController().signal });
+  console.log(text, entropy, resolved.headDim, described.shape);
+  return statistics;
+}
+
+export async function inAWorker(): Promise<Tensor> {
+  const options: WorkerLoadOptions = { threads: "auto", worker: () => new Worker("x", { type: "module" }) };
+  const hw: WorkerHeadwise = await worker.load(options);
+  const cancel: Abortable = { signal: new AbortController().signal };
+  const x = worker.tensor(new Float32Array(12), [3, 4]);
+  const { output, weights }: AttentionResult = await hw.attention(x, x, x, { causal: true, ...cancel });
+  const statistics: HeadStatistics[] = await hw.analyzeHeads(weights ?? output);
+  const module: WorkerMultiHeadAttention = await hw.multiHeadAttention({ embedDim: 4, numHeads: 2 });
+  const numbers: number[] = [module.numHeads, module.parameterCount, ...module.keptHeads, statistics.length];
+  const gates: Float32Array = await module.getHeadGates();
+  const memory: MemoryUse = await hw.memory();
+
+  // @ts-expect-error: methods return promises
+  hw.attention(x, x, x).output;
+  // @ts-expect-error: a getter with data is a method here
+  module.headGates;
+  // @ts-expect-error: no signal
+  await module.forward(x, { signal: "stop" });
+  await module.dispose();
+  await hw.dispose();
+  console.log(numbers, gates, memory.liveObjects);
+  return output;
+}
+`;
+
+const strict = { strict: true, target: "ES2022", types: [], noEmit: true, skipLibCheck: false };
+const settings = {
+  "moduleResolution node16": { ...strict, lib: ["ES2022", "DOM"], module: "node16", moduleResolution: "node16" },
+  "moduleResolution bundler": { ...strict, lib: ["ES2022", "DOM"], module: "esnext", moduleResolution: "bundler" },
+};
+
+let project;
+before(async () => {
+  project = await makeProject();
+  await project.write({ "consumer.ts": consumer });
+});
+after(() => project?.remove());
+
+for (const [name, compilerOptions] of Object.entries(settings)) {
+  test(`the types hold and refuse what is wrong, with ${name}`, async () => {
+    await project.write({ "tsconfig.json": JSON.stringify({ compilerOptions, files: ["consumer.ts"] }) });
+    const { code, text } = await project.run(process.execPath, [join(root, "node_modules/typescript/bin/tsc")]);
+    equal(text, "");
+    equal(code, 0);
+  });
+}

@@ -1,0 +1,15 @@
+// Compiles only if bindings/src/native.ts says of the embind table what Emscripten itself says of it (--emit-tsd).
+import type * as emitted from "../../build/simd128/bindings/headwise-simd128.js";
+import type * as ours from "../../bindings/src/native.js";
+
+type Same<A, B> = [A, B] extends [B, A] ? true : never;
+
+export const structsAgree: [
+  Same<emitted.VisibilityCall, ours.VisibilityCall>,
+  Same<emitted.AttentionCall, ours.AttentionCall>,
+  Same<emitted.AnalysisCall, ours.AnalysisCall>,
+  Same<emitted.ForwardCall, ours.ForwardCall>,
+  Same<emitted.MultiHeadAttentionConfig, ours.NativeConfig>,
+] = [true, true, true, true, true];
+
+export const moduleAgrees = (module: emitted.MainModule): Pick<ours.Native, "Engine"> => module;

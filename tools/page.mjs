@@ -1,0 +1,28 @@
+// Builds the demo page into web/dist/: static files that work from any folder of any host.
+import { pathToFileURL } from "node:url";
+
+import { build } from "./build.mjs";
+import { main, run, step, upToDate } from "./steps.mjs";
+
+/** Builds whatever of the page is not up to date, the package first. */
+export async function page() {
+  const environment = await build();
+  await step("Preparing the model", () => run("node", ["tools/model.mjs"]));
+  const inputs = [
+    "web/src",
+    "web/index.html",
+    "web/vite.config.ts",
+    "web/public",
+    "dist",
+    "README.md",
+    "package-lock.json",
+  ];
+  if (!upToDate("web/dist/index.html", inputs)) {
+    await step("Building the page", () =>
+      run("node", ["node_modules/vite/bin/vite.js", "build", "web", "--logLevel=warn"]),
+    );
+  }
+  return environment;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) main(page);
