@@ -3,7 +3,7 @@
 
 namespace headwise {
 
-enum class [[nodiscard]] Status : int{
+enum class [[nodiscard]] Status{
     kOk = 0,
     kInvalidArgument = 1,  // shapes or options that contradict each other
     kOutOfMemory = 2,

@@ -12,11 +12,9 @@
 namespace headwise::simd {
 
 using Vec = xsimd::batch<float>;
-using IntVec = xsimd::batch<std::int32_t>;
 
 inline constexpr std::size_t kLanes = Vec::size;
-// Columns of a tile. 8 keep 6 rows of accumulators (12 vectors of 4) in V8's registers; 16 spill
-// (docs/ARCHITECTURE.md).
+// Columns of a tile. With 8, 6 rows of accumulators (12 vectors of 4) stay in V8's registers; with 16 they spill.
 inline constexpr std::size_t kTile = 8;
 inline constexpr std::size_t kTileVecs = kTile / kLanes;
 static_assert(kTile % kLanes == 0, "a tile is a whole number of vectors: at most 8 lanes");
@@ -39,8 +37,7 @@ inline Vec fma(Vec a, Vec b, Vec c) noexcept {
 #endif
 }
 
-// The larger lane; `a` where `b` is NaN, so that a running maximum `a` skips NaN. On wasm `pmax`, at 0.6 of the cost of
-// `max`.
+// The larger lane; `a` where `b` is NaN, so that a running maximum `a` skips NaN. `pmax` costs 0.6 of `max`.
 inline Vec max_skipping_nan(Vec a, Vec b) noexcept {
 #if defined(__wasm_simd128__)
   return wasm_f32x4_pmax(a, b);
