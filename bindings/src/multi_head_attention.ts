@@ -3,7 +3,6 @@ import {
   checkInteger,
   checkOneOf,
   checkOptions,
-  checkScale,
   invalidOption,
   invalidShape,
   isObject,
@@ -11,6 +10,7 @@ import {
 } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
 import { outOfMemory, Staging, type Instance } from "./instance.js";
+import { parametersOf, resolveConfig, type Parameter } from "./module_config.js";
 import type { NativeModule } from "./native.js";
 import { checkTensor, isTensorLike, product, refuseEmpty } from "./tensor.js";
 import type {
@@ -25,71 +25,7 @@ import type {
 } from "./types.js";
 import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
 
-const maxExtent = 2 ** 31 - 1;
 const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the core's HeadOutput
-
-function resolve(config: MultiHeadAttentionConfig): ResolvedConfig {
-  if (!isObject(config)) throw invalidOption("multiHeadAttention", "a configuration { embedDim, numHeads }", config);
-  const given = checkOptions(config, "multiHeadAttention", [
-    "embedDim",
-    "numHeads",
-    "headDim",
-    "valueHeadDim",
-    "keyDim",
-    "valueDim",
-    "outputDim",
-    "bias",
-    "scale",
-    "seed",
-  ]);
-  const width = (name: keyof MultiHeadAttentionConfig, otherwise?: number) =>
-    given[name] === undefined && otherwise !== undefined ? otherwise : checkInteger(given[name], name, 1, maxExtent);
-  const embedDim = width("embedDim");
-  const numHeads = width("numHeads");
-  if (given.headDim === undefined && embedDim % numHeads !== 0) {
-    throw new HeadwiseError(
-      "invalid-option",
-      `numHeads: ${numHeads} heads do not divide embedDim = ${embedDim}; change one of them or give headDim`,
-    );
-  }
-  const headDim = width("headDim", embedDim / numHeads);
-  const keyDim = width("keyDim", embedDim);
-  return {
-    embedDim,
-    numHeads,
-    headDim,
-    valueHeadDim: width("valueHeadDim", headDim),
-    keyDim,
-    valueDim: width("valueDim", keyDim),
-    outputDim: width("outputDim", embedDim),
-    bias: given.bias === undefined ? true : checkOneOf(given.bias, "bias", [true, false, "qkv"] as const),
-    scale: given.scale === undefined ? 1 / Math.sqrt(headDim) : checkScale(given.scale),
-    seed: given.seed === undefined ? 0 : checkInteger(given.seed, "seed", 0, 2 ** 32 - 1),
-  };
-}
-
-interface Parameter {
-  readonly name: string;
-  readonly index: number; // in the core
-  readonly shape: readonly number[];
-}
-
-/** The parameters that a configuration has, in the core's order. */
-function parametersOf(config: ResolvedConfig): Parameter[] {
-  const queryWidth = config.numHeads * config.headDim;
-  const valueWidth = config.numHeads * config.valueHeadDim;
-  const projections: [string, number, number][] = [
-    ["q_proj", queryWidth, config.embedDim],
-    ["k_proj", queryWidth, config.keyDim],
-    ["v_proj", valueWidth, config.valueDim],
-    ["out_proj", config.outputDim, valueWidth],
-  ];
-  return projections.flatMap(([name, outputs, inputs], p) => {
-    const hasBias = config.bias === true || (config.bias === "qkv" && name !== "out_proj");
-    const weight = { name: `${name}.weight`, index: 2 * p, shape: [outputs, inputs] };
-    return hasBias ? [weight, { name: `${name}.bias`, index: 2 * p + 1, shape: [outputs] }] : [weight];
-  });
-}
 
 /** Frees modules that were never disposed. A net, not a plan: `dispose()` is prompt. */
 const net = new FinalizationRegistry<() => void>((free) => free());
@@ -296,7 +232,7 @@ class Module implements MultiHeadAttention {
 
 export function multiHeadAttention(instance: Instance, configLike: MultiHeadAttentionConfig): MultiHeadAttention {
   instance.checkAlive();
-  const config = resolve(configLike);
+  const config = resolveConfig(configLike);
   const bytes = 4 * parametersOf(config).reduce((count, { shape }) => count + product(shape), 0);
   // The core counts in 32 bits; what does not fit there is refused here.
   if (bytes >= 2 ** 32) throw outOfMemory(bytes);

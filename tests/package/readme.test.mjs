@@ -1,0 +1,57 @@
+// The README's examples do what it says.
+import { deepEqual, equal, match } from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { build } from "vite";
+
+import { root } from "../../tools/steps.mjs";
+import { openBrowser } from "../support/browsers.mjs";
+import { serve } from "../support/server.mjs";
+import { makeProject, nodes } from "./project.mjs";
+
+const readme = await readFile(join(root, "README.md"), "utf8");
+const [nodeExample, webExample] = [...readme.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => code);
+
+let project;
+before(async () => (project = await makeProject()));
+after(() => project?.remove());
+
+test("the Node example prints what its comments say", async () => {
+  await project.write({ "example.js": nodeExample });
+  const promised = [...nodeExample.matchAll(/console\.log\(.*\); \/\/ (.*)/g)].map(([, text]) => text);
+  equal(promised.length, 2);
+  for (const { path } of await nodes()) {
+    const { code, stdout, text } = await project.run(path, ["example.js"]);
+    equal(code, 0, text);
+    const lines = stdout.trim().split("\n");
+    deepEqual([lines[0], lines.at(-1)], promised);
+    match(stdout, /entropy: 0\.\d+, distance: \d/);
+  }
+});
+
+test("the web example shows its result, with threads where the page is isolated", async () => {
+  await project.write({
+    "index.html":
+      '<!doctype html><link rel="icon" href="data:,"><body></body><script type="module" src="/main.js"></script>',
+    "main.js": webExample,
+  });
+  await build({ root: project.folder, configFile: false, logLevel: "error" });
+  const browser = await openBrowser("chromium");
+  try {
+    for (const isolated of [true, false]) {
+      const server = await serve(join(project.folder, "dist"), { isolated, csp: true });
+      const page = await browser.page(server.url);
+      const text = await page.evaluate(`new Promise((resolve) => {
+        const look = () => (document.body.textContent.trim() ? resolve(document.body.textContent) : setTimeout(look, 10));
+        look();
+      })`);
+      match(text, isolated ? /^1,2,128,32 with [2-8] thread\(s\): relaxed SIMD/ : /with 1 thread\(s\): .*Cross-Origin/);
+      deepEqual(page.messages, []);
+      await page.close();
+      await server.close();
+    }
+  } finally {
+    await browser.close();
+  }
+});
