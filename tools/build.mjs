@@ -1,6 +1,6 @@
 // Builds the npm package into dist/: the four WebAssembly binaries, the JavaScript around them, the types.
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -27,22 +27,28 @@ function replaceOnce(text, from, to) {
 }
 
 /**
- * What Emscripten's output does in Node and a guest should not: it imports Node's modules in a way that bundlers for
- * browsers warn of; it sets globalThis.Worker; and its threads inherit the program's Node options (with --input-type
- * they would not start).
+ * What Emscripten's output does and a guest should not: it imports Node's modules in a way that bundlers for browsers
+ * warn of or refuse. In Node it sets globalThis.Worker, and its threads inherit the program's Node options (with
+ * --input-type they would not start). In browsers all its threads run the file itself, of which bundlers make a second
+ * copy: the worker of headwise/worker has a better way (makeThread in bindings/src/worker_host.ts).
  */
-function behaveInNode(glue, name) {
+function behave(glue, half) {
   const imports = /await import\("(node:\w+)"\)/g;
   if (!imports.test(glue)) throw new Error("Emscripten's output has changed: it imports nothing of Node");
-  const quiet = glue.replace(imports, 'process.getBuiltinModule("$1")');
-  if (!name.endsWith("threads")) return quiet;
-  const url = `new URL("${name}.mjs",import.meta.url)`;
+  // The loader brings the WebAssembly along; this address would make bundlers add a file that is not there.
+  const quiet = replaceOnce(
+    glue.replace(imports, 'process.getBuiltinModule("$1")'),
+    `new URL("headwise-${half}.wasm",import.meta.url).href`,
+    '""',
+  );
+  if (half === "single") return quiet;
+  const url = 'new URL("headwise-threads.mjs",import.meta.url)';
   const worker = `new Worker(${url},{type:"module",workerData:"em-pthread",name:"em-pthread"})`;
   const inNode = `new worker_threads.Worker(new URL(import.meta.url),{workerData:"em-pthread",name:"em-pthread",execArgv:[]})`;
   return replaceOnce(
     replaceOnce(quiet, "globalThis.Worker=worker_threads.Worker", ""),
     worker,
-    `ENVIRONMENT_IS_NODE?${inNode}:new Worker(${url},{type:"module",name:"em-pthread"})`,
+    `ENVIRONMENT_IS_NODE?${inNode}:Module["makeThread"]?.()??new Worker(${url},{type:"module",name:"em-pthread"})`,
   );
 }
 
@@ -52,25 +58,36 @@ async function writeIfChanged(path, content) {
   if (old === undefined || !old.equals(Buffer.from(content))) await writeFile(path, content);
 }
 
-async function copyBinary(binary) {
-  const name = `headwise-${binary}`;
-  const from = join(root, `build/${binary}/bindings`);
-  const glue = await readFile(join(from, `${name}.mjs`), "utf8");
-  await writeIfChanged(join(root, "dist", `${name}.mjs`), behaveInNode(glue, name));
-  await writeIfChanged(join(root, "dist", `${name}.wasm`), await readFile(join(from, `${name}.wasm`)));
+/** One JavaScript half for both instruction sets, which differ in nothing but the name of the .wasm file. */
+async function copyGlue(half, [first, second]) {
+  const read = (binary) => readFile(join(root, `build/${binary}/bindings/headwise-${binary}.mjs`), "utf8");
+  const rename = (glue, binary) => glue.replaceAll(`headwise-${binary}`, `headwise-${half}`);
+  const text = rename(await read(first), first);
+  if (text !== rename(await read(second), second))
+    throw new Error(`Emscripten's JavaScript of ${first} and ${second} differs`);
+  // Emscripten leaves all names as they were. Those of functions stay: Vite makes classic scripts of workers, where a
+  // function in a block is visible outside, and would hide another thing with the same short name.
+  const { minifySync } = await import("rolldown/utils");
+  const name = `headwise-${half}.mjs`;
+  const options = { module: true, mangle: { keepNames: { function: true, class: false } } };
+  await writeIfChanged(join(root, "dist", name), minifySync(name, behave(text, half), options).code);
 }
 
 async function bundle() {
   const { rolldown } = await import("rolldown");
   const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
   const source = (file) => join(root, "bindings/src", file);
+  const dist = join(root, "dist");
+  for (const name of await readdir(dist)) {
+    if (/\.(js|d\.ts)$/.test(name)) await rm(join(dist, name)); // of an earlier build: it would be packed
+  }
   const build = await rolldown({
     input: { index: source("index.ts"), worker: source("worker.ts"), "worker-host": source("worker_host.ts") },
     external: /\/headwise-[^/]+\.mjs$/, // stays beside, to be loaded on demand
     transform: { define: { HEADWISE_VERSION: JSON.stringify(version) } },
     platform: "browser",
   });
-  await build.write({ dir: join(root, "dist"), chunkFileNames: "shared-[name].js", minify: true, sourcemap: false });
+  await build.write({ dir: dist, chunkFileNames: "shared-[name].js", minify: true, sourcemap: false });
   await build.close();
   await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
 }
@@ -84,8 +101,11 @@ export async function build() {
   await step("Compiling the core to WebAssembly, four ways", async () => {
     for (const binary of binaries) {
       await cmake(binary, environment, "headwise");
-      await copyBinary(binary);
+      const name = `headwise-${binary}.wasm`;
+      await writeIfChanged(join(root, "dist", name), await readFile(join(root, `build/${binary}/bindings`, name)));
     }
+    await copyGlue("single", ["simd128", "relaxed"]);
+    await copyGlue("threads", ["simd128-threads", "relaxed-threads"]);
   });
   const stamp = "dist/worker.d.ts"; // written last
   if (!upToDate(stamp, ["bindings/src", "tsconfig.json", "package.json", "tools/build.mjs"])) {

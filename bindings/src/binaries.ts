@@ -6,13 +6,12 @@ import { nodeBuiltin } from "./machine.js";
 import type { CreateNative, Native } from "./native.js";
 import type { LoadOptions } from "./types.js";
 
-/** Written out, one by one, in the forms that bundlers follow. Only the chosen one is ever loaded. */
-const glue: Record<Binary, () => Promise<{ default: CreateNative }>> = {
-  simd128: () => import("./headwise-simd128.mjs"),
-  relaxed: () => import("./headwise-relaxed.mjs"),
-  "simd128-threads": () => import("./headwise-simd128-threads.mjs"),
-  "relaxed-threads": () => import("./headwise-relaxed-threads.mjs"),
+/** The JavaScript half, which the binaries of one thread share, and those with a pool. */
+export const glue: Record<"single" | "threads", () => Promise<{ default: CreateNative }>> = {
+  single: () => import("./headwise-single.mjs"),
+  threads: () => import("./headwise-threads.mjs"),
 };
+/** Written out, one by one, in the form that bundlers follow. Only the chosen one is ever loaded. */
 const wasm: Record<Binary, () => URL> = {
   simd128: () => new URL("./headwise-simd128.wasm", import.meta.url),
   relaxed: () => new URL("./headwise-relaxed.wasm", import.meta.url),
@@ -88,13 +87,22 @@ async function compile(source: Source): Promise<WebAssembly.Module> {
   }
 }
 
-/** Starts a binary with its pool of threads. */
-export async function start(binary: Binary, threads: number, source: Source): Promise<Native> {
-  const [module, { default: create }] = await Promise.all([compile(source), glue[binary]()]);
+/** Starts a binary with its pool of threads, in workers of the caller's own making if it has a way. */
+export async function start(
+  binary: Binary,
+  threads: number,
+  source: Source,
+  makeThread?: () => Worker,
+): Promise<Native> {
+  const [module, { default: create }] = await Promise.all([
+    compile(source),
+    threads > 1 ? glue.threads() : glue.single(),
+  ]);
   try {
     return await new Promise<Native>((resolve, reject) => {
       create({
         poolSize: threads - 1,
+        makeThread,
         instantiateWasm(imports, receive) {
           WebAssembly.instantiate(module, imports).then((instance) => receive(instance, module), reject);
           return {};

@@ -1,11 +1,7 @@
 // Modules without types of their own, and what the bundler puts in.
 
 // The JavaScript halves of the binaries, which CMake builds.
-declare module "*-simd128.mjs" {
-  const create: import("./native.js").CreateNative;
-  export default create;
-}
-declare module "*-relaxed.mjs" {
+declare module "*-single.mjs" {
   const create: import("./native.js").CreateNative;
   export default create;
 }

@@ -24,8 +24,12 @@ export function checkLoadOptions(optionsLike: LoadOptions | undefined) {
 }
 
 /** Starts what was chosen, from where it is. */
-export async function startHeadwise({ binary, simd, threads, reason }: Choice, source: Source): Promise<Headwise> {
-  const instance = new Instance(await start(binary, threads, source), threads);
+export async function startHeadwise(
+  { binary, simd, threads, reason }: Choice,
+  source: Source,
+  makeThread?: () => Worker,
+): Promise<Headwise> {
+  const instance = new Instance(await start(binary, threads, source, makeThread), threads);
   const headwise: Headwise = {
     info: Object.freeze({ version: HEADWISE_VERSION, simd, threads, reason }),
     memory() {

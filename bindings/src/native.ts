@@ -105,4 +105,6 @@ export type CreateNative = (options: {
   ): object;
   /** Threads to start beside the calling one; read by the threaded binaries. */
   poolSize: number;
+  /** Makes the worker of a thread in browsers; default: one that runs the Emscripten module's own file. */
+  makeThread?: (() => Worker) | undefined;
 }) => Promise<Native>;

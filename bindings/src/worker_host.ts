@@ -2,7 +2,7 @@
 import { expose, transfer } from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 
-import { locate } from "./binaries.js";
+import { glue, locate } from "./binaries.js";
 import { isObject } from "./checks.js";
 import { choose } from "./choose.js";
 import { HeadwiseError } from "./errors.js";
@@ -76,7 +76,7 @@ const host: Host = {
   start(choice, source) {
     return reply(async () => {
       const from = typeof source === "string" ? new URL(source) : (source ?? locate(choice.binary, undefined));
-      headwise = await startHeadwise(choice, from);
+      headwise = await startHeadwise(choice, from, parentPort == null ? makeThread : undefined);
       return headwise.info;
     });
   },
@@ -97,4 +97,20 @@ const host: Host = {
   },
 };
 
-expose(host, parentPort == null ? undefined : nodeEndpoint(parentPort));
+const threadName = "em-pthread"; // by which Emscripten's code knows that it is one
+
+/** A thread in browsers: this very script once more, so that a page downloads its code once. */
+function makeThread(): Worker {
+  return new Worker(location.href, { type: "module", name: threadName });
+}
+
+/** Becomes the thread: Emscripten's code takes over the messages as soon as it is there. */
+async function runThread(): Promise<void> {
+  const early: MessageEvent[] = [];
+  self.onmessage = (message) => early.push(message);
+  await glue.threads();
+  for (const message of early) self.onmessage(message);
+}
+
+if (parentPort == null && self.name === threadName) void runThread();
+else expose(host, parentPort == null ? undefined : nodeEndpoint(parentPort));

@@ -26,6 +26,9 @@ async function npm(args, cwd) {
   return stdout;
 }
 
+/** What a page may download for attention, JavaScript and one binary: bytes, gzipped (DESIGN.md section 4). */
+export const sizeGate = 64_000;
+
 /** The Node.js versions that the package is tested with: this one (20 or newer) and one from 24 on. */
 export async function nodes() {
   const newer = await run("bash", ["tools/node24.sh"], { seconds: 300 });

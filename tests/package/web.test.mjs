@@ -3,11 +3,13 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import filePlugin from "@size-limit/file";
+import sizeLimit from "size-limit";
 import { build, createServer } from "vite";
 
 import { openBrowser } from "../support/browsers.mjs";
 import { serve } from "../support/server.mjs";
-import { difference, inputSource, makeProject, rows, width } from "./project.mjs";
+import { difference, inputSource, makeProject, rows, sizeGate, width } from "./project.mjs";
 
 const isolation = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
@@ -15,31 +17,31 @@ const isolation = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-E
 const html = (script) =>
   `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><script type="module" src="${script}"></script>`;
 
-/** The script: it offers `compute(entry, options)`. The worker host's place depends on who builds the page. */
+/** The script: it offers `compute(entry, options)`, and downloads what that needs. */
 const script = (headwise, headwiseWorker, makeHost) => `
-  import { load as loadHere, tensor } from "${headwise}";
-  import { load } from "${headwiseWorker}";
-  const compute = async (entry, options) => {
-    if (entry === "in a worker") return computeInWorker(options);
-    const hw = await entries[entry](options);
+  addEventListener("securitypolicyviolation", ({ violatedDirective }) => console.error("refused:", violatedDirective));
+  const computeHere = async ({ load, tensor }, options) => {
+    const hw = await load(options);
     const x = tensor(${inputSource}, [${rows}, ${width}]);
     const { output } = await hw.attention(x, x, x);
     return { info: hw.info, output: [...output.data] };
   };
-  const entries = {
-    "headwise/worker": load,
-    "headwise/worker with a worker given": (options) => load({ ...options, worker: () => ${makeHost} }),
-    headwise: loadHere,
-  };
-  const computeInWorker = (options) => new Promise((resolve, reject) => {
+  const computeInOwnWorker = (options) => new Promise((resolve, reject) => {
     const worker = new Worker(new URL("./own-worker.js", import.meta.url), { type: "module" });
     worker.onmessage = ({ data }) => resolve(data);
     worker.onerror = ({ message }) => reject(new Error(message));
     worker.postMessage(options);
   });
-  window.compute = async (...args) => {
+  const entries = {
+    "headwise/worker": async (options) => computeHere(await import("${headwiseWorker}"), options),
+    "headwise/worker with a worker given": async (options) =>
+      computeHere(await import("${headwiseWorker}"), { ...options, worker: () => ${makeHost} }),
+    "headwise in a worker": computeInOwnWorker,
+    "headwise": async (options) => computeHere(await import("${headwise}"), options),
+  };
+  window.compute = async (entry, options) => {
     const before = Object.getOwnPropertyNames(window);
-    const result = await compute(...args).catch(({ name, code, message }) => ({ name, code, message }));
+    const result = await entries[entry](options).catch(({ name, code, message }) => ({ name, code, message }));
     return { ...result, globals: Object.getOwnPropertyNames(window).filter((name) => !before.includes(name)) };
   };`;
 const ownWorker = (headwise) => `
@@ -57,6 +59,17 @@ const viteApp = {
     ${script("headwise", "headwise/worker", "new HostWorker()")}`,
   "own-worker.js": ownWorker("headwise"),
 };
+const smallViteApp = {
+  "small/index.html": html("/main.js"),
+  "small/main.js": `
+    import { load, tensor } from "headwise/worker";
+    window.compute = async (entry, options) => {
+      const hw = await load(options);
+      const x = tensor(${inputSource}, [${rows}, ${width}]);
+      await hw.attention(x, x, x);
+      return { info: hw.info, globals: [] };
+    };`,
+};
 const dist = "../node_modules/headwise/dist";
 const plainPage = {
   "plain/index.html": html("main.js"),
@@ -72,7 +85,7 @@ let project;
 let browser;
 before(async () => {
   project = await makeProject();
-  await project.write({ ...viteApp, ...plainPage });
+  await project.write({ ...viteApp, ...smallViteApp, ...plainPage });
   browser = await openBrowser("chromium");
 });
 after(async () => {
@@ -82,9 +95,9 @@ after(async () => {
 
 /** Opens the page, computes, and sees to it that nothing was complained of meanwhile. */
 async function compute(server, entry, options) {
+  server.requests.length = 0;
   const page = await browser.page(server.url);
   try {
-    server.requests.length = 0;
     const result = await page.evaluate(`compute(...${JSON.stringify([entry, options])})`);
     deepEqual(page.messages, []);
     deepEqual(result.globals, [], `${entry} makes globals`);
@@ -96,9 +109,11 @@ async function compute(server, entry, options) {
 
 /** Computes with every way into the package; `threads`: how many a worker can have. */
 async function checkEntries(server, { threads }) {
-  const inWorkers = ["headwise/worker", "headwise/worker with a worker given", "in a worker"];
-  const ways = [...inWorkers.map((entry) => [entry, threads, { threads }]), ["headwise", 1, {}]];
-  for (const [entry, expectedThreads, options] of ways) {
+  const inWorkers = ["headwise/worker", "headwise/worker with a worker given", "headwise in a worker"];
+  for (const [entry, expectedThreads, options] of [
+    ...inWorkers.map((entry) => [entry, threads, { threads }]),
+    ["headwise", 1, {}],
+  ]) {
     const { info, output, message, wasm } = await compute(server, entry, options);
     equal(message, undefined, `${entry}: ${message}`);
     equal(info.threads, expectedThreads, `${entry}: ${info.reason}`);
@@ -128,6 +143,17 @@ async function viteDev() {
   return { url: server.resolvedUrls.local[0], requests, close: () => server.close() };
 }
 
+/** What `vite build` makes without a configuration file, on a static host. Vite has nothing to warn of. */
+async function viteBuild(root, options) {
+  const warnings = [];
+  const warn = (text) => warnings.push(text);
+  const quiet = { info() {}, clearScreen() {}, hasWarned: false, hasErrorLogged: () => false };
+  const customLogger = { ...quiet, warn, warnOnce: warn, error: warn };
+  await build({ root, configFile: false, logLevel: "warn", customLogger, ...options });
+  deepEqual(warnings, []);
+  return serve(join(root, "dist"), { csp: true });
+}
+
 describe("a Vite app without configuration", () => {
   test("from vite dev", async () => {
     const server = await viteDev();
@@ -138,18 +164,27 @@ describe("a Vite app without configuration", () => {
     }
   });
 
-  for (const format of ["iife", "es"]) {
+  // Vite's default is iife.
+  for (const [format, options] of Object.entries({ iife: {}, es: { worker: { format: "es" } } })) {
     test(`from vite build, under a content security policy, with workers as ${format}`, async () => {
-      const warnings = [];
-      const customLogger = { info() {}, warn: (text) => warnings.push(text), warnOnce: (text) => warnings.push(text) };
-      Object.assign(customLogger, { error: customLogger.warn, clearScreen() {}, hasErrorLogged: () => false });
-      const worker = format === "iife" ? {} : { worker: { format } }; // iife is Vite's default
-      await build({ root: project.folder, configFile: false, logLevel: "warn", customLogger, ...worker });
-      deepEqual(warnings, []);
-
-      const server = await serve(join(project.folder, "dist"), { csp: true });
+      const server = await viteBuild(project.folder, options);
       try {
         await checkEntries(server, { threads: 2 });
+      } finally {
+        await server.close();
+      }
+    });
+
+    test(`its page downloads at most ${sizeGate} bytes, gzipped, with workers as ${format}`, async (t) => {
+      const server = await viteBuild(join(project.folder, "small"), options);
+      try {
+        const { info } = await compute(server, "headwise/worker", { threads: 2 });
+        equal(info?.threads, 2);
+        const names = [...new Set(server.requests)].filter((path) => /\.(js|wasm)$/.test(path));
+        const files = names.map((path) => join(project.folder, "small/dist", path));
+        const [{ size }] = await sizeLimit([filePlugin], { checks: [{ files, gzip: true }] });
+        t.diagnostic(`${size} bytes`);
+        ok(size > 20_000 && size <= sizeGate, `${size} bytes: ${names}`);
       } finally {
         await server.close();
       }
