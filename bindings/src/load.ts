@@ -3,6 +3,7 @@ import { attention } from "./attention.js";
 import { locate, start, type Source } from "./binaries.js";
 import { checkInteger, checkOneOf, checkOptions, invalidOption } from "./checks.js";
 import { choose, type Choice } from "./choose.js";
+import { makeDisposable, type NotYetDisposable } from "./disposable.js";
 import { Instance } from "./instance.js";
 import { detectMachine } from "./machine.js";
 import { multiHeadAttention } from "./multi_head_attention.js";
@@ -30,7 +31,7 @@ export async function startHeadwise(
   makeThread?: () => Worker,
 ): Promise<Headwise> {
   const instance = new Instance(await start(binary, threads, source, makeThread), threads);
-  const headwise: Headwise = {
+  return makeDisposable<NotYetDisposable<Headwise>>({
     info: Object.freeze({ version: HEADWISE_VERSION, simd, threads, reason }),
     memory() {
       instance.checkAlive();
@@ -44,9 +45,7 @@ export async function startHeadwise(
     analyzeHeads: (weights, options) => analyzeHeads(instance, weights, options),
     multiHeadAttention: (config) => multiHeadAttention(instance, config),
     dispose: () => instance.dispose(),
-  };
-  if (Symbol.dispose) Object.defineProperty(headwise, Symbol.dispose, { value: () => headwise.dispose() });
-  return headwise;
+  });
 }
 
 /** Loads the binary that fits the machine. Each call makes an instance of its own: memory and threads. */

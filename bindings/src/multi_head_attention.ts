@@ -8,6 +8,7 @@ import {
   isObject,
   show,
 } from "./checks.js";
+import { makeDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { outOfMemory, Staging, type Instance } from "./instance.js";
 import { parametersOf, resolveConfig, type Parameter } from "./module_config.js";
@@ -38,6 +39,7 @@ function freeing(instance: Instance, native: NativeModule): () => void {
 }
 
 class Module implements MultiHeadAttention {
+  declare [Symbol.dispose]: () => void;
   readonly config: ResolvedConfig;
   readonly numHeads: number;
   readonly parameterCount: number;
@@ -58,7 +60,7 @@ class Module implements MultiHeadAttention {
     instance.live.add(native);
     this.#free = freeing(instance, native);
     net.register(this, this.#free, this);
-    if (Symbol.dispose) Object.defineProperty(this, Symbol.dispose, { value: () => this.dispose() });
+    makeDisposable(this);
   }
 
   get headGates(): Float32Array {

@@ -3,6 +3,13 @@
  * length, D head width, Dv value head width, E model width. All tensors are float32 and row-major.
  */
 
+declare global {
+  interface SymbolConstructor {
+    /** As the library "esnext.disposable" declares it, for programs that are compiled without. */
+    readonly dispose: unique symbol;
+  }
+}
+
 /** A dense tensor that JavaScript owns: `data.length` is the product of `shape`. */
 export interface Tensor {
   readonly data: Float32Array;
@@ -184,6 +191,8 @@ export interface MultiHeadAttention {
   prune(heads: readonly number[]): MultiHeadAttention;
   /** Frees the module's memory. Idempotent; any other use afterwards throws `disposed`. */
   dispose(): void;
+  /** `dispose`, where the engine has `Symbol.dispose`. */
+  [Symbol.dispose](): void;
 }
 
 /** An instance of the library: one WebAssembly memory and one pool of threads. Make one with `load`. */
@@ -201,6 +210,8 @@ export interface Headwise {
   multiHeadAttention(config: MultiHeadAttentionConfig): MultiHeadAttention;
   /** Ends every thread and frees all memory, modules included. Idempotent; any other use afterwards throws `disposed`. */
   dispose(): void;
+  /** `dispose`, where the engine has `Symbol.dispose`. */
+  [Symbol.dispose](): void;
 }
 
 /** Every call of `headwise/worker` may be cancelled: the promise rejects with code `aborted`. */
@@ -229,6 +240,8 @@ export interface WorkerMultiHeadAttention {
   prune(heads: readonly number[], options?: Abortable): Promise<WorkerMultiHeadAttention>;
   /** Frees the module's memory in the worker. Idempotent. */
   dispose(): Promise<void>;
+  /** `dispose`, where the engine has `Symbol.dispose`. */
+  [Symbol.dispose](): void;
 }
 
 /** `Headwise` in `headwise/worker`: methods run in call order, off the calling thread. Inputs are copied. */
@@ -245,4 +258,6 @@ export interface WorkerHeadwise {
   multiHeadAttention(config: MultiHeadAttentionConfig & Abortable): Promise<WorkerMultiHeadAttention>;
   /** Ends the worker and every thread at once; pending calls reject with `disposed`. Idempotent. */
   dispose(): Promise<void>;
+  /** `dispose`, where the engine has `Symbol.dispose`. */
+  [Symbol.dispose](): void;
 }

@@ -4,6 +4,7 @@ import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 
 import { locate } from "./binaries.js";
 import { checkOptions, invalidOption, isObject } from "./checks.js";
+import { makeDisposable, type NotYetDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { checkLoadOptions } from "./load.js";
 import { nodeBuiltin } from "./machine.js";
@@ -185,7 +186,7 @@ function remoteModule(connection: Connection, remote: RemoteModule): WorkerMulti
     return connection.call(target, method, args);
   };
   const free = freeing(connection, target);
-  const module = {
+  const module = makeDisposable({
     config: Object.freeze(config),
     numHeads,
     parameterCount,
@@ -202,7 +203,7 @@ function remoteModule(connection: Connection, remote: RemoteModule): WorkerMulti
       net.unregister(module);
       await free();
     },
-  } as WorkerMultiHeadAttention;
+  } as NotYetDisposable<WorkerMultiHeadAttention>);
   net.register(module, free, module);
   return module;
 }
@@ -214,7 +215,7 @@ export async function load(optionsLike?: WorkerLoadOptions): Promise<WorkerHeadw
   const connection = new Connection(given === undefined ? makeWorker() : typeof given === "function" ? given() : given);
   try {
     const info = await connection.load(options);
-    return {
+    return makeDisposable<NotYetDisposable<WorkerHeadwise>>({
       info: Object.freeze(info),
       memory: (...args) => connection.call(0, "memory", args) as never,
       attention: (...args) => connection.call(0, "attention", args) as never,
@@ -224,7 +225,7 @@ export async function load(optionsLike?: WorkerLoadOptions): Promise<WorkerHeadw
       async dispose() {
         connection.end(new HeadwiseError("disposed", "this Headwise instance was disposed"));
       },
-    };
+    });
   } catch (error) {
     connection.end(new HeadwiseError("disposed", "this Headwise instance could not be loaded"));
     throw error;

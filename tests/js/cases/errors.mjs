@@ -172,9 +172,14 @@ export const errorCases = [
       await mha.dispose();
       await mha.dispose();
       await expectError(expect, "disposed", "module", () => mha.forward(x));
+      if (Symbol.dispose) {
+        const module = await hw.multiHeadAttention({ embedDim: 4, numHeads: 2 });
+        module[Symbol.dispose]();
+        await expectError(expect, "disposed", "module", () => module.forward(x));
+      }
       const own = await load({ threads: 1, simd: hw.info.simd });
       const inside = await own.multiHeadAttention({ embedDim: 4, numHeads: 2 });
-      await own.dispose();
+      own[Symbol.dispose ?? "dispose"]();
       await own.dispose();
       await inside.dispose();
       await expectError(expect, "disposed", "instance", () => own.attention(flat, flat, flat));
