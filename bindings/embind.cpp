@@ -89,6 +89,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .constructor<std::size_t>()
       .function("status", &Engine::status)
       .function("stage", &Engine::stage)
+      .function("releaseBuffers", &Engine::release_buffers)
       .function("attention", &Engine::attention)
       .function("analyzeHeads", &Engine::analyze_heads)
       .function("multiHeadAttention", &Engine::multi_head_attention)

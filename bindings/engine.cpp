@@ -80,6 +80,11 @@ Pointer Engine::stage(double bytes) {
   return status == Status::kOk ? reinterpret_cast<Pointer>(staging_.data()) : 0;
 }
 
+void Engine::release_buffers() {
+  staging_.release();
+  context_.arena.release();
+}
+
 Status Engine::attention(const AttentionCall& call) {
   AttentionArgs args;
   args.shape = {call.batch, call.heads, call.queries, call.keys, call.head_dim, call.value_head_dim};

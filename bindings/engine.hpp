@@ -66,6 +66,8 @@ class Engine {
   Status status() const { return status_; }
   // Room for a call's inputs and results; the same block for every call. Null: out of memory.
   Pointer stage(double bytes);
+  // Gives back what is kept from call to call, so that a call that was refused memory leaves none behind.
+  void release_buffers();
   Status attention(const AttentionCall& call);
   Status analyze_heads(const AnalysisCall& call);
   std::unique_ptr<Module> multi_head_attention(const MultiHeadAttentionConfig& config, std::uint32_t seed);

@@ -15,9 +15,9 @@ export function analyzeHeads(
   const staging = new Staging(instance);
   const weights = checkTensor(weightsLike, "weights");
   const rank = weights.shape.length;
-  if (rank !== 2 && rank !== 4) throw invalidShape("weights", "rank 4 [B, H, L, S] or 2 [L, S]", weights.shape);
+  if (rank < 2 || rank > 4) throw invalidShape("weights", "[B, H, L, S], [H, L, S] or [L, S]", weights.shape);
   refuseEmpty(weights, "weights");
-  const [batch, heads, queries, keys] = (rank === 4 ? weights.shape : [1, 1, ...weights.shape]) as [
+  const [batch, heads, queries, keys] = [...Array<number>(4 - rank).fill(1), ...weights.shape] as [
     number,
     number,
     number,

@@ -25,9 +25,8 @@ export type Source = URL | BufferSource | WebAssembly.Module;
 /** Where the page's relative addresses start; Node has the working directory. */
 function toUrl(source: string | URL): URL {
   if (source instanceof URL) return source;
-  const cwd = (globalThis as { process?: NodeJS.Process }).process?.cwd?.();
   const base =
-    globalThis.document?.baseURI ?? globalThis.location?.href ?? (cwd === undefined ? undefined : `file://${cwd}/`);
+    globalThis.document?.baseURI ?? globalThis.location?.href ?? nodeBuiltin("node:url")?.pathToFileURL("./").href;
   try {
     return new URL(source, base);
   } catch {
@@ -94,25 +93,33 @@ export async function start(
   source: Source,
   makeThread?: () => Worker,
 ): Promise<Native> {
-  const [module, { default: create }] = await Promise.all([
-    compile(source),
-    threads > 1 ? glue.threads() : glue.single(),
-  ]);
+  const compiledModule = compile(source);
+  compiledModule.catch(() => {}); // awaited below
+  const options: Parameters<CreateNative>[0] = { poolSize: threads - 1, makeThread, instantiateWasm: () => ({}) };
+  let threadFailed = (_event: ErrorEvent) => {};
   try {
+    const { default: create } = await (threads > 1 ? glue.threads() : glue.single());
+    const module = await compiledModule;
     return await new Promise<Native>((resolve, reject) => {
-      create({
-        poolSize: threads - 1,
-        makeThread,
-        instantiateWasm(imports, receive) {
-          WebAssembly.instantiate(module, imports).then((instance) => receive(instance, module), reject);
-          return {};
-        },
-      }).then(resolve, reject);
+      options.instantiateWasm = (imports, receive) => {
+        WebAssembly.instantiate(module, imports)
+          .then((instance) => receive(instance, module))
+          .catch(reject);
+        return {};
+      };
+      // When a thread cannot start, Emscripten throws where nobody can catch it, and waits on.
+      threadFailed = (event) => reject(new Error(`a thread could not start: ${event.message}`));
+      globalThis.addEventListener?.("error", threadFailed);
+      create(options).then(resolve, reject);
     });
   } catch (error) {
+    options.PThread?.terminateAllThreads(); // of a pool that will have nothing to do
+    if (error instanceof HeadwiseError) throw error;
     const code = error instanceof RangeError ? "out-of-memory" : "unsupported";
     throw new HeadwiseError(code, `could not start headwise-${binary}.wasm: ${(error as Error)?.message ?? error}`, {
       cause: error,
     });
+  } finally {
+    globalThis.removeEventListener?.("error", threadFailed);
   }
 }

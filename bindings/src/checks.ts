@@ -7,7 +7,9 @@ export function show(value: unknown): string {
   if (typeof value === "bigint") return `${value}n`;
   if (typeof value === "function") return "a function";
   if (typeof value !== "object" || value === null) return String(value);
-  if (Array.isArray(value) && value.length <= 8) return `[${value.map(show).join(", ")}]`;
+  if (Array.isArray(value) && value.length <= 8) {
+    return `[${value.map((element) => (Array.isArray(element) ? "[…]" : show(element))).join(", ")}]`;
+  }
   const tag = typeTag(value);
   return /^[AEIOU]/.test(tag) ? `an ${tag}` : `a ${tag}`;
 }
@@ -15,6 +17,11 @@ export function show(value: unknown): string {
 /** "Float32Array", "Object" and the like; the same for arrays of another realm, where `instanceof` fails. */
 export function typeTag(value: unknown): string {
   return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+/** A copy of a typed array alone, without the rest of its buffer. Not `array.slice()`, which in Node's Buffer is a view. */
+export function copyOfArray<T extends ArrayBufferView>(array: T, begin?: number, end?: number): T {
+  return Object.getPrototypeOf(Uint8Array).prototype.slice.call(array, begin, end) as T;
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
@@ -29,6 +36,19 @@ export function invalidShape(name: string, expected: string, given: readonly num
   return new HeadwiseError("invalid-shape", `${name}: expected ${expected}, got shape [${given.join(", ")}]`);
 }
 
+/** All names that can be read of an object: its own, and what its classes declare as getters. */
+export function namesOf(object: object): string[] {
+  const names = new Set(Object.keys(object));
+  let prototype = Object.getPrototypeOf(object) as object | null;
+  while (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+    for (const [name, { get, enumerable }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+      if (get !== undefined || enumerable) names.add(name);
+    }
+    prototype = Object.getPrototypeOf(prototype) as object | null;
+  }
+  return [...names];
+}
+
 /** Options as an object that has no names but the ones allowed. */
 export function checkOptions<T extends object>(
   value: T | undefined,
@@ -37,7 +57,7 @@ export function checkOptions<T extends object>(
 ): Partial<T> {
   if (value === undefined) return {};
   if (!isObject(value) || Array.isArray(value)) throw invalidOption(name, "an object", value);
-  for (const key of Object.keys(value)) {
+  for (const key of namesOf(value)) {
     if ((value as Record<string, unknown>)[key] !== undefined && !(allowed as readonly string[]).includes(key)) {
       throw new HeadwiseError(
         "invalid-option",
@@ -67,8 +87,8 @@ export function checkOneOf<T>(value: unknown, name: string, allowed: readonly T[
 
 /** The factor of the scores. */
 export function checkScale(value: unknown): number {
-  if (typeof value !== "number" || !Number.isFinite(value) || value < 0) {
-    throw invalidOption("scale", "a finite number >= 0", value);
+  if (typeof value !== "number" || !Number.isFinite(Math.fround(value)) || value < 0) {
+    throw invalidOption("scale", "a finite float32 number >= 0", value);
   }
   return value;
 }

@@ -6,13 +6,6 @@ const kOk = 0;
 const kAlignment = 64; // bytes
 const kFourGiB = 2 ** 32;
 
-export function outOfMemory(bytes: number): HeadwiseError {
-  return new HeadwiseError(
-    "out-of-memory",
-    `this call needs ${Math.ceil(bytes / 2 ** 20)} MiB more than the WebAssembly memory can give (4 GiB at most)`,
-  );
-}
-
 export class Instance {
   readonly engine: Engine;
   /** What must be freed before the engine goes. */
@@ -31,6 +24,13 @@ export class Instance {
 
   get memory(): WebAssembly.Memory {
     return this.#native.wasmMemory;
+  }
+
+  /** The error for a call that could not get memory; whatever the instance kept for calls is given back. */
+  outOfMemory(bytes: number, what: string): HeadwiseError {
+    this.engine.releaseBuffers();
+    const size = `${Math.ceil(bytes / 2 ** 20)} MiB of ${what}`;
+    return new HeadwiseError("out-of-memory", `could not get memory for ${size} (WebAssembly has 4 GiB at most)`);
   }
 
   checkAlive(): void {
@@ -87,8 +87,9 @@ export class Staging {
 
   /** Copies the inputs in. From here on `pointer` holds, until the next call's staging. */
   place(): void {
+    this.#instance.checkAlive(); // options may have had getters
     this.#base = this.#bytes >= kFourGiB ? 0 : this.#instance.engine.stage(this.#bytes);
-    if (this.#base === 0) throw outOfMemory(this.#bytes);
+    if (this.#base === 0) throw this.#outOfMemory();
     const heap = new Uint8Array(this.#instance.memory.buffer);
     for (const [array, slot] of this.#inputs) {
       heap.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), this.#base + slot.offset);
@@ -102,7 +103,7 @@ export class Staging {
 
   /** Throws unless the core has reported success. */
   check(status: number): void {
-    if (status !== kOk) throw outOfMemory(this.#bytes);
+    if (status !== kOk) throw this.#outOfMemory();
   }
 
   /** A copy of a result. */
@@ -113,6 +114,10 @@ export class Staging {
     } catch (error) {
       throw new HeadwiseError("out-of-memory", `no room for a result of ${slot.length} floats`, { cause: error });
     }
+  }
+
+  #outOfMemory(): HeadwiseError {
+    return this.#instance.outOfMemory(this.#bytes, "inputs and results, and room to compute");
   }
 
   #reserve(bytes: number, length: number): Slot {

@@ -4,9 +4,7 @@ import { relaxedSimd, simd, threads } from "wasm-feature-detect";
 import type { Machine } from "./choose.js";
 
 /** Node's built-in modules, without an import that bundlers for browsers would stumble over; undefined elsewhere. */
-export function nodeBuiltin<Name extends "node:fs/promises" | "node:os" | "node:worker_threads">(
-  name: Name,
-): NodeBuiltins[Name] | undefined {
+export function nodeBuiltin<Name extends keyof NodeBuiltins>(name: Name): NodeBuiltins[Name] | undefined {
   const { process } = globalThis as { process?: NodeJS.Process & { type?: string } };
   if (!process?.versions?.node || process.type === "renderer") return undefined;
   return process.getBuiltinModule(name) as NodeBuiltins[Name];
@@ -15,6 +13,7 @@ export function nodeBuiltin<Name extends "node:fs/promises" | "node:os" | "node:
 interface NodeBuiltins {
   "node:fs/promises": typeof import("node:fs/promises");
   "node:os": typeof import("node:os");
+  "node:url": typeof import("node:url");
   "node:worker_threads": typeof import("node:worker_threads");
 }
 

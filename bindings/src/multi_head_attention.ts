@@ -5,12 +5,12 @@ import {
   checkOptions,
   invalidOption,
   invalidShape,
-  isObject,
+  typeTag,
   show,
 } from "./checks.js";
 import { makeDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
-import { outOfMemory, Staging, type Instance } from "./instance.js";
+import { Staging, type Instance } from "./instance.js";
 import { parametersOf, resolveConfig, type Parameter } from "./module_config.js";
 import type { NativeModule } from "./native.js";
 import { checkTensor, isTensorLike, product, refuseEmpty } from "./tensor.js";
@@ -96,7 +96,7 @@ class Module implements MultiHeadAttention {
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void {
     const native = this.#alive();
     const staging = new Staging(this.#instance);
-    if (!isObject(parameters)) throw invalidOption("parameters", "an object of tensors by name", parameters);
+    if (typeTag(parameters) !== "Object") throw invalidOption("parameters", "an object of tensors by name", parameters);
     const changes = Object.entries(parameters).map(([name, value]) => {
       const parameter = this.#parameters.find((candidate) => candidate.name === name);
       if (parameter === undefined) {
@@ -176,7 +176,7 @@ class Module implements MultiHeadAttention {
     const slot = staging.input(Uint32Array.from(kept));
     staging.place();
     const smaller = native.keepHeads(staging.pointer(slot), kept.length);
-    if (smaller === null) throw outOfMemory(4 * this.parameterCount);
+    if (smaller === null) throw this.#instance.outOfMemory(4 * this.parameterCount, "parameters");
     const keptHeads = kept.map((h) => this.keptHeads[h]!);
     return new Module(this.#instance, smaller, { ...this.config, numHeads: kept.length }, keptHeads);
   }
@@ -195,9 +195,14 @@ class Module implements MultiHeadAttention {
 
   /** Sorts out forward's three ways to be called, and checks the shapes against the configuration. */
   #inputs(queryLike: TensorLike, rest: (TensorLike | ForwardOptions | undefined)[]) {
-    const tensors = [queryLike, ...rest.filter(isTensorLike)];
-    const others = rest.filter((argument) => !isTensorLike(argument) && argument !== undefined);
-    if (tensors.length > 3 || others.length > 1) {
+    const args = [queryLike, ...rest];
+    const dropUndefined = () => {
+      while (args.length > 1 && args.at(-1) === undefined) args.pop();
+    };
+    dropUndefined();
+    const optionsLike = args.length > 1 && !isTensorLike(args.at(-1)) ? (args.pop() as ForwardOptions) : undefined;
+    dropUndefined();
+    if (args.length > 3) {
       throw new HeadwiseError(
         "invalid-option",
         "forward: expected (query), (query, memory) or (query, key, value), then options",
@@ -207,8 +212,8 @@ class Module implements MultiHeadAttention {
       ["query", "query (as key)", "query (as value)"],
       ["query", "memory", "memory (as value)"],
       ["query", "key", "value"],
-    ][tensors.length - 1]!;
-    const [query, key = query!, value = key!] = tensors.map((t, n) => checkTensor(t, names[n]!)) as [
+    ][args.length - 1]!;
+    const [query, key = query!, value = key!] = args.map((t, n) => checkTensor(t, names[n]!)) as [
       Tensor,
       Tensor?,
       Tensor?,
@@ -228,7 +233,7 @@ class Module implements MultiHeadAttention {
         throw invalidShape(names[n]!, `[${expected[n]!.join(", ")}]`, t.shape);
       refuseEmpty(t, names[n]!);
     }
-    return { query, key, value, optionsLike: others[0] as ForwardOptions | undefined };
+    return { query, key, value, optionsLike };
   }
 }
 
@@ -237,7 +242,7 @@ export function multiHeadAttention(instance: Instance, configLike: MultiHeadAtte
   const config = resolveConfig(configLike);
   const bytes = 4 * parametersOf(config).reduce((count, { shape }) => count + product(shape), 0);
   // The core counts in 32 bits; what does not fit there is refused here.
-  if (bytes >= 2 ** 32) throw outOfMemory(bytes);
+  if (bytes >= 2 ** 32) throw instance.outOfMemory(bytes, "parameters");
   const native = instance.engine.multiHeadAttention(
     {
       ...config,
@@ -246,7 +251,7 @@ export function multiHeadAttention(instance: Instance, configLike: MultiHeadAtte
     },
     config.seed,
   );
-  if (native === null) throw outOfMemory(bytes);
+  if (native === null) throw instance.outOfMemory(bytes, "parameters");
   return new Module(
     instance,
     native,

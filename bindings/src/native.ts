@@ -83,6 +83,7 @@ export interface NativeModule {
 export interface Engine {
   status(): number;
   stage(bytes: number): Pointer;
+  releaseBuffers(): void;
   attention(call: AttentionCall): number;
   analyzeHeads(call: AnalysisCall): number;
   multiHeadAttention(config: NativeConfig, seed: number): NativeModule | null;
@@ -107,4 +108,6 @@ export type CreateNative = (options: {
   poolSize: number;
   /** Makes the worker of a thread in browsers; default: one that runs the Emscripten module's own file. */
   makeThread?: (() => Worker) | undefined;
+  /** Put there by the threaded binaries while they start. */
+  PThread?: Native["PThread"];
 }) => Promise<Native>;

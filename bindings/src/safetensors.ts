@@ -1,5 +1,5 @@
 /** The safetensors file format: an 8-byte header length, a JSON header, then the tensors' bytes, little endian. */
-import { checkOneOf, checkOptions, invalidOption, isObject, show, typeTag } from "./checks.js";
+import { checkOneOf, checkOptions, copyOfArray, invalidOption, isObject, show, typeTag } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
 import { checkTensor, product } from "./tensor.js";
 import type { Tensor, TensorLike } from "./types.js";
@@ -57,8 +57,8 @@ function parseHeader(bytes: Uint8Array): { header: Record<string, unknown>; data
   }
   let header: unknown;
   try {
-    // slice(): TextDecoder refuses shared memory.
-    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes.slice(8, 8 + length)));
+    // A copy: TextDecoder refuses shared memory.
+    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(copyOfArray(bytes, 8, 8 + length)));
   } catch (error) {
     throw invalidFile("the header is not JSON", error);
   }
@@ -137,7 +137,7 @@ export function readSafetensors(file: Uint8Array | ArrayBuffer): Safetensors {
       const data =
         start % 4 === 0
           ? new Float32Array(bytes.buffer, start, (end - begin) / 4)
-          : new Float32Array(bytes.slice(dataStart + begin, dataStart + end).buffer);
+          : new Float32Array(copyOfArray(bytes, dataStart + begin, dataStart + end).buffer);
       return { data, shape: [...shape] };
     },
   };
@@ -163,7 +163,8 @@ export function writeSafetensors(
   ) {
     throw invalidOption("metadata", "an object of strings", options.metadata);
   }
-  const header: Record<string, unknown> = options.metadata === undefined ? {} : { __metadata__: options.metadata };
+  const header = Object.create(null) as Record<string, unknown>; // any name is just a name, "__proto__" too
+  if (options.metadata !== undefined) header.__metadata__ = options.metadata;
   const parts: Tensor[] = [];
   let end = 0;
   for (const [name, value] of Object.entries(tensors)) {

@@ -204,7 +204,7 @@ export interface Headwise {
    * Ranks: 2 [L, D], one head; 3 [B, L, H*D] with `numHeads`; 4 [B, H, L, D]. A fully masked row gives zeros.
    */
   attention(query: TensorLike, key: TensorLike, value: TensorLike, options?: AttentionOptions): AttentionResult;
-  /** Statistics of each head from attention probabilities [B, H, L, S] or [L, S]. */
+  /** Statistics of each head from attention probabilities [B, H, L, S], [H, L, S] or [L, S]. */
   analyzeHeads(weights: TensorLike, options?: AnalyzeHeadsOptions): HeadStatistics[];
   /** A module with seeded Xavier-uniform weights and zero biases. */
   multiHeadAttention(config: MultiHeadAttentionConfig): MultiHeadAttention;

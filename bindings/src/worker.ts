@@ -3,7 +3,7 @@ import { transfer, wrap, type Remote } from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 
 import { locate } from "./binaries.js";
-import { checkOptions, invalidOption, isObject } from "./checks.js";
+import { checkOptions, copyOfArray, invalidOption, isObject, namesOf, typeTag } from "./checks.js";
 import { makeDisposable, type NotYetDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { checkLoadOptions } from "./load.js";
@@ -23,20 +23,34 @@ function makeWorker(): Worker | NodeWorker {
   return new threads.Worker(new URL("./worker-host.js", import.meta.url), { execArgv: [] });
 }
 
-/** Copies of all arrays in the arguments, in a form that can be sent; `buffers` collects what to transfer. */
-function copyOf(value: unknown, buffers: ArrayBuffer[]): unknown {
-  if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
-    const copy = (value as Float32Array).slice(); // of the view alone: sending it would copy its whole buffer
-    buffers.push(copy.buffer);
-    return copy;
+/** The `worker` option, or the worker that it makes. */
+function checkWorker(given: unknown): Worker | NodeWorker {
+  const worker: unknown = typeof given === "function" ? (given as () => unknown)() : given;
+  if (!isObject(worker) || typeof worker.postMessage !== "function" || typeof worker.terminate !== "function") {
+    throw invalidOption("worker", "a Worker, or a function that makes one", worker);
   }
+  if (worker.threadId === -1) throw new HeadwiseError("worker-lost", "worker: it has ended already"); // in Node
+  return worker as unknown as Worker;
+}
+
+/** A deep copy of arguments, in a form that can be sent. `copies`: of each array, to be transferred. */
+function copyOf(value: unknown, copies: Map<unknown, ArrayBufferView>): unknown {
+  if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
+    if (!copies.has(value)) {
+      // Of the view alone: sending it would copy its whole buffer. A detached one has nothing left to copy.
+      const empty = value.byteLength === 0;
+      const Type = globalThis[typeTag(value) as "Float32Array"];
+      copies.set(value, empty ? new Type(0) : copyOfArray(value));
+    }
+    return copies.get(value);
+  }
+  if (Array.isArray(value)) return Array.from(value, (element) => copyOf(element, copies));
+  if (!isObject(value)) return value;
   if (isTensorLike(value)) {
     const { data, shape, dims } = value as { data: unknown; shape?: unknown; dims?: unknown };
-    return { data: copyOf(data, buffers), shape: shape ?? dims };
+    return { data: copyOf(data, copies), shape: copyOf(shape ?? dims, copies) };
   }
-  if (Array.isArray(value)) return value.map((element) => copyOf(element, buffers));
-  if (!isObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, copyOf(member, buffers)]));
+  return Object.fromEntries(namesOf(value).map((name) => [name, copyOf(value[name], copies)]));
 }
 
 /** Takes `signal` out of the options, which come last. */
@@ -68,6 +82,12 @@ class Connection {
       this.end(new HeadwiseError("worker-lost", `the worker that computes is gone: ${why}`));
     if ("addEventListener" in worker) {
       worker.addEventListener("error", (event) => lost(event.message || "it could not start"));
+      // A busy worker outlives terminate(), and so does its lock: 2 s in Chromium, in WebKit until its call is over.
+      const terminate = worker.terminate.bind(worker);
+      worker.terminate = () => {
+        terminate();
+        lost("it was terminated");
+      };
       this.#host = wrap<Host>(worker);
     } else {
       worker.on("error", (error) => lost(String(error)));
@@ -100,8 +120,15 @@ class Connection {
   /** Calls a method of the instance (target 0) or of a module. */
   async call(target: number, method: string, args: readonly unknown[]): Promise<unknown> {
     const { rest, signal } = takeSignal(args);
-    const buffers: ArrayBuffer[] = [];
-    const call = { id: this.#nextId++, target, method, args: copyOf(rest, buffers) as unknown[] };
+    const copies = new Map<unknown, ArrayBufferView>();
+    let copied: unknown[];
+    try {
+      copied = rest.map((argument) => copyOf(argument, copies));
+    } catch (error) {
+      throw sendable(error);
+    }
+    const call = { id: this.#nextId++, target, method, args: copied };
+    const buffers = [...copies.values()].map(({ buffer }) => buffer as ArrayBuffer);
     return this.request(
       () => this.#host.call(transfer(call, buffers)),
       signal,
@@ -133,7 +160,7 @@ class Connection {
         .then(valueOf)
         .then(
           (value) => (settle() ? resolve(value) : this.#discard(value)),
-          (error: unknown) => settle() && reject(sendable(error)),
+          (error: unknown) => settle() && reject(isDataCloneError(error) ? sendable(error) : error),
         );
     });
   }
@@ -160,9 +187,11 @@ class Connection {
   }
 }
 
-/** What structured cloning refuses is an argument of a wrong type. */
+const isDataCloneError = (error: unknown) => error instanceof Error && error.name === "DataCloneError";
+
+/** What cannot be copied or cloned (functions, cycles) is an argument of a wrong type. */
 function sendable(error: unknown): unknown {
-  if (!(error instanceof Error) || error.name !== "DataCloneError") return error;
+  if (error instanceof HeadwiseError || !(error instanceof Error)) return error;
   return new HeadwiseError("invalid-option", `an argument cannot be sent to the worker: ${error.message}`, {
     cause: error,
   });
@@ -212,7 +241,7 @@ function remoteModule(connection: Connection, remote: RemoteModule): WorkerMulti
 export async function load(optionsLike?: WorkerLoadOptions): Promise<WorkerHeadwise> {
   const { worker: given, ...rest } = checkOptions(optionsLike, "load", ["threads", "simd", "wasm", "worker"]);
   const options = checkLoadOptions(rest);
-  const connection = new Connection(given === undefined ? makeWorker() : typeof given === "function" ? given() : given);
+  const connection = new Connection(given === undefined ? makeWorker() : checkWorker(given));
   try {
     const info = await connection.load(options);
     return makeDisposable<NotYetDisposable<WorkerHeadwise>>({

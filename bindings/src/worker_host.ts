@@ -13,6 +13,7 @@ import type { Call, Host, RemoteModule, Reply } from "./worker_protocol.js";
 
 const parentPort = nodeBuiltin("node:worker_threads")?.parentPort;
 
+let taken = false;
 let headwise: Headwise;
 const modules = new Map<number, MultiHeadAttention>();
 let nextTarget = 1;
@@ -66,6 +67,8 @@ function run({ target, method, args }: Call): unknown {
 const host: Host = {
   choose(options, lock) {
     return reply(async () => {
+      if (taken) throw new HeadwiseError("invalid-option", "worker: it serves another Headwise instance already");
+      taken = true;
       // Held for ever: the other side gets the lock at the moment this worker dies, however it dies.
       if (parentPort == null && globalThis.navigator?.locks) {
         await new Promise<void>((held) => void navigator.locks.request(lock, () => (held(), new Promise(() => {}))));
@@ -112,5 +115,6 @@ async function runThread(): Promise<void> {
   for (const message of early) self.onmessage(message);
 }
 
-if (parentPort == null && self.name === threadName) void runThread();
+if (parentPort == null && self.name === threadName)
+  runThread().catch(reportError); // the error event of this worker
 else expose(host, parentPort == null ? undefined : nodeEndpoint(parentPort));

@@ -44,17 +44,24 @@ void score_panel(const AttentionArgs& args, const Panel& panel, const PackedHead
   }
 }
 
+// Times log2 e still finite. Masks in use elsewhere hold the lowest float there is, which must not become -inf.
+constexpr float kLowestBias = -2.3e38f;
+
 // row[j] = -inf where bias[j] is -inf (whatever the score is: NaN in masked keys goes nowhere), else row[j] + bias[j].
 void add_bias(float* row, const float* bias, std::size_t columns) noexcept {
   const simd::Vec minus_infinity = simd::splat(kNegativeInfinity);
   const simd::Vec log2_e = simd::splat(kLog2E);
+  const simd::Vec lowest = simd::splat(kLowestBias);
   std::size_t j = 0;
   for (; j + simd::kLanes <= columns; j += simd::kLanes) {
     const simd::Vec b = simd::load(bias + j);
-    const simd::Vec sum = simd::fma(b, log2_e, simd::load(row + j));
+    const simd::Vec sum = simd::fma(simd::max_skipping_nan(b, lowest), log2_e, simd::load(row + j));
     simd::store(row + j, simd::select(b == minus_infinity, minus_infinity, sum));
   }
-  for (; j < columns; ++j) row[j] = bias[j] == kNegativeInfinity ? kNegativeInfinity : row[j] + bias[j] * kLog2E;
+  for (; j < columns; ++j) {
+    const float b = bias[j] < kLowestBias ? kLowestBias : bias[j];
+    row[j] = bias[j] == kNegativeInfinity ? kNegativeInfinity : row[j] + b * kLog2E;
+  }
 }
 
 // Sets what each row may not see, up to the end of the last tile, to -inf, and adds the mask.

@@ -22,6 +22,8 @@ class Arena {
     return buffer_.reserve(count);
   }
 
+  void release() { buffer_.release(); }
+
   float* take(std::size_t count) {
     float* piece = buffer_.data() + used_;
     used_ += static_cast<std::size_t>(padded(count));

@@ -17,16 +17,19 @@ struct Range {
   std::size_t begin, end;
 };
 
-// out[i][n] = bias[n] + sum over k of a[i][k] * b[k][n]     ("ik,kn->in")
-// a: [rows, b.depth] with stride a_row; out: [rows, b.columns] with stride out_row; bias: [b.columns] or null.
-// Columns outside, rows inside: a panel of 8 columns stays in L1 while all rows pass.
+// What a product is added to.
+enum class Start { kZero, kBias, kOutput };
+
+// out[i][n] = start + sum over k of a[i][k] * b[k][n]     ("ik,kn->in")
+// a: [rows, b.depth] with stride a_row; out: [rows, b.columns] with stride out_row; bias: [b.columns], for
+// Start::kBias. Columns outside, rows inside: a panel of 8 columns stays in L1 while all rows pass.
 inline void gemm(const float* a, std::size_t a_row, const RowPanels& panels, Range panel_range, const PackedMatrix& b,
-                 Range tile_range, const float* bias, float* out, std::size_t out_row) noexcept {
+                 Range tile_range, Start start, const float* bias, float* out, std::size_t out_row) noexcept {
   for (std::size_t t = tile_range.begin; t < tile_range.end; ++t) {
     const std::size_t n = t * simd::kTile;
     const std::size_t columns = std::min(simd::kTile, b.columns - n);
     alignas(64) float bias_n[simd::kTile] = {};
-    if (bias != nullptr) std::copy(bias + n, bias + n + columns, bias_n);
+    if (start == Start::kBias) std::copy(bias + n, bias + n + columns, bias_n);
     for (std::size_t p = panel_range.begin; p < panel_range.end; ++p) {
       const std::size_t i = panels.first_row(p);
       with_constant_rows(panels.rows(p), [&](auto rows) {
@@ -34,10 +37,12 @@ inline void gemm(const float* a, std::size_t a_row, const RowPanels& panels, Ran
         tile.fill(0.0f);
         tile.multiply_add(a + i * a_row, a_row, b.data + t * b.panel, b.depth);
         for (std::size_t r = 0; r < rows; ++r) {
+          float* out_row_i = out + (i + r) * out_row + n;
+          if (start == Start::kOutput) std::copy(out_row_i, out_row_i + columns, bias_n);
           for (std::size_t v = 0; v < simd::kTileVecs; ++v) {
             tile.row[r][v] = tile.row[r][v] + simd::load(bias_n + v * simd::kLanes);
           }
-          tile.store_row(r, out + (i + r) * out_row + n, columns);
+          tile.store_row(r, out_row_i, columns);
         }
       });
     }

@@ -32,15 +32,31 @@ void Linear::set_weight(const float* weight) noexcept {
 
 void Linear::get_weight(float* weight) const noexcept { unpack_rows(weight_.data(), outputs_, inputs_, weight); }
 
-void Linear::forward(const float* x, std::size_t rows, float* out, ThreadPool& pool) const noexcept {
+void Linear::forward_outputs(Range outputs, const float* x, std::size_t rows, float* out,
+                             ThreadPool& pool) const noexcept {
+  multiply({0, inputs_}, outputs, has_bias_ ? Start::kBias : Start::kZero, x, rows, out, pool);
+}
+
+void Linear::forward_inputs(Range inputs, bool add, const float* x, std::size_t rows, float* out,
+                            ThreadPool& pool) const noexcept {
+  const Start start = add ? Start::kOutput : has_bias_ ? Start::kBias : Start::kZero;
+  multiply(inputs, {0, outputs_}, start, x, rows, out, pool);
+}
+
+void Linear::multiply(Range inputs, Range outputs, Start start, const float* x, std::size_t rows, float* out,
+                      ThreadPool& pool) const noexcept {
   const RowPanels panels(rows);
-  const std::size_t tiles = simd::tiles(outputs_);
-  const std::size_t row_tasks = tasks_of(panels.count, kPanelsPerTask), column_tasks = tasks_of(tiles, kTilesPerTask);
-  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(inputs_) * static_cast<double>(outputs_);
+  const Range tiles{outputs.begin / simd::kTile, simd::tiles(outputs.end)};
+  const std::size_t depth = inputs.end - inputs.begin;
+  const std::size_t row_tasks = tasks_of(panels.count, kPanelsPerTask);
+  const std::size_t column_tasks = tasks_of(tiles.end - tiles.begin, kTilesPerTask);
+  const double flops =
+      2.0 * static_cast<double>(rows) * static_cast<double>(depth) * static_cast<double>(outputs.end - outputs.begin);
   pool.parallel_for(row_tasks * column_tasks, flops, [&](std::size_t task, std::size_t) {
-    const std::size_t p = task / column_tasks * kPanelsPerTask, t = task % column_tasks * kTilesPerTask;
-    gemm(x, inputs_, panels, {p, std::min(p + kPanelsPerTask, panels.count)}, input_slice(0, inputs_),
-         {t, std::min(t + kTilesPerTask, tiles)}, bias(), out, outputs_);
+    const std::size_t p = task / column_tasks * kPanelsPerTask;
+    const std::size_t t = tiles.begin + task % column_tasks * kTilesPerTask;
+    gemm(x + inputs.begin, inputs_, panels, {p, std::min(p + kPanelsPerTask, panels.count)},
+         input_slice(inputs.begin, depth), {t, std::min(t + kTilesPerTask, tiles.end)}, start, bias(), out, outputs_);
   });
 }
 

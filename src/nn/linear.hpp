@@ -24,7 +24,14 @@ class Linear {
   const float* bias() const { return has_bias_ ? bias_.data() : nullptr; }
 
   // x: [rows, inputs] and out: [rows, outputs], contiguous.   "mk,nk->mn"
-  void forward(const float* x, std::size_t rows, float* out, ThreadPool& pool) const noexcept;
+  void forward(const float* x, std::size_t rows, float* out, ThreadPool& pool) const noexcept {
+    forward_outputs({0, outputs_}, x, rows, out, pool);
+  }
+  // The same, writing at least the outputs of a range; others may be written or left.
+  void forward_outputs(Range outputs, const float* x, std::size_t rows, float* out, ThreadPool& pool) const noexcept;
+  // The same, as if the inputs outside of a range were zeros. Starts from the bias, or adds to what is in `out`.
+  void forward_inputs(Range inputs, bool add, const float* x, std::size_t rows, float* out,
+                      ThreadPool& pool) const noexcept;
 
   // W^T of the inputs [first, first + count) alone: [count, outputs], packed.
   PackedMatrix input_slice(std::size_t first, std::size_t count) const {
@@ -32,6 +39,9 @@ class Linear {
   }
 
  private:
+  void multiply(Range inputs, Range outputs, Start start, const float* x, std::size_t rows, float* out,
+                ThreadPool& pool) const noexcept;
+
   std::size_t inputs_ = 0, outputs_ = 0;
   bool has_bias_ = false;
   AlignedBuffer weight_;  // [outputs / 8][inputs][8]

@@ -33,6 +33,43 @@ Activations take_activations(const AttentionShape& shape, Arena& arena) {
           arena.take(heads * shape.S * shape.Dv), arena.take(heads * shape.L * shape.Dv)};
 }
 
+// Calls fn(range of heads) for each run of heads that are not gated off, or once for all heads.
+template <class Fn>
+void for_each_open_run(const float* gates, std::size_t H, bool all, const Fn& fn) {
+  const auto open = [&](std::size_t h) { return all || gates[h] != 0.0f; };
+  for (std::size_t h = 0; h < H; ++h) {
+    if (!open(h)) continue;
+    const std::size_t first = h;
+    while (h < H && open(h)) ++h;
+    fn(Range{first, h});
+  }
+}
+
+// Queries, keys and values of the heads that will attend.
+void project(const Config& config, const ForwardArgs& args, const std::array<Linear, 4>& projections,
+             const float* gates, const Activations& activations, ThreadPool& pool) {
+  const bool all = args.weights != nullptr || args.head_output == HeadOutput::kValues;
+  for_each_open_run(gates, config.num_heads, all, [&](Range heads) {
+    const auto outputs = [&](std::size_t width) { return Range{heads.begin * width, heads.end * width}; };
+    const Range qk = outputs(config.head_dim), v = outputs(config.value_head_dim);
+    projections[0].forward_outputs(qk, args.query, args.B * args.L, activations.query, pool);
+    projections[1].forward_outputs(qk, args.key, args.B * args.S, activations.key, pool);
+    projections[2].forward_outputs(v, args.value, args.B * args.S, activations.value, pool);
+  });
+}
+
+// The heads' outputs, concatenated, through the output projection: only the columns of heads that are not gated off.
+void combine(const Config& config, const ForwardArgs& args, const Linear& out, const float* gates,
+             const Activations& activations, ThreadPool& pool) {
+  const std::size_t rows = args.B * args.L, Dv = config.value_head_dim;
+  bool add = false;
+  for_each_open_run(gates, config.num_heads, false, [&](Range heads) {
+    out.forward_inputs({heads.begin * Dv, heads.end * Dv}, add, activations.heads, rows, args.output, pool);
+    add = true;
+  });
+  if (!add) out.forward_inputs({0, 0}, false, activations.heads, rows, args.output, pool);  // the bias alone
+}
+
 // Every head attends with its slices, in parallel. Gates are left to `combine` when the ungated values are asked for.
 void attend(const Config& config, const ForwardArgs& args, const float* gates, const Activations& activations,
             Context& context) {
@@ -74,7 +111,7 @@ void write_contributions(const Config& config, const ForwardArgs& args, const Li
   pool.parallel_for(args.B * H, flops, [&](std::size_t task, std::size_t) {
     const std::size_t b = task / H, h = task % H;
     gemm(heads + (b * args.L * H + h) * Dv, H * Dv, panels, {0, panels.count}, out.input_slice(h * Dv, Dv),
-         {0, simd::tiles(config.output_dim)}, nullptr, args.heads + task * args.L * config.output_dim,
+         {0, simd::tiles(config.output_dim)}, Start::kZero, nullptr, args.heads + task * args.L * config.output_dim,
          config.output_dim);
   });
 }
@@ -99,18 +136,14 @@ Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) co
       context.arena.reserve(activations_size(shape) + attention_scratch(shape, context.pool.threads())));
   const Activations activations = take_activations(shape, context.arena);
 
-  projections_[kQuery].forward(args.query, args.B * args.L, activations.query, context.pool);
-  projections_[kKey].forward(args.key, args.B * args.S, activations.key, context.pool);
-  projections_[kValue].forward(args.value, args.B * args.S, activations.value, context.pool);
-
+  project(config_, args, projections_, gates_.data(), activations, context.pool);
   attend(config_, args, gates_.data(), activations, context);
   if (args.head_output == HeadOutput::kValues) {
     write_values_and_gate(config_, args, gates_.data(), activations.heads);
   } else if (args.head_output == HeadOutput::kContributions) {
     write_contributions(config_, args, projections_[kOut], activations.heads, context.pool);
   }
-
-  projections_[kOut].forward(activations.heads, args.B * args.L, args.output, context.pool);
+  combine(config_, args, projections_[kOut], gates_.data(), activations, context.pool);
   return Status::kOk;
 }
 

@@ -5,7 +5,7 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { cases } from "../js/cases.mjs";
-import { browserNames, openBrowser } from "../support/browsers.mjs";
+import { browserNames, openBrowser, patiently } from "../support/browsers.mjs";
 import { serve } from "../support/server.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -33,6 +33,8 @@ for (const name of browserNames) {
 
         const openPage = async () => (page = await browser.page(`${server.url}tests/browser/api.html`));
         const closePage = () => page?.close();
+        const reopen = async () => (await closePage(), await openPage());
+        const check = (title, work) => it(title, () => patiently(browser, reopen, work));
 
         describe("chooses", () => {
           before(openPage);
@@ -55,12 +57,12 @@ for (const name of browserNames) {
               { isolated, threaded, symbolDispose },
             );
           });
-          it("one thread on the page's main thread, and points to the worker", async () => {
+          check("one thread on the page's main thread, and points to the worker", async () => {
             const { simd, threads, reason } = await chosen("headwise");
             assert.deepEqual([simd, threads], [simds[0], 1]);
             assert.match(reason, /headwise\/worker/);
           });
-          it(`${threaded ? "all cores" : "one thread"} in the worker, and says why`, async () => {
+          check(`${threaded ? "all cores" : "one thread"} in the worker, and says why`, async () => {
             const { simd, threads, cores, reason } = await chosen("headwise/worker");
             assert.deepEqual([simd, threads], [simds[0], threaded ? Math.min(cores, 8) : 1]);
             const why = threaded
@@ -70,7 +72,7 @@ for (const name of browserNames) {
                 : /Cross-Origin-Opener-Policy: same-origin.*Cross-Origin-Embedder-Policy: require-corp/;
             assert.match(reason, why);
           });
-          it("nothing but what was asked for", async () => {
+          check("nothing but what was asked for", async () => {
             const refused = async (entry, options, message) => {
               const load = ([entry, options]) => outcome(loads[entry](options));
               const { code, ...rest } = await page.evaluate(load, [entry, options]);
@@ -92,7 +94,7 @@ for (const name of browserNames) {
                 before(openPage);
                 after(closePage);
 
-                it("is what was asked for, in one download", async () => {
+                check("is what was asked for, in one download", async () => {
                   if (place === "headwise in a worker") await page.evaluate(() => startCaseWorker());
                   server.requests.length = 0;
                   const [entry] = place.split(" ");

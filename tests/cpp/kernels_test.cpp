@@ -78,7 +78,7 @@ TEST_CASE("gemm agrees with the double product for every edge") {
         pack_rows(w.data(), depth, columns, depth, 1.0f, packed.data());
         const RowPanels panels(rows);
         gemm(a.data(), depth, panels, {0, panels.count}, {packed.data(), columns, depth, depth * simd::kTile},
-             {0, simd::tiles(columns)}, bias.data(), out.data(), columns);
+             {0, simd::tiles(columns)}, Start::kBias, bias.data(), out.data(), columns);
         for (std::size_t i = 0; i < rows; ++i) {
           for (std::size_t n = 0; n < columns; ++n) {
             double sum = bias[n];

@@ -89,6 +89,15 @@ describe("memory", () => {
   });
 });
 
+describe("an allocation that fails in the core", () => {
+  it("throws, leaves nothing behind, and the instance works on", async () => {
+    const script = new URL("out_of_memory.mjs", import.meta.url).pathname;
+    // WebAssembly memory of 64 MiB at most
+    const { stdout } = await promisify(execFile)(process.execPath, ["--wasm-max-mem-pages=1024", script]);
+    expect(stdout.trim().split("\n")).to.deep.equal(["headwise: as it should be", "headwise/worker: as it should be"]);
+  });
+});
+
 describe("a worker", () => {
   const slow = random([1, 8, 1500, 64], 1);
 
@@ -133,6 +142,9 @@ describe("a worker", () => {
     expect((await hw.memory()).liveObjects).to.equal(0);
     await expectError(expect, "aborted", "aborted", () => hw.memory({ signal }));
     await expectError(expect, "invalid-option", ["signal", "AbortSignal"], () => hw.memory({ signal: 3 }));
+    const cycle = { causal: true };
+    cycle.return = cycle;
+    await expectError(expect, "invalid-option", "cannot be sent", () => hw.attention(slow, slow, slow, cycle));
     await expectError(expect, "invalid-option", "cannot be sent", () =>
       hw.attention(slow, slow, slow, { scale: () => 1 }),
     );

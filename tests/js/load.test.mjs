@@ -1,6 +1,7 @@
 // How the binary is chosen and found.
 import { describe, it } from "node:test";
 import { readFile } from "node:fs/promises";
+import { Worker } from "node:worker_threads";
 import { expect } from "chai";
 import { rolldown } from "rolldown";
 
@@ -98,6 +99,14 @@ for (const [entry, open] of [
       await expectError(expect, "invalid-file", "bytes", () => works(() => new Uint8Array(8)));
       await works(undefined);
     });
+    it("that is another module is refused, and no thread stays behind", async () => {
+      const empty = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+      for (const threads of [1, 2]) {
+        await expectError(expect, "unsupported", "could not start headwise-simd128", () =>
+          open({ threads, simd: "simd128", wasm: () => new WebAssembly.Module(empty) }),
+        );
+      }
+    });
     it("runs in several instances at once", async () => {
       const instances = await Promise.all([1, 2, 3].map((threads) => open({ threads })));
       for (const hw of instances) {
@@ -109,6 +118,17 @@ for (const [entry, open] of [
     });
   });
 }
+
+it("the worker option takes a worker that is alive and serves no other instance", async () => {
+  for (const worker of [5, null, {}, () => 5]) {
+    await expectError(expect, "invalid-option", ["worker", "a Worker"], () => loadWorker({ worker }));
+  }
+  const worker = new Worker(new URL("worker-host.js", dist));
+  const hw = await loadWorker({ worker, threads: 1 });
+  await worker.terminate();
+  await expectError(expect, "worker-lost", "ended", () => loadWorker({ worker }));
+  await hw.dispose();
+});
 
 it("64 threads can be had, on any number of cores", { timeout: 60_000 }, async () => {
   const hw = await load({ threads: 64 });

@@ -68,7 +68,11 @@ export class Engine {
   static async start(modelBase: string | URL, onProgress?: (progress: Progress) => void): Promise<Engine> {
     const starting = load();
     starting.catch(() => {}); // its failure is reported below, even when the model fails first
-    const model = await loadModel(modelBase, (loadedBytes, totalBytes) => onProgress?.({ loadedBytes, totalBytes }));
+    const loading = loadModel(modelBase, (loadedBytes, totalBytes) => onProgress?.({ loadedBytes, totalBytes }));
+    const model = await loading.catch((error: unknown) => {
+      void starting.then((hw) => hw.dispose());
+      throw error;
+    });
     const hw = await starting;
     const make = async (config: typeof model.config) => {
       const mha = await hw.multiHeadAttention(config);
@@ -128,8 +132,7 @@ export class Engine {
   }
 
   #analyze(result: ForwardResult, causal: boolean, signal: AbortSignal): Promise<HeadStatistics[]> {
-    const { data, shape } = result.weights!; // [H, T, T]; the library wants the batch axis
-    return this.hw.analyzeHeads({ data, shape: [1, ...shape] }, { causal, signal });
+    return this.hw.analyzeHeads(result.weights!, { causal, signal });
   }
 
   dispose(): Promise<void> {

@@ -1,6 +1,6 @@
 import * as reference from "../reference.mjs";
 import { random } from "../reference.mjs";
-import { expectClose } from "./support.mjs";
+import { expectClose, expectError } from "./support.mjs";
 
 // [B, H, L, S, D, Dv]: none, or not all, multiples of the vectors and tiles inside.
 const shapes = [
@@ -149,6 +149,20 @@ export const attentionCases = [
     },
   },
   {
+    name: "masks of the lowest float, which stand for -Infinity elsewhere, stay finite",
+    async run({ hw, expect }) {
+      const [query, key, value] = inputs([1, 1, 5, 7, 4, 4]);
+      const lowest = { data: new Float32Array(35).fill(-3.4028234663852886e38), shape: [5, 7] };
+      const plain = { data: new Float32Array(28), shape: [1, 1, 7, 4] }; // equal scores: the mean of the values
+      const { output } = await hw.attention(query, plain, value, { mask: lowest });
+      const mean = await hw.attention(query, plain, value);
+      output.data.forEach((x, n) => expect(x).to.be.closeTo(mean.output.data[n], 1e-6));
+      lowest.data.fill(0, 7, 8); // query 1 may attend to key 0 after all, and to nothing else
+      const one = await hw.attention(query, key, value, { mask: lowest });
+      expect([...one.output.data.slice(4, 8)]).to.deep.equal([...value.data.slice(0, 4)]);
+    },
+  },
+  {
     name: "views into larger buffers are read where they are",
     async run({ hw, expect }) {
       const [query, key, value] = inputs([1, 2, 5, 6, 4, 3]);
@@ -205,6 +219,26 @@ export const attentionCases = [
       expect(first.output.data).to.deep.equal(kept);
       expect(first.output.data.byteLength).to.equal(first.output.data.buffer.byteLength);
       expect(first.output.data.buffer).to.be.instanceOf(ArrayBuffer);
+    },
+  },
+  {
+    name: "options may be objects of a class with getters; inherited names are checked like others",
+    async run({ hw, expect }) {
+      const tensors = inputs([1, 2, 5, 6, 4, 3]);
+      class Options {
+        get causal() {
+          return true;
+        }
+      }
+      const expected = await hw.attention(...tensors, { causal: true });
+      expect(await hw.attention(...tensors, new Options())).to.deep.equal(expected);
+      await expectError(expect, "invalid-option", '"window"', () =>
+        hw.attention(...tensors, Object.create({ window: 3 })),
+      );
+      const shared = new Uint8Array(new SharedArrayBuffer(6)).fill(1);
+      expect((await hw.attention(...tensors, { mask: { data: shared, shape: [6] } })).output.shape).to.deep.equal([
+        1, 2, 5, 3,
+      ]);
     },
   },
   {

@@ -33,6 +33,7 @@ const attentionErrors = [
   ["invalid-option", ["offset", "integer", "0.5"], [flat, flat, flat, { offset: 0.5 }]],
   ["invalid-option", ["scale", "-1"], [flat, flat, flat, { scale: -1 }]],
   ["invalid-option", ["scale", "NaN"], [flat, flat, flat, { scale: NaN }]],
+  ["invalid-option", ["scale", "1e+39"], [flat, flat, flat, { scale: 1e39 }]],
   ["invalid-option", ["return", '"weight"'], [flat, flat, flat, { return: { weight: "probabilities" } }]],
   ["invalid-option", ["return.weights", '"probabilities"', "true"], [flat, flat, flat, { return: { weights: true } }]],
   ["invalid-option", ["keyLengths", "Int32Array"], [flat, flat, flat, { keyLengths: [3] }]],
@@ -136,6 +137,7 @@ export const errorCases = [
           ["parameters", '"q.weight"', "q_proj.weight"],
           () => mha.setParameters({ "q.weight": query }),
         ],
+        ["invalid-option", "parameters", () => mha.setParameters(new Map([["q_proj.weight", flat]]))],
         ["invalid-shape", ["q_proj.weight", "[4, 4]", "[3, 4]"], () => mha.setParameters({ "q_proj.weight": flat })],
       ];
       for (const [code, parts, call] of errors) await expectError(expect, code, parts, call);
@@ -145,7 +147,9 @@ export const errorCases = [
   {
     name: "analyzeHeads checks its arguments",
     async run({ hw, expect }) {
-      await expectError(expect, "invalid-shape", ["weights", "rank 4", "[2, 3, 4]"], () => hw.analyzeHeads(x));
+      await expectError(expect, "invalid-shape", ["weights", "[B, H, L, S]", "[24]"], () =>
+        hw.analyzeHeads({ data: x.data, shape: [24] }),
+      );
       await expectError(expect, "invalid-option", ["analyzeHeads", '"tokens"'], () =>
         hw.analyzeHeads(heads, { tokens: [1] }),
       );
@@ -155,12 +159,12 @@ export const errorCases = [
     name: "a request beyond memory throws, and the instance works on",
     async run({ hw, expect, entry }) {
       const before = await hw.memory();
-      // Weights of [1, 64, 4096, 4096] are 4 GiB; of [1, 40, 4096, 4096] 2.5 GiB with scratch the memory may still refuse.
+      // Weights of [1, 64, 4096, 4096] are 4 GiB. (tests/js/lifetime.test.mjs has allocations that fail in the core.)
       const wide = { data: new Float32Array(64 * 4096), shape: [1, 64, 4096, 1] };
       await expectError(expect, "out-of-memory", "MiB", () =>
         hw.attention(wide, wide, wide, { return: { weights: "probabilities" } }),
       );
-      expect((await hw.memory()).usedBytes).to.equal(before.usedBytes);
+      expect((await hw.memory()).usedBytes).to.be.at.most(before.usedBytes);
       expect((await hw.attention(flat, flat, flat)).output.shape).to.deep.equal([3, 4]);
       if (entry === "headwise") expect(hw.memory().liveObjects).to.equal(before.liveObjects);
     },

@@ -1,6 +1,6 @@
 import * as reference from "../reference.mjs";
 import { random } from "../reference.mjs";
-import { expectClose, gatesOf } from "./support.mjs";
+import { expectClose, expectError, gatesOf } from "./support.mjs";
 
 const ownWidths = { embedDim: 12, numHeads: 3, headDim: 5, valueHeadDim: 7, keyDim: 9, valueDim: 11, outputDim: 13 };
 
@@ -127,6 +127,57 @@ export const moduleCases = [
           expect(values.output.data[b * 78 + n]).to.be.closeTo(output.data[b * 78 + n], 1e-5);
           expect(Math.abs(heads.data[(b * 3 + 1) * 78 + n])).to.equal(0);
         }
+    },
+  },
+  {
+    name: "heads that are gated off take no part, wherever they are",
+    async run({ hw, expect }) {
+      for (const headDim of [8, 5]) {
+        const { mha } = await makeModule(hw, { embedDim: 12, numHeads: 6, headDim });
+        const x = random([2, 7, 12], 1);
+        for (const gates of [
+          [0, 1, 1, 0, 0, 1],
+          [1, 0, 1, 0, 1, 0],
+          [0, 0, 0, 0, 0, 2],
+        ]) {
+          await mha.setHeadGates(Float32Array.from(gates));
+          const { output } = await mha.forward(x, { causal: true });
+          const closed = gates.flatMap((gate, h) => (gate === 0 ? [h] : []));
+          const pruned = await mha.prune(closed);
+          const expected = await pruned.forward(x, { causal: true });
+          output.data.forEach((value, n) => expect(value).to.be.closeTo(expected.output.data[n], 2e-6));
+          // Asked for their weights or values, they compute these all the same, and the output stays what it is.
+          const asked = await mha.forward(x, { causal: true, return: { weights: "probabilities", heads: "values" } });
+          expect(asked.weights.data.slice(0, 49).some((p) => p > 0 && p < 1)).to.equal(true);
+          asked.output.data.forEach((value, n) => expect(value).to.be.closeTo(output.data[n], 2e-6));
+        }
+      }
+    },
+  },
+  {
+    name: "undefined after the inputs is nothing, before an input it is missing",
+    async run({ hw, expect }) {
+      const mha = await hw.multiHeadAttention({ embedDim: 8, numHeads: 2 });
+      const x = random([3, 8], 1);
+      const expected = await mha.forward(x, { causal: true });
+      expect(await mha.forward(x, undefined, undefined, { causal: true })).to.deep.equal(expected);
+      expect(await mha.forward(x, x, undefined, { causal: true })).to.deep.equal(expected);
+      expect(await mha.forward(x, { causal: true }, undefined)).to.deep.equal(expected);
+      await expectError(expect, "invalid-option", ["key", "undefined"], () => mha.forward(x, undefined, x));
+      await expectError(expect, "invalid-option", ["memory", "tensor"], () =>
+        mha.forward(x, { causal: true }, { causal: true }),
+      );
+    },
+  },
+  {
+    name: "analyzeHeads takes the weights as forward returns them",
+    async run({ hw, expect }) {
+      const mha = await hw.multiHeadAttention({ embedDim: 8, numHeads: 2 });
+      const { weights } = await mha.forward(random([5, 8], 1), { return: { weights: "probabilities" } });
+      expect(weights.shape).to.deep.equal([2, 5, 5]);
+      const statistics = await hw.analyzeHeads(weights);
+      expect(statistics).to.deep.equal(await hw.analyzeHeads({ data: weights.data, shape: [1, 2, 5, 5] }));
+      expect(statistics.length).to.equal(2);
     },
   },
   {

@@ -1,0 +1,30 @@
+// Run by lifetime.test.mjs with little WebAssembly memory: allocations of the core itself fail.
+import { expect } from "chai";
+
+import { load } from "../../dist/index.js";
+import { load as loadWorker } from "../../dist/worker.js";
+import { expectError } from "./cases/support.mjs";
+
+for (const [entry, open] of Object.entries({ headwise: load, "headwise/worker": loadWorker })) {
+  const hw = await open({ threads: 1 });
+  const square = (length, width) => ({
+    data: new Float32Array(length * width).fill(0.5),
+    shape: [1, 1, length, width],
+  });
+  const refused = async (call) => {
+    await expectError(expect, "out-of-memory", ["could not get memory for", "MiB"], call);
+    expect((await hw.memory()).usedBytes).to.equal(0);
+  };
+  await refused(() => hw.attention(square(400_000, 8), square(400_000, 8), square(400_000, 8))); // in the arena
+  await refused(() => hw.attention(square(3_000_000, 8), square(1, 8), square(1, 8))); // in the staging block
+  await refused(() => hw.multiHeadAttention({ embedDim: 4096, numHeads: 1 })); // in the module
+  const mha = await hw.multiHeadAttention({ embedDim: 1100, numHeads: 1 }); // 19 MiB
+  await expectError(expect, "out-of-memory", "parameters", async () => {
+    for (let n = 0; n < 5; ++n) await mha.prune([]);
+  });
+  const { output } = await hw.attention(square(3, 4), square(3, 4), square(3, 4));
+  expect([...output.data]).to.deep.equal(Array(12).fill(0.5));
+  expect((await mha.forward({ data: new Float32Array(1100), shape: [1, 1100] })).output.shape).to.deep.equal([1, 1100]);
+  await hw.dispose();
+  process.stdout.write(`${entry}: as it should be\n`);
+}
