@@ -23,7 +23,7 @@ async function test(title, work) {
 
 /** Runs files with Node's test runner; they belong to the stage's folder. */
 function nodeTests(node, flags, folder, { concurrency = 1 } = {}) {
-  const reporter = ["--test", "--test-reporter=dot", `--test-concurrency=${concurrency}`];
+  const reporter = ["--test", "--test-reporter=./tests/support/reporter.mjs", `--test-concurrency=${concurrency}`];
   return run("bash", ["-c", 'exec "$@" tests/"$0"/*.test.mjs', folder, node, ...flags, ...reporter]);
 }
 

@@ -235,7 +235,8 @@ export const attentionCases = [
       await expectError(expect, "invalid-option", '"window"', () =>
         hw.attention(...tensors, Object.create({ window: 3 })),
       );
-      const shared = new Uint8Array(new SharedArrayBuffer(6)).fill(1);
+      const Memory = globalThis.SharedArrayBuffer ?? ArrayBuffer; // which pages without isolation do not have
+      const shared = new Uint8Array(new Memory(6)).fill(1);
       expect((await hw.attention(...tensors, { mask: { data: shared, shape: [6] } })).output.shape).to.deep.equal([
         1, 2, 5, 3,
       ]);
