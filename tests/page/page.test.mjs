@@ -2,14 +2,14 @@
 // Node through the package on the same model; and the page's manners: keyboard, latest input, small screens, sub-folders,
 // no isolation, no console messages, no blocking, no layout shift.
 import assert from "node:assert/strict";
-import { access, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import puppeteer from "puppeteer-core";
-import { rolldown } from "rolldown";
+import { fileURLToPath } from "node:url";
 import { load } from "../../dist/index.js";
+import { launchChromium } from "../support/browsers.mjs";
 import { serve } from "../support/server.mjs";
+import { importPageCode } from "./page_code.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const site = join(root, "web/dist");
@@ -19,27 +19,13 @@ const SENTENCE = "She saw the man with the telescope.";
 /** The page and Node may run different binaries (relaxed SIMD or not), whose roundings differ. */
 const TOLERANCE = 2e-5;
 
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-
-let scratch, host, plainHost, browser, hw, model, gated, open, single;
+let host, plainHost, browser, hw, model, gated, open, single;
 
 before(async () => {
   await access(join(site, "index.html")).catch(() => assert.fail("web/dist is missing: run `npm run build` first"));
-  await mkdir(join(root, "build"), { recursive: true });
-  scratch = await mkdtemp(join(root, "build/page-test-")); // inside the package: there, "headwise" means itself
   host = await serve(site, { isolated: true, csp: true });
   plainHost = await serve(site, { isolated: false, mount: "/some/folder/" });
-  browser = await puppeteer.launch({ executablePath: CHROMIUM, args: FLAGS });
+  browser = await launchChromium();
 
   const { loadModel } = await importPageCode("web/src/model/index.ts");
   model = await loadModel(new URL("model/", folderOf(host)));
@@ -57,7 +43,6 @@ after(async () => {
   await host?.close();
   await plainHost?.close();
   hw?.dispose();
-  if (scratch) await rm(scratch, { recursive: true, force: true });
 });
 
 test("a cached example is on screen before the model, its download shows progress, and nothing shifts", async () => {
@@ -462,11 +447,3 @@ function isPainted() {
 }
 
 const folderOf = ({ url }) => (url.endsWith("/") ? url : `${url}/`);
-
-async function importPageCode(entry) {
-  const file = join(scratch, "page.mjs");
-  const bundle = await rolldown({ input: join(root, entry), external: ["headwise"] });
-  await bundle.write({ file });
-  await bundle.close();
-  return import(pathToFileURL(file));
-}

@@ -23,6 +23,12 @@ const chromiumFlags = [
   "--disable-sync",
 ];
 
+/** Chromium itself, for tests that need all of puppeteer. */
+export function launchChromium() {
+  const executablePath = process.env.CHROMIUM ?? program("chromium", "chromium");
+  return puppeteer.launch({ executablePath, args: chromiumFlags, pipe: true, headless: true, timeout: START_MS });
+}
+
 /**
  * Starts a browser: "chromium", "firefox" or "webkit".
  *
@@ -34,13 +40,8 @@ const chromiumFlags = [
  *   messages: string[], close: () => Promise<void> }> }>}
  */
 export function openBrowser(name) {
-  if (name === "chromium") {
-    const executablePath = process.env.CHROMIUM ?? program("chromium", "chromium");
-    return openWithPuppeteer(name, { browser: "chrome", executablePath, args: chromiumFlags, pipe: true });
-  }
-  if (name === "firefox") {
-    return openWithPuppeteer(name, { browser: "firefox", executablePath: program("firefox-esr", "firefox-esr") });
-  }
+  if (name === "chromium") return openWithPuppeteer(name, launchChromium());
+  if (name === "firefox") return openWithPuppeteer(name, launchFirefox());
   if (name === "webkit") return openWebKit();
   throw new Error(`no browser "${name}"; there are ${browserNames.join(", ")}`);
 }
@@ -59,8 +60,13 @@ export async function patiently({ name }, reopen, work) {
   }
 }
 
-async function openWithPuppeteer(name, options) {
-  const browser = await puppeteer.launch({ headless: true, timeout: START_MS, ...options });
+function launchFirefox() {
+  const executablePath = program("firefox-esr", "firefox-esr");
+  return puppeteer.launch({ browser: "firefox", executablePath, headless: true, timeout: START_MS });
+}
+
+async function openWithPuppeteer(name, launched) {
+  const browser = await launched;
   return {
     name,
     version: await browser.version(),
