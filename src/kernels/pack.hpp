@@ -21,10 +21,18 @@ inline void pack_rows(const float* rows, std::size_t row, std::size_t n_count, s
   for (std::size_t n = 0; n < n_count; n += simd::kTile, packed += simd::kTile * depth) {
     const std::size_t lanes = std::min(simd::kTile, n_count - n);
     if (lanes < simd::kTile) std::fill(packed, packed + simd::kTile * depth, 0.0f);
+    std::size_t k = 0;  // squares first, then what is left of a row
+    if (lanes == simd::kTile) {
+      for (; k + simd::kLanes <= depth; k += simd::kLanes) {
+        for (std::size_t v = 0; v < simd::kTile; v += simd::kLanes) {
+          simd::transpose_scaled(rows + (n + v) * row + k, row, scale, packed + k * simd::kTile + v, simd::kTile);
+        }
+      }
+    }
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       const float* from = rows + (n + lane) * row;
       float* to = packed + lane;
-      for (std::size_t k = 0; k < depth; ++k) to[k * simd::kTile] = from[k] * scale;
+      for (std::size_t d = k; d < depth; ++d) to[d * simd::kTile] = from[d] * scale;
     }
   }
 }
