@@ -87,7 +87,14 @@ async function bundle() {
     transform: { define: { HEADWISE_VERSION: JSON.stringify(version) } },
     platform: "browser",
   });
-  await build.write({ dir: dist, chunkFileNames: "shared-[name].js", minify: true, sourcemap: false });
+  // Users' bundlers minify. Here lines and names stay, so that an uncaught error shows where it was thrown.
+  const readable = { compress: true, mangle: false, codegen: { removeWhitespace: false } };
+  await build.write({
+    dir: dist,
+    chunkFileNames: "shared-[name].js",
+    minify: readable,
+    comments: { legal: true, annotation: true, jsdoc: false },
+  });
   await build.close();
   await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
 }

@@ -65,11 +65,11 @@ const stages = {
   },
   async js() {
     const newer = await newerNode();
-    await test("JavaScript, this Node", () => nodeTests("node", [relaxed, "--expose-gc"], "js"));
-    await test("JavaScript, newer Node", () => nodeTests(newer, ["--expose-gc"], "js"));
+    await test("JavaScript, this Node", () => nodeTests("node", [relaxed, "--expose-gc"], "js", { concurrency: 2 }));
+    await test("JavaScript, newer Node", () => nodeTests(newer, ["--expose-gc"], "js", { concurrency: 2 }));
   },
   async package() {
-    await test("The package in an empty project", () => nodeTests("node", [], "package"));
+    await test("The package in an empty project", () => nodeTests("node", [], "package", { concurrency: 2 }));
   },
   async browser() {
     await test("The package in Chromium, Firefox and WebKitGTK", () => nodeTests("node", [], "browser"));

@@ -60,7 +60,7 @@ const readmeText = () => (existsSync(here("../README.md")) ? readFileSync(here("
 export default defineConfig({
   root: here("."),
   base: "./", // relative: the built page works from any folder
-  plugins: [svelte(), policyTag, readme],
+  plugins: [svelte({ configFile: false }), policyTag, readme],
   resolve: {
     // The package as it is built and published; the page never reaches behind its public API.
     alias: [

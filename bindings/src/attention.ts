@@ -1,16 +1,17 @@
 import {
-  checkArray,
+  checkGates,
   checkInteger,
   checkOneOf,
   checkOptions,
   checkScale,
   invalidOption,
   invalidShape,
+  maxExtent,
 } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
 import { Staging, type Instance } from "./instance.js";
 import { checkTensor, product, refuseEmpty } from "./tensor.js";
-import type { AttentionOptions, AttentionResult, Tensor, TensorLike } from "./types.js";
+import type { AttentionOptions, AttentionResult, AttentionReturn, Tensor, TensorLike } from "./types.js";
 import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
 
 interface Extents {
@@ -46,7 +47,7 @@ function extentsOf(query: Tensor, key: Tensor, value: Tensor, numHeads: unknown)
   }
   if (rank === 3 && numHeads === undefined)
     throw invalidOption("numHeads", "the number of heads (rank 3 needs it)", numHeads);
-  const heads = rank === 3 ? checkInteger(numHeads, "numHeads", 1, 2 ** 31 - 1) : rank === 4 ? query.shape[1]! : 1;
+  const heads = rank === 3 ? checkInteger(numHeads, "numHeads", 1, maxExtent) : rank === 4 ? query.shape[1]! : 1;
   const widths = [query, key, value].map((t, n) =>
     rank === 3 ? split(t, ["query", "key", "value"][n]!, heads) : t.shape[rank - 1]!,
   );
@@ -72,13 +73,13 @@ function extentsOf(query: Tensor, key: Tensor, value: Tensor, numHeads: unknown)
   return extents;
 }
 
-export function attention(
+export function attention<R extends AttentionReturn>(
   instance: Instance,
   queryLike: TensorLike,
   keyLike: TensorLike,
   valueLike: TensorLike,
-  optionsLike?: AttentionOptions,
-): AttentionResult {
+  optionsLike?: AttentionOptions<R>,
+): AttentionResult<R> {
   const staging = new Staging(instance);
   const query = checkTensor(queryLike, "query");
   const key = checkTensor(keyLike, "key");
@@ -105,9 +106,7 @@ export function attention(
     key: staging.input(key.data),
     value: staging.input(value.data),
     gates:
-      options.headGates === undefined
-        ? undefined
-        : staging.input(checkArray<Float32Array>(options.headGates, "headGates", "Float32Array", heads)),
+      options.headGates === undefined ? undefined : staging.input(checkGates(options.headGates, "headGates", heads)),
     output: staging.output(product(outputShape)),
     weights: stage === undefined ? undefined : staging.output(product(weightsShape)),
   };
@@ -129,5 +128,5 @@ export function attention(
   return {
     output: { data: staging.read(slots.output), shape: outputShape },
     ...(slots.weights && { weights: { data: staging.read(slots.weights), shape: weightsShape } }),
-  };
+  } as AttentionResult<R>;
 }

@@ -68,9 +68,13 @@ export function checkOptions<T extends object>(
   return value;
 }
 
+/** The largest extent: products of these are checked where they are formed. */
+export const maxExtent = 2 ** 31 - 1;
+
 export function checkInteger(value: unknown, name: string, least: number, most: number): number {
   if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
-    throw invalidOption(name, `an integer from ${least} to ${most}`, value);
+    const range = most >= maxExtent ? `>= ${least}` : `from ${least} to ${most}`;
+    throw invalidOption(name, `an integer ${range}`, value);
   }
   return value;
 }
@@ -93,6 +97,14 @@ export function checkScale(value: unknown): number {
   return value;
 }
 
+/** Factors of the heads' outputs, [numHeads]. */
+export function checkGates(value: unknown, name: string, numHeads: number): Float32Array {
+  const gates = checkArray<Float32Array>(value, name, "Float32Array", numHeads);
+  const wrong = gates.find((gate) => !Number.isFinite(gate));
+  if (wrong !== undefined) throw invalidOption(name, "finite numbers", wrong);
+  return gates;
+}
+
 /** A one-dimensional array of one type and length. */
 export function checkArray<T extends Float32Array | Int32Array>(
   value: unknown,
@@ -100,7 +112,8 @@ export function checkArray<T extends Float32Array | Int32Array>(
   type: T extends Float32Array ? "Float32Array" : "Int32Array",
   length: number,
 ): T {
-  if (typeTag(value) !== type) throw invalidOption(name, `a ${type}`, value);
+  if (typeTag(value) !== type)
+    throw invalidOption(name, type === "Int32Array" ? "an Int32Array" : "a Float32Array", value);
   const array = value as T;
   if (array.length !== length) {
     throw new HeadwiseError("invalid-shape", `${name}: expected ${length} elements, got ${array.length}`);

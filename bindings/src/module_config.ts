@@ -1,9 +1,7 @@
 /** The configuration of a module, and the parameters that follow from it. */
-import { checkInteger, checkOneOf, checkOptions, checkScale, invalidOption, isObject } from "./checks.js";
+import { checkInteger, checkOneOf, checkOptions, checkScale, invalidOption, isObject, maxExtent } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
 import type { MultiHeadAttentionConfig, ResolvedConfig } from "./types.js";
-
-const maxExtent = 2 ** 31 - 1;
 
 /** Checks a configuration, and fills in the defaults. */
 export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig {

@@ -1,5 +1,5 @@
 import {
-  checkArray,
+  checkGates,
   checkInteger,
   checkOneOf,
   checkOptions,
@@ -75,7 +75,7 @@ class Module implements MultiHeadAttention {
   setHeadGates(gates: Float32Array): void {
     const native = this.#alive();
     const staging = new Staging(this.#instance);
-    const slot = staging.input(checkArray<Float32Array>(gates, "gates", "Float32Array", this.numHeads));
+    const slot = staging.input(checkGates(gates, "gates", this.numHeads));
     staging.place();
     native.setGates(staging.pointer(slot));
   }
@@ -168,7 +168,7 @@ class Module implements MultiHeadAttention {
     const removed = new Set<number>();
     for (const head of heads) {
       if (this.numHeads === 0) throw new HeadwiseError("invalid-option", "prune: no head is left");
-      checkInteger(head, "prune: head", 0, this.numHeads - 1);
+      checkInteger(head, "prune, head", 0, this.numHeads - 1);
       if (removed.has(head)) throw new HeadwiseError("invalid-option", `prune: head ${head} is given twice`);
       removed.add(head);
     }

@@ -26,7 +26,7 @@ export function checkShape(shape: unknown, count: number, name: string): number[
 
 /** Makes a tensor of the data itself (not a copy), row-major. Throws `invalid-shape` unless data fills the shape. */
 export function tensor(data: Float32Array, shape: readonly number[]): Tensor {
-  if (typeTag(data) !== "Float32Array") throw invalidOption("tensor: data", "a Float32Array", data);
+  if (typeTag(data) !== "Float32Array") throw invalidOption("tensor, data", "a Float32Array", data);
   return { data, shape: checkShape(shape, data.length, "tensor") };
 }
 

@@ -66,8 +66,14 @@ export interface MemoryUse {
   readonly liveObjects: number;
 }
 
+/** What `Headwise.attention` may return beside its output. */
+export interface AttentionReturn {
+  /** Each head's attention weights, before the gate: [B, H, L, S] (rank 2: [L, S]). */
+  weights?: "probabilities";
+}
+
 /** Options of `Headwise.attention`. */
-export interface AttentionOptions {
+export interface AttentionOptions<Return extends AttentionReturn = AttentionReturn> {
   /** H. Required for rank 3 (`[B, L, H*D]`), refused for ranks 2 and 4, where the shapes say it. */
   numHeads?: number;
   mask?: Mask;
@@ -81,19 +87,16 @@ export interface AttentionOptions {
   scale?: number;
   /** [H]: multiplies each head's output. A gate of 0 skips the head's work. */
   headGates?: Float32Array;
-  return?: {
-    /** Also return each head's attention weights, before the gate: [B, H, L, S] (rank 2: [L, S]). */
-    weights?: "probabilities";
-  };
+  return?: Return;
 }
 
 /** Result of `Headwise.attention`. */
-export interface AttentionResult {
+export type AttentionResult<Return extends AttentionReturn = AttentionReturn> = {
   /** Same rank as the query: [L, Dv], [B, L, H*Dv] or [B, H, L, Dv]. */
   readonly output: Tensor;
   /** [B, H, L, S], for rank 2 [L, S]; only where `return.weights` asked for it. */
   readonly weights?: Tensor;
-}
+} & Asked<Return, "weights">;
 
 /** Which keys the analysed weights could attend to; as in `AttentionOptions`. */
 export interface AnalyzeHeadsOptions {
@@ -138,29 +141,37 @@ export interface MultiHeadAttentionConfig {
 /** A configuration with every default filled in. */
 export type ResolvedConfig = Required<MultiHeadAttentionConfig>;
 
+/** What `MultiHeadAttention.forward` may return beside its output. */
+export interface ForwardReturn {
+  /** Each head's attention weights [B, H, L, S], before the gate. */
+  weights?: "probabilities";
+  /** Each head's own output, before the gate: `"values"` [B, H, L, Dv]; or what it adds to the module's output, gated and through its slice of the output projection: `"contributions"` [B, H, L, outputDim]. */
+  heads?: "values" | "contributions";
+}
+
 /** Options of `MultiHeadAttention.forward`. */
-export interface ForwardOptions {
+export interface ForwardOptions<Return extends ForwardReturn = ForwardReturn> {
   mask?: Mask;
   causal?: boolean;
   offset?: number;
   keyLengths?: Int32Array;
-  return?: {
-    /** Also return each head's attention weights [B, H, L, S], before the gate. */
-    weights?: "probabilities";
-    /** Also return each head's own output, before the gate: `"values"` [B, H, L, Dv]; or what it adds to the module's output, gated and through its slice of the output projection: `"contributions"` [B, H, L, outputDim]. */
-    heads?: "values" | "contributions";
-  };
+  return?: Return;
 }
 
 /** Result of `MultiHeadAttention.forward`; without the batch axis where the query had none. */
-export interface ForwardResult {
+export type ForwardResult<Return extends ForwardReturn = ForwardReturn> = {
   /** [B, L, outputDim]. */
   readonly output: Tensor;
   /** [B, H, L, S]. */
   readonly weights?: Tensor;
   /** [B, H, L, Dv] or [B, H, L, outputDim]. */
   readonly heads?: Tensor;
-}
+} & Asked<Return, "weights"> &
+  Asked<Return, "heads">;
+
+/** A result that is there because it was asked for. */
+export type Asked<Return, Name extends string> =
+  Return extends Record<Name, string> ? { readonly [name in Name]: Tensor } : unknown;
 
 /** Parameters by name: `{q,k,v}_proj.weight` [H*D, in], `out_proj.weight` [outputDim, H*Dv], and their `.bias`. */
 export type Parameters = Record<string, Tensor>;
@@ -178,11 +189,20 @@ export interface MultiHeadAttention {
   /** Sets the gates [H]: each multiplies its head's output; a gate of 0 skips the head's work. */
   setHeadGates(gates: Float32Array): void;
   /** Self-attention: query [B, L, E] or [L, E]. */
-  forward(query: TensorLike, options?: ForwardOptions): ForwardResult;
+  forward<R extends ForwardReturn = {}>(query: TensorLike, options?: ForwardOptions<R>): ForwardResult<R>;
   /** Cross-attention with key = value = memory [B, S, keyDim]. */
-  forward(query: TensorLike, memory: TensorLike, options?: ForwardOptions): ForwardResult;
+  forward<R extends ForwardReturn = {}>(
+    query: TensorLike,
+    memory: TensorLike,
+    options?: ForwardOptions<R>,
+  ): ForwardResult<R>;
   /** Cross-attention with key [B, S, keyDim] and value [B, S, valueDim]. */
-  forward(query: TensorLike, key: TensorLike, value: TensorLike, options?: ForwardOptions): ForwardResult;
+  forward<R extends ForwardReturn = {}>(
+    query: TensorLike,
+    key: TensorLike,
+    value: TensorLike,
+    options?: ForwardOptions<R>,
+  ): ForwardResult<R>;
   /** Copies of all parameters. */
   parameters(): Parameters;
   /** Replaces the parameters given, all or nothing: unknown names and other shapes are refused and nothing changes. */
@@ -203,7 +223,12 @@ export interface Headwise {
    * Scaled dot-product attention: softmax(scale · Q Kᵀ + mask) V for each head (Vaswani et al. 2017; ONNX `Attention`).
    * Ranks: 2 [L, D], one head; 3 [B, L, H*D] with `numHeads`; 4 [B, H, L, D]. A fully masked row gives zeros.
    */
-  attention(query: TensorLike, key: TensorLike, value: TensorLike, options?: AttentionOptions): AttentionResult;
+  attention<R extends AttentionReturn = {}>(
+    query: TensorLike,
+    key: TensorLike,
+    value: TensorLike,
+    options?: AttentionOptions<R>,
+  ): AttentionResult<R>;
   /** Statistics of each head from attention probabilities [B, H, L, S], [H, L, S] or [L, S]. */
   analyzeHeads(weights: TensorLike, options?: AnalyzeHeadsOptions): HeadStatistics[];
   /** A module with seeded Xavier-uniform weights and zero biases. */
@@ -227,14 +252,21 @@ export interface WorkerMultiHeadAttention {
   readonly keptHeads: readonly number[];
   getHeadGates(options?: Abortable): Promise<Float32Array>;
   setHeadGates(gates: Float32Array, options?: Abortable): Promise<void>;
-  forward(query: TensorLike, options?: ForwardOptions & Abortable): Promise<ForwardResult>;
-  forward(query: TensorLike, memory: TensorLike, options?: ForwardOptions & Abortable): Promise<ForwardResult>;
-  forward(
+  forward<R extends ForwardReturn = {}>(
+    query: TensorLike,
+    options?: ForwardOptions<R> & Abortable,
+  ): Promise<ForwardResult<R>>;
+  forward<R extends ForwardReturn = {}>(
+    query: TensorLike,
+    memory: TensorLike,
+    options?: ForwardOptions<R> & Abortable,
+  ): Promise<ForwardResult<R>>;
+  forward<R extends ForwardReturn = {}>(
     query: TensorLike,
     key: TensorLike,
     value: TensorLike,
-    options?: ForwardOptions & Abortable,
-  ): Promise<ForwardResult>;
+    options?: ForwardOptions<R> & Abortable,
+  ): Promise<ForwardResult<R>>;
   parameters(options?: Abortable): Promise<Parameters>;
   setParameters(parameters: Readonly<Record<string, TensorLike>>, options?: Abortable): Promise<void>;
   prune(heads: readonly number[], options?: Abortable): Promise<WorkerMultiHeadAttention>;
@@ -248,12 +280,12 @@ export interface WorkerMultiHeadAttention {
 export interface WorkerHeadwise {
   readonly info: Info;
   memory(options?: Abortable): Promise<MemoryUse>;
-  attention(
+  attention<R extends AttentionReturn = {}>(
     query: TensorLike,
     key: TensorLike,
     value: TensorLike,
-    options?: AttentionOptions & Abortable,
-  ): Promise<AttentionResult>;
+    options?: AttentionOptions<R> & Abortable,
+  ): Promise<AttentionResult<R>>;
   analyzeHeads(weights: TensorLike, options?: AnalyzeHeadsOptions & Abortable): Promise<HeadStatistics[]>;
   multiHeadAttention(config: MultiHeadAttentionConfig & Abortable): Promise<WorkerMultiHeadAttention>;
   /** Ends the worker and every thread at once; pending calls reject with `disposed`. Idempotent. */

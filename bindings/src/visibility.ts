@@ -1,9 +1,9 @@
 /** Which keys queries may attend to: the options that attention, the module and the analysis share. */
-import { checkArray, checkBoolean, checkInteger, invalidOption, invalidShape, isObject, typeTag } from "./checks.js";
+import { checkArray, checkBoolean, checkInteger, invalidOption, invalidShape, typeTag } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
 import type { Slot, Staging } from "./instance.js";
 import type { VisibilityCall } from "./native.js";
-import { checkShape } from "./tensor.js";
+import { checkShape, isTensorLike } from "./tensor.js";
 import type { Mask } from "./types.js";
 
 export interface VisibilityOptions {
@@ -32,13 +32,13 @@ const maskTypes: Record<string, number> = { Float32Array: 1, Uint8Array: 2, Int3
 const noMask = { maskType: 0, maskExtents: [1, 1, 1, 1] as Extents, mask: undefined };
 
 function checkMask(mask: unknown, extents: Extents, staging: Staging) {
-  if (!isObject(mask)) throw invalidOption("mask", "{ data, shape }", mask);
+  if (!isTensorLike(mask)) throw invalidOption("mask", "{ data, shape }", mask);
   const maskType = maskTypes[typeTag(mask.data)];
   if (maskType === undefined) {
     throw invalidOption("mask.data", "a Float32Array, Uint8Array, Int32Array or BigInt64Array", mask.data);
   }
   const data = mask.data as Mask["data"];
-  const shape = checkShape(mask.shape ?? mask.dims, data.length, "mask");
+  const shape = checkShape("shape" in mask ? mask.shape : mask.dims, data.length, "mask");
   const padded = [...Array<number>(Math.max(4 - shape.length, 0)).fill(1), ...shape];
   if (padded.length > 4 || padded.some((extent, axis) => extent !== 1 && extent !== extents[axis])) {
     throw invalidShape("mask", `a shape that broadcasts to [B, H, L, S] = [${extents.join(", ")}]`, shape);

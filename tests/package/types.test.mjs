@@ -43,6 +43,9 @@ export async function onThisThread(): Promise<HeadStatistics[]> {
   module.setParameters({ "q_proj.weight": { data: new Float32Array(16), dims: [4, 4] } });
   const forward: ForwardOptions = { mask, return: { weights: "probabilities", heads: "contributions" } };
   const one: ForwardResult = module.forward(x, forward);
+  const asked = module.forward(x, { return: { weights: "probabilities", heads: "values" } });
+  const sizes: number[] = [asked.weights.data.length, asked.heads.data.length]; // asked for, so they are there
+  sizes.push(hw.attention(x, x, x, { return: { weights: "probabilities" } }).weights.data.length);
   module.forward(x, x, forward);
   module.forward(x, x, x, forward);
   const smaller: MultiHeadAttention = module.prune([0]);

@@ -57,7 +57,7 @@ export function usualMagnitude(tensors: readonly Tensor[]): number {
     count += data.length;
     for (const value of data) largest = Math.max(largest, Math.abs(value));
   }
-  if (largest === 0) return 0;
+  if (largest === 0) return 1; // a scale needs some length
   const histogram = new Uint32Array(BINS + 1);
   for (const { data } of tensors) for (const value of data) histogram[Math.floor((Math.abs(value) / largest) * BINS)]++;
   let above = 0;

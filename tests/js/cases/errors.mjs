@@ -40,6 +40,8 @@ const attentionErrors = [
   ["invalid-shape", ["keyLengths", "1", "2"], [flat, flat, flat, { keyLengths: Int32Array.of(1, 2) }]],
   ["invalid-option", ["keyLengths", "3", "4"], [flat, flat, flat, { keyLengths: Int32Array.of(4) }]],
   ["invalid-shape", ["headGates", "2", "3"], [heads, heads, heads, { headGates: new Float32Array(3) }]],
+  ["invalid-option", ["headGates", "finite", "NaN"], [heads, heads, heads, { headGates: Float32Array.of(1, NaN) }]],
+  ["invalid-option", ["mask", "{ data, shape }", "[true, false]"], [flat, flat, flat, { mask: [true, false] }]],
   ["invalid-option", ["headGates", "Float32Array"], [heads, heads, heads, { headGates: [1, 1] }]],
   [
     "invalid-option",
@@ -128,6 +130,7 @@ export const errorCases = [
           ["return.heads", '"values"', "true"],
           () => mha.forward(query, key, value, { return: { heads: true } }),
         ],
+        ["invalid-option", ["gates", "finite", "Infinity"], () => mha.setHeadGates(Float32Array.of(Infinity, 1))],
         ["invalid-shape", ["gates", "2", "3"], () => mha.setHeadGates(new Float32Array(3))],
         ["invalid-option", ["prune", "an array", "1"], () => mha.prune(1)],
         ["invalid-option", ["prune", "2"], () => mha.prune([2])],
