@@ -1,5 +1,11 @@
 #include "core/thread_pool.hpp"
 
+#if defined(__EMSCRIPTEN_PTHREADS__)
+#include <emscripten/threading.h>
+
+#include <limits>
+#endif
+
 namespace headwise {
 namespace {
 
@@ -11,6 +17,19 @@ inline void pause() { __builtin_ia32_pause(); }
 #else
 constexpr int kSpins = 1 << 16;
 inline void pause() {}
+#endif
+
+// Sleeps while `value` is `old`, or returns for no reason; wake_all ends it after `value` has changed. On Emscripten
+// the futex itself: std::atomic::wait polls there (four idle threads took 4 % of a core), and a condition variable woke
+// threads after 0.18 ms in the median, where the futex took 0.08.
+#if defined(__EMSCRIPTEN_PTHREADS__)
+void sleep_while(std::atomic<std::uint32_t>& value, std::uint32_t old) {
+  emscripten_futex_wait(&value, old, std::numeric_limits<double>::infinity());
+}
+void wake_all(std::atomic<std::uint32_t>& value) { emscripten_futex_wake(&value, std::numeric_limits<int>::max()); }
+#else
+void sleep_while(std::atomic<std::uint32_t>& value, std::uint32_t old) { value.wait(old); }
+void wake_all(std::atomic<std::uint32_t>& value) { value.notify_all(); }
 #endif
 
 }  // namespace
@@ -49,13 +68,14 @@ void ThreadPool::share(const Job& job) {
   wake_helpers();
   run_tasks(0);
   // All tasks are taken. Helpers that are late stay out; those inside finish theirs.
-  gate_.fetch_or(kClosed, std::memory_order_acquire);
+  gate_.fetch_or(kClosed);
   for (int spins = 0; spins < kSpins; ++spins) {
-    if (gate_.load(std::memory_order_acquire) == kClosed) return;
+    if (gate_.load() == kClosed) return;
     pause();
   }
-  std::unique_lock lock(mutex_);
-  job_done_.wait(lock, [&] { return gate_.load(std::memory_order_acquire) == kClosed; });
+  caller_sleeps_.store(true);  // before the last look at gate_, as leave_job changes gate_ before it looks here
+  for (std::uint32_t gate = gate_.load(); gate != kClosed; gate = gate_.load()) sleep_while(gate_, gate);
+  caller_sleeps_.store(false);
 }
 
 void ThreadPool::run_tasks(std::size_t worker) {
@@ -82,18 +102,15 @@ std::uint32_t ThreadPool::wait_for_job_after(std::uint32_t epoch) {
     if (epoch_.load(std::memory_order_acquire) != epoch) return epoch_.load();
     pause();
   }
-  std::unique_lock lock(mutex_);
   sleepers_.fetch_add(1);  // before the last look at epoch_, as wake_helpers changes epoch_ before it looks here
-  new_job_.wait(lock, [&] { return epoch_.load() != epoch; });
+  while (epoch_.load() == epoch) sleep_while(epoch_, epoch);
   sleepers_.fetch_sub(1);
   return epoch_.load();
 }
 
 void ThreadPool::wake_helpers() {
   epoch_.fetch_add(1);
-  if (sleepers_.load() == 0) return;
-  const std::lock_guard lock(mutex_);
-  new_job_.notify_all();
+  if (sleepers_.load() > 0) wake_all(epoch_);
 }
 
 bool ThreadPool::join_job() {
@@ -105,9 +122,7 @@ bool ThreadPool::join_job() {
 }
 
 void ThreadPool::leave_job() {
-  if (gate_.fetch_sub(1, std::memory_order_release) != (kClosed | 1)) return;
-  const std::lock_guard lock(mutex_);
-  job_done_.notify_one();
+  if (gate_.fetch_sub(1) == (kClosed | 1) && caller_sleeps_.load()) wake_all(gate_);
 }
 
 }  // namespace headwise

@@ -5,10 +5,8 @@
 
 #include <array>
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 
 #include "core/status.hpp"
 
@@ -77,10 +75,7 @@ class ThreadPool {
   std::atomic<std::uint32_t> epoch_{0};  // counts jobs; idle helpers wait for it to change
   std::atomic<std::uint32_t> sleepers_{0};
   std::atomic<bool> stopping_{false};
-  // For those who have waited too long to spin. Condition variables and not std::atomic::wait, which polls in
-  // Emscripten's libc++: four idle threads took 4 % of a core.
-  std::mutex mutex_;
-  std::condition_variable new_job_, job_done_;
+  std::atomic<bool> caller_sleeps_{false};
 };
 
 }  // namespace headwise
