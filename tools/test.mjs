@@ -74,6 +74,9 @@ const stages = {
   async browser() {
     await test("The package in Chromium, Firefox and WebKitGTK", () => nodeTests("node", [], "browser"));
   },
+  async bench() {
+    await test("The bench, on one small row", async () => nodeTests(await newerNode(), [], "bench"));
+  },
   async page() {
     await test("The page", () => nodeTests("node", [relaxed], "page"));
   },

@@ -1,0 +1,123 @@
+// Inputs of a row, the same for all contenders, and what their results must be.
+
+/** Normal random numbers (Box and Muller) from mulberry32: the same in every engine. */
+export function normals(seed, count, scale = 1) {
+  const uniform = () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), seed | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  return Float32Array.from({ length: count }, () => {
+    const radius = Math.sqrt(-2 * Math.log(1 - uniform()));
+    return scale * radius * Math.cos(2 * Math.PI * uniform());
+  });
+}
+
+/**
+ * core: query [B, L, E], key and value [B, S, E]. block: x [B, L, E], and for each of the projections q, k, v and out a
+ * weight [E, E] (out = x W^T + b, as in PyTorch) and a bias [E].
+ */
+export function makeInputs({ B, L, S, E }, kind) {
+  if (kind === "core") {
+    return { query: normals(1, B * L * E), key: normals(2, B * S * E), value: normals(3, B * S * E) };
+  }
+  const projection = (seed) => ({ weight: normals(seed, E * E, E ** -0.5), bias: normals(seed + 1, E, 0.1) });
+  return { x: normals(1, B * L * E), q: projection(10), k: projection(20), v: projection(30), out: projection(40) };
+}
+
+/** [out, in] to [in, out], as the peers' products want it. */
+export function transpose(weight, E) {
+  const turned = new Float32Array(E * E);
+  for (let o = 0; o < E; ++o) for (let i = 0; i < E; ++i) turned[i * E + o] = weight[o * E + i];
+  return turned;
+}
+
+/** rows of x W^T + b in doubles.   x: [*, E] */
+function project(x, { weight, bias }, E, rows) {
+  const out = new Float64Array(rows.length * E);
+  for (let o = 0; o < E; ++o) {
+    for (const [r, row] of rows.entries()) {
+      let sum = bias[o];
+      for (let i = 0; i < E; ++i) sum += x[row * E + i] * weight[o * E + i];
+      out[r * E + o] = sum;
+    }
+  }
+  return out;
+}
+
+/** One query row's attention over its batch row's keys, all heads. */
+function attendRow(query, key, value, { S, E, H, D, causal }, b, i, out) {
+  const keys = causal ? Math.min(S, i + 1) : S;
+  const p = new Float64Array(keys);
+  for (let h = 0; h < H; ++h) {
+    let sum = 0;
+    let maximum = -Infinity;
+    for (let j = 0; j < keys; ++j) {
+      let score = 0;
+      for (let d = 0; d < D; ++d) score += query[h * D + d] * key[(b * S + j) * E + h * D + d];
+      maximum = Math.max(maximum, (p[j] = score / Math.sqrt(D)));
+    }
+    for (let j = 0; j < keys; ++j) sum += p[j] = Math.exp(p[j] - maximum);
+    for (let d = 0; d < D; ++d) {
+      let weighted = 0;
+      for (let j = 0; j < keys; ++j) weighted += p[j] * value[(b * S + j) * E + h * D + d];
+      out[h * D + d] = weighted / sum;
+    }
+  }
+}
+
+/**
+ * A plain reference in doubles for a sample of the result's rows: those of a whole long row would take minutes.
+ * @returns {{ rows: number[], values: Float64Array }} indices into [B * L], and [rows, E]
+ */
+export function makeReference(row, kind, inputs) {
+  const { B, L, S, E } = row;
+  const step = Math.max(1, Math.floor((B * L) / 12));
+  const sampled = [];
+  for (let r = 0; r < B * L; r += step) sampled.push(r);
+  if (sampled.at(-1) !== B * L - 1) sampled.push(B * L - 1);
+  const everyKey = Array.from({ length: B * S }, (_, j) => j);
+  const [query, key, value] =
+    kind === "core"
+      ? [
+          Float64Array.from(sampled.flatMap((r) => [...inputs.query.subarray(r * E, (r + 1) * E)])),
+          inputs.key,
+          inputs.value,
+        ]
+      : [
+          project(inputs.x, inputs.q, E, sampled),
+          project(inputs.x, inputs.k, E, everyKey),
+          project(inputs.x, inputs.v, E, everyKey),
+        ];
+  const heads = new Float64Array(sampled.length * E);
+  for (const [n, r] of sampled.entries()) {
+    const own = (array) => array.subarray(n * E, (n + 1) * E);
+    attendRow(own(query), key, value, row, Math.floor(r / L), r % L, own(heads));
+  }
+  if (kind === "core") return { rows: sampled, values: heads };
+  return {
+    rows: sampled,
+    values: project(
+      heads,
+      inputs.out,
+      E,
+      sampled.map((_, n) => n),
+    ),
+  };
+}
+
+/** Largest difference of a result [B, L, E] from the reference, relative to the reference's largest value. */
+export function errorOf(result, reference, { B, L, E }) {
+  if (!(result instanceof Float32Array) || result.length !== B * L * E) return Infinity;
+  let difference = 0;
+  let largest = 0;
+  for (const [n, r] of reference.rows.entries()) {
+    for (let e = 0; e < E; ++e) {
+      const d = Math.abs(result[r * E + e] - reference.values[n * E + e]);
+      difference = d <= difference ? difference : d; // NaN, too, is a difference
+      largest = Math.max(largest, Math.abs(reference.values[n * E + e]));
+    }
+  }
+  return Number.isNaN(difference) ? Infinity : difference / largest;
+}

@@ -1,0 +1,193 @@
+// Results as people read them: a line of progress, Markdown tables, a chart.
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { chart } from "./chart.mjs";
+import { peers } from "./contenders/index.mjs";
+import { kinds } from "./rows.mjs";
+import { median } from "./statistics.mjs";
+
+const ms = (value) =>
+  value === undefined ? "–" : value < 0.1 ? value.toFixed(4) : value < 10 ? value.toFixed(3) : value.toFixed(1);
+const percent = (share) => `${(100 * share).toFixed(0)} %`;
+const times = (factor) => `${factor < 10 ? factor.toFixed(2) : factor.toFixed(0)}×`;
+const megabytes = (bytes) => (bytes / 1e6).toFixed(2);
+const table = (head, lines) =>
+  [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+
+const find = (records, name, threads) => records.find((record) => record.name === name && record.threads === threads);
+
+function ratioCell(record) {
+  if (record === undefined) return "–";
+  if (record.ratio === undefined) return record.status === "ok" || record.status === "slow" ? "–" : record.status;
+  const { median: middle, q1, q3, best } = record.ratio;
+  if (record.status === "slow") return `${times(middle)} *`;
+  return `**${times(middle)}** [${q1.toFixed(2)}–${q3.toFixed(2)}], best ${times(best)}`;
+}
+
+/** A line for stderr. */
+export function progressLine({ row, kind, table: name, records }) {
+  if (name !== undefined) return `table: ${name}`;
+  const parts = [];
+  for (const ours of records.filter((record) => record.name === "headwise")) {
+    const core = find(records, "core", ours.threads);
+    const others = records.filter(({ ratio, threads }) => ratio && threads === ours.threads);
+    parts.push(
+      `${ours.threads} thread${ours.threads > 1 ? "s" : ""}: ${ours.best ? `${ms(ours.best)} ms` : ours.status}`,
+      ...(core?.limit ? [`${core.gflops.toFixed(1)} GFLOP/s, ${percent(core.limit.best)} of the limit`] : []),
+      ...others.map(({ name: other, ratio }) => `${other} ${times(ratio.median)}`),
+    );
+  }
+  const out = new Set(records.filter(({ message, status }) => message || status === "wrong").map(({ name }) => name));
+  return [`${row} ${kind}:`, parts.join(", "), ...(out.size > 0 ? [`(out: ${[...out].join(", ")})`] : [])].join(" ");
+}
+
+/** One line a row and number of threads. */
+function rowsTable(results, kind) {
+  const lines = results
+    .filter((result) => result.kind === kind)
+    .flatMap(({ row, shape, targets, records }) =>
+      records
+        .filter(({ name }) => name === "headwise")
+        .map((ours) => {
+          const core = find(records, "core", ours.threads);
+          const target = (value, show) => (value === undefined ? "" : ` (≥ ${show(value)})`);
+          return [
+            `${row}: ${shape}`,
+            ours.threads,
+            ours.best === undefined ? `${ours.status} ${ours.message ?? ""}` : `${ms(ours.median)}, ${ms(ours.best)}`,
+            core?.best === undefined ? "–" : `${ms(core.median)}, ${ms(core.best)}`,
+            core?.gflops?.toFixed(1) ?? "–",
+            core?.limit
+              ? `${percent(core.limit.best)}, median ${percent(core.limit.median)}${target(targets.limit, percent)}`
+              : "–",
+            ...["before", ...peers].map((name) => {
+              const cell = ratioCell(find(records, name, ours.threads));
+              return name === "onnxruntime" ? cell + target(targets.ort, times) : cell;
+            }),
+            ours.overOneThread ? `${times(ours.overOneThread.median)}, best ${times(ours.overOneThread.best)}` : "–",
+          ];
+        }),
+    );
+  const head = ["row", "threads", "ms: median, best", "in the core", "GFLOP/s", "share of limit (target)"];
+  const withBefore = lines.some((line) => line[head.length] !== "–");
+  const columns = [
+    ...head,
+    "before",
+    ...peers.map((name) => (name === "onnxruntime" ? `${name} (target)` : name)),
+    "2 threads over 1",
+  ];
+  const keep = (cells) => cells.filter((_, n) => withBefore || n !== head.length);
+  return table(keep(columns), lines.map(keep));
+}
+
+/** Who did not finish which rows and why. */
+function failures(results) {
+  const places = new Map();
+  for (const { row, kind, records } of results) {
+    for (const { name, status, message, error } of records) {
+      if (message === undefined && status !== "wrong") continue;
+      const why = `${name} ${status}: ${message ?? `relative error ${error}`}`;
+      places.set(why, (places.get(why) ?? new Set()).add(`${row} ${kind}`));
+    }
+  }
+  if (places.size === 0) return "Everyone finished every row with the right result.";
+  return [...places].map(([why, where]) => `- ${[...where].join(", ")}: ${why}`).join("\n");
+}
+
+/** Every time that was taken. */
+function allTimes(results) {
+  const lines = results.flatMap(({ row, kind, records }) =>
+    records.map((r) => [
+      `${row} ${kind}`,
+      r.name,
+      r.threads,
+      r.status,
+      ms(r.median),
+      ms(r.best),
+      r.gflops?.toFixed(1) ?? "–",
+      r.rounds ?? "–",
+    ]),
+  );
+  return table(["row", "who", "threads", "status", "median ms", "best ms", "GFLOP/s of best", "rounds"], lines);
+}
+
+const sections = {
+  memorySpeed: (found) =>
+    `Plain reads of 64 MB: ${found.map(({ threads, gbs }) => `${gbs.toFixed(1)} GB/s with ${threads} thread(s)`).join(", ")}.`,
+  growth: ({ threads, rows }) =>
+    `## Growth with length\n\n8 heads of 64, ${threads} thread(s), best of a few runs. Memory is beyond inputs, outputs and parameters.\n\n` +
+    table(
+      ["L", "attention ms", "ns / L²", "memory MB", "block ms", "memory MB"],
+      rows.map((r) => [
+        r.L,
+        ms(r.coreMs),
+        ((1e6 * r.coreMs) / r.L ** 2).toFixed(2),
+        megabytes(r.coreBytes),
+        ms(r.blockMs),
+        megabytes(r.blockBytes),
+      ]),
+    ),
+  heads: ({ threads, rows }) =>
+    `## What heads cost\n\nE = 512, L = 512, ${threads} thread(s), milliseconds.\n\n` +
+    table(
+      ["H", "attention: median, best", "block: median, best", "block over one head's"],
+      rows.map(({ H, core, block }) => [
+        H,
+        `${ms(core.median)}, ${ms(core.best)}`,
+        `${ms(block.median)}, ${ms(block.best)}`,
+        times(block.best / rows[0].block.best),
+      ]),
+    ),
+  weights: ({ without, asked, written, ratio }) =>
+    `## What asking for weights costs\n\nbert512's core in memory, 1 thread: ${ms(without.best)} ms without, ${ms(asked.best)} ms with (median of ratios ${times(ratio.median)}, best ${times(1 / (1 / ratio.best))}); writing as many floats alone takes ${ms(written.best)} ms, which leaves ${percent((asked.best - written.best) / without.best - 1)} more.`,
+  firstResults(all) {
+    const found = all.filter((one) => one !== null);
+    const show = (key) => {
+      const values = found.map((one) => one[key]);
+      return values.length === 0 ? "no answer" : `${ms(median(values))} ms (best ${ms(Math.min(...values))})`;
+    };
+    const idle = found.find(({ withPool }) => withPool !== undefined);
+    return [
+      "## From load() to the first result\n\n",
+      `The tiny row: ${show("cold")} cold, ${show("warm")} with the compiled module at hand; medians of ${found.length}.`,
+      found.length < all.length ? ` ${all.length - found.length} of ${all.length} starts never answered.` : "",
+      idle
+        ? ` In an idle second the process takes ${idle.withPool.toFixed(1)} ms of CPU time with its pool, ` +
+          `${idle.withoutPool.toFixed(1)} ms without.`
+        : "",
+    ].join("");
+  },
+};
+
+function markdown(results) {
+  const { machine, simd, limits } = results;
+  const limitLines = Object.entries(limits).map(
+    ([name, value]) => `- ${name}: ${value.toFixed(1)} ${name.startsWith("read") ? "GB/s" : "GFLOP/s"}`,
+  );
+  return [
+    "# Headwise beside its peers",
+    `${machine.date.slice(0, 16).replace("T", " ")} UTC, ${machine.processor}, ${machine.cores} cores, ${machine.engine}, ${simd} build; ${machine.versions.join(", ")}.`,
+    "Ratios say how many times as long a peer takes: median of the rounds' ratios [quartiles], and best against best. Times are from typed arrays to typed arrays; “in the core” is the time on data in memory. * slower than 2 s, timed once.",
+    ...kinds.flatMap((kind) => [
+      `## ${kind === "core" ? "Attention" : "The whole block"}`,
+      rowsTable(results.rows, kind),
+    ]),
+    "## Limits, the best of this run",
+    limitLines.join("\n"),
+    "## Who did not finish",
+    failures(results.rows),
+    ...Object.entries(sections).flatMap(([name, show]) => (results[name] === undefined ? [] : [show(results[name])])),
+    `<details><summary>All times</summary>\n\n${allTimes(results.rows)}\n\n</details>`,
+  ].join("\n\n");
+}
+
+/** Writes the three files. @returns the Markdown */
+export async function writeReport(results, folder) {
+  await mkdir(folder, { recursive: true });
+  const text = markdown(results);
+  await writeFile(join(folder, "results.json"), `${JSON.stringify(results, undefined, 1)}\n`);
+  await writeFile(join(folder, "results.md"), `${text}\n`);
+  await writeFile(join(folder, "chart.svg"), chart(results));
+  return text;
+}
