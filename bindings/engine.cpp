@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <new>
+#include <numeric>
+
+#include "attention/append.hpp"
 
 namespace headwise::bindings {
 namespace {
@@ -16,15 +19,30 @@ Visibility visibility_of(const VisibilityCall& call) {
   visibility.mask = Mask(static_cast<MaskType>(call.mask_type), at<const void>(call.mask),
                          {call.mask_batch, call.mask_heads, call.mask_queries, call.mask_keys});
   visibility.causal = call.causal;
-  visibility.offset = call.offset;
+  if (call.window_left >= 0) visibility.window.left = call.window_left;
+  if (call.window_right >= 0) visibility.window.right = call.window_right;
+  visibility.offsets = at<const std::int32_t>(call.offsets);
   visibility.key_lengths = at<const std::int32_t>(call.key_lengths);
   return visibility;
 }
 
 template <class Float>
-HeadView<Float> view(const AttentionCall& call, Pointer data, std::size_t length, std::size_t width) {
-  return call.heads_first ? HeadView<Float>::heads_first(at<Float>(data), call.heads, length, width)
-                          : HeadView<Float>::heads_in_rows(at<Float>(data), call.heads, length, width);
+HeadView<Float> view(bool heads_first, Pointer data, std::size_t heads, std::size_t length, std::size_t width) {
+  return heads_first ? HeadView<Float>::heads_first(at<Float>(data), heads, length, width)
+                     : HeadView<Float>::heads_in_rows(at<Float>(data), heads, length, width);
+}
+
+// present = past and new, one behind the other.   past: [B, G, P, width], present: [B, G, P + new, width]
+HeadView<const float> concatenate(const AttentionCall& call, Pointer past, const HeadView<const float>& fresh,
+                                  std::size_t width, Pointer present) {
+  const std::size_t S = call.past + call.keys;
+  const auto from = HeadView<const float>::heads_first(at<const float>(past), call.kv_heads, call.past, width);
+  const auto to = HeadView<float>::heads_first(at<float>(present), call.kv_heads, S, width);
+  for (std::size_t b = 0; b < call.batch; ++b) {
+    append_rows(from, b, call.kv_heads, call.past, width, to, 0);
+    append_rows(fresh, b, call.kv_heads, call.keys, width, to, call.past);
+  }
+  return HeadView<const float>::heads_first(at<const float>(present), call.kv_heads, S, width);
 }
 
 }  // namespace
@@ -87,17 +105,54 @@ void Engine::release_buffers() {
 
 Status Engine::attention(const AttentionCall& call) {
   AttentionArgs args;
-  args.shape = {call.batch, call.heads, call.queries, call.keys, call.head_dim, call.value_head_dim};
-  args.query = view<const float>(call, call.query, call.queries, call.head_dim);
-  args.key = view<const float>(call, call.key, call.keys, call.head_dim);
-  args.value = view<const float>(call, call.value, call.keys, call.value_head_dim);
-  args.output = view<float>(call, call.output, call.queries, call.value_head_dim);
+  const std::size_t D = call.head_dim, Dv = call.value_head_dim;
+  args.shape = {call.batch, call.heads, call.kv_heads, call.queries, call.past + call.keys, D, Dv};
+  args.query = view<const float>(call.heads_first, call.query, call.heads, call.queries, D);
+  args.key = view<const float>(call.heads_first, call.key, call.kv_heads, call.keys, D);
+  args.value = view<const float>(call.heads_first, call.value, call.kv_heads, call.keys, Dv);
+  if (call.present_key != 0) {
+    args.key = concatenate(call, call.past_key, args.key, D, call.present_key);
+    args.value = concatenate(call, call.past_value, args.value, Dv, call.present_value);
+  }
+  args.output = view<float>(call.heads_first, call.output, call.heads, call.queries, Dv);
   args.weights = at<float>(call.weights);
+  args.stage = static_cast<WeightsStage>(call.weights_stage);
   args.visibility = visibility_of(call.visibility);
   args.scale = call.scale;
+  args.softcap = call.softcap;
   args.gates = at<const float>(call.gates);
   HEADWISE_RETURN_IF_ERROR(context_.arena.reserve(attention_scratch(args.shape, context_.pool.threads())));
   headwise::attention(args, context_);
+  return Status::kOk;
+}
+
+Status Engine::rotary_embedding(const RotaryCall& call) {
+  const Rotary rotary{call.dim, call.base, call.interleaved};
+  const std::size_t tokens = call.batch * call.length, pairs = call.dim / 2;
+  RotaryArgs args{call.batch,
+                  call.heads,
+                  call.length,
+                  call.head_dim,
+                  view<const float>(call.heads_first, call.input, call.heads, call.length, call.head_dim),
+                  view<float>(call.heads_first, call.output, call.heads, call.length, call.head_dim),
+                  {at<const float>(call.cos), at<const float>(call.sin)}};
+  if (call.cos != 0) {
+    args.rows = at<const std::int32_t>(call.positions);
+    args.row_batch = call.length;
+  } else {
+    const bool shared = call.positions == 0;
+    const std::size_t rows = shared ? call.length : tokens;
+    HEADWISE_RETURN_IF_ERROR(
+        context_.arena.reserve(2 * Arena::padded(std::uint64_t{rows} * pairs) + Arena::padded(rows)));
+    float* cos = context_.arena.take(rows * pairs);
+    float* sin = context_.arena.take(rows * pairs);
+    auto* counted = reinterpret_cast<std::int32_t*>(context_.arena.take(rows));
+    std::iota(counted, counted + rows, 0);
+    fill_rotary_table(rotary, shared ? counted : at<const std::int32_t>(call.positions), rows, cos, sin, context_.pool);
+    args.table = {cos, sin};
+    args.row_batch = shared ? 0 : call.length;
+  }
+  rotate(rotary, args, context_.pool);
   return Status::kOk;
 }
 

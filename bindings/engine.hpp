@@ -13,18 +13,36 @@ using Pointer = std::uintptr_t;
 struct VisibilityCall {
   int mask_type;  // MaskType
   Pointer mask;
-  std::size_t mask_batch, mask_heads, mask_queries, mask_keys;  // extents, each full or 1
+  std::size_t mask_batch, mask_heads, mask_queries, mask_keys;  // extents, each full or 1; the last may be less
   bool causal;
-  std::int32_t offset;
-  Pointer key_lengths;  // [B] or null
+  std::int32_t window_left, window_right;  // -1: open
+  Pointer offsets;                         // [B] or null: 0
+  Pointer key_lengths;                     // [B] or null: all
 };
 
 struct AttentionCall {
-  std::size_t batch, heads, queries, keys, head_dim, value_head_dim;
-  bool heads_first;  // [B, H, L, D], or else [B, L, H*D]
-  Pointer query, key, value, output, weights, gates;
-  float scale;
+  std::size_t batch, heads, kv_heads, queries;
+  std::size_t past, keys;  // P, and the new keys alone
+  std::size_t head_dim, value_head_dim;
+  bool heads_first;  // query, new keys, new values and output: [B, H, L, D], or else [B, L, H*D]
+  Pointer query, key, value, output;
+  Pointer past_key, past_value;        // [B, G, P, D], [B, G, P, Dv] or null
+  Pointer present_key, present_value;  // [B, G, P + keys, D], …, to be written; null: keys and values are the new ones
+  Pointer weights, gates;
+  int weights_stage;  // WeightsStage
+  float scale, softcap;
   VisibilityCall visibility;
+};
+
+struct RotaryCall {
+  std::size_t batch, heads, length, head_dim;
+  bool heads_first;  // [B, H, L, D], or else [B, L, H*D]
+  Pointer input, output;
+  std::size_t dim;
+  bool interleaved;
+  float base;
+  Pointer positions;  // [B, L]: rows of cos and sin where these are given, else positions. Null: 0 … L - 1
+  Pointer cos, sin;   // [rows, dim / 2]; without positions [B, L, dim / 2]. Null: from base
 };
 
 struct AnalysisCall {
@@ -69,6 +87,7 @@ class Engine {
   // Gives back what is kept from call to call, so that a call that was refused memory leaves none behind.
   void release_buffers();
   Status attention(const AttentionCall& call);
+  Status rotary_embedding(const RotaryCall& call);
   Status analyze_heads(const AnalysisCall& call);
   std::unique_ptr<Module> multi_head_attention(const MultiHeadAttentionConfig& config, std::uint32_t seed);
   std::size_t used_bytes() const { return bytes_in_use.load(); }

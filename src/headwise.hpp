@@ -2,6 +2,7 @@
 #pragma once
 
 #include "attention/head_statistics.hpp"
+#include "attention/rotary.hpp"
 #include "attention/scaled_dot_product.hpp"
 #include "core/context.hpp"
 #include "nn/multi_head_attention.hpp"

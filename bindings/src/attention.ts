@@ -114,6 +114,14 @@ export function attention<R extends AttentionReturn>(
   staging.check(
     instance.engine.attention({
       ...extents,
+      kvHeads: heads,
+      past: 0,
+      pastKey: 0,
+      pastValue: 0,
+      presentKey: 0,
+      presentValue: 0,
+      weightsStage: 0,
+      softcap: 0,
       headsFirst: rank !== 3,
       query: staging.pointer(slots.query),
       key: staging.pointer(slots.key),

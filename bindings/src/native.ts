@@ -11,14 +11,18 @@ export interface VisibilityCall {
   maskQueries: number;
   maskKeys: number;
   causal: boolean;
-  offset: number;
+  windowLeft: number;
+  windowRight: number;
+  offsets: Pointer;
   keyLengths: Pointer;
 }
 
 export interface AttentionCall {
   batch: number;
   heads: number;
+  kvHeads: number;
   queries: number;
+  past: number;
   keys: number;
   headDim: number;
   valueHeadDim: number;
@@ -27,10 +31,32 @@ export interface AttentionCall {
   key: Pointer;
   value: Pointer;
   output: Pointer;
+  pastKey: Pointer;
+  pastValue: Pointer;
+  presentKey: Pointer;
+  presentValue: Pointer;
   weights: Pointer;
   gates: Pointer;
+  weightsStage: number;
   scale: number;
+  softcap: number;
   visibility: VisibilityCall;
+}
+
+export interface RotaryCall {
+  batch: number;
+  heads: number;
+  length: number;
+  headDim: number;
+  headsFirst: boolean;
+  input: Pointer;
+  output: Pointer;
+  dim: number;
+  interleaved: boolean;
+  base: number;
+  positions: Pointer;
+  cos: Pointer;
+  sin: Pointer;
 }
 
 export interface AnalysisCall {
@@ -85,6 +111,7 @@ export interface Engine {
   stage(bytes: number): Pointer;
   releaseBuffers(): void;
   attention(call: AttentionCall): number;
+  rotaryEmbedding(call: RotaryCall): number;
   analyzeHeads(call: AnalysisCall): number;
   multiHeadAttention(config: NativeConfig, seed: number): NativeModule | null;
   usedBytes(): number;

@@ -23,7 +23,7 @@ export interface Visibility {
   readonly maskExtents: Extents;
   readonly mask: Slot | undefined;
   readonly causal: boolean;
-  readonly offset: number;
+  readonly offsets: Slot | undefined;
   readonly keyLengths: Slot | undefined;
 }
 
@@ -63,7 +63,10 @@ export function checkVisibility(options: VisibilityOptions, extents: Extents, st
   return {
     ...(mask === undefined ? noMask : checkMask(mask, extents, staging)),
     causal: causal === undefined ? false : checkBoolean(causal, "causal"),
-    offset: offset === undefined ? 0 : checkInteger(offset, "offset", -(2 ** 31), 2 ** 31 - 1),
+    offsets:
+      offset === undefined
+        ? undefined
+        : staging.input(new Int32Array(extents[0]).fill(checkInteger(offset, "offset", -(2 ** 31), 2 ** 31 - 1))),
     keyLengths: keyLengths === undefined ? undefined : checkKeyLengths(keyLengths, extents, staging),
   };
 }
@@ -79,7 +82,9 @@ export function visibilityCall(visibility: Visibility, staging: Staging): Visibi
     maskQueries,
     maskKeys,
     causal: visibility.causal,
-    offset: visibility.offset,
+    windowLeft: -1,
+    windowRight: -1,
+    offsets: staging.pointer(visibility.offsets),
     keyLengths: staging.pointer(visibility.keyLengths),
   };
 }

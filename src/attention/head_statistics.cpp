@@ -39,7 +39,7 @@ void analyze_heads(const float* weights, std::size_t B, std::size_t H, std::size
         const std::size_t visible = visibility.visible_keys(b, h, i, S, scratch);
         if (visible == 0) continue;
         const float* weights_row_bhi = weights + ((b * H + h) * L + i) * S;
-        const RowStatistics row = analyze_row(weights_row_bhi, S, static_cast<std::int64_t>(i) + visibility.offset);
+        const RowStatistics row = analyze_row(weights_row_bhi, S, static_cast<std::int64_t>(i) + visibility.offset(b));
         distance += row.distance;
         ++seeing;
         if (visible == 1) continue;

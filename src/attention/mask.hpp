@@ -4,29 +4,35 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace headwise {
 
 enum class MaskType : int { kNone = 0, kFloat = 1, kUint8 = 2, kInt32 = 3, kInt64 = 4 };
 
-// A mask that broadcasts to [B, H, L, S]: each extent is the full one or 1.
+// A mask that broadcasts to [B, H, L, S]: each extent is the full one or 1. The last may also lie between, and masks
+// the keys beyond it.
 class Mask {
  public:
   Mask() = default;
   Mask(MaskType type, const void* data, const std::array<std::size_t, 4>& extents);
 
   bool empty() const { return type_ == MaskType::kNone; }
-  // Whether all queries share one row.
+  // Whether all queries of a head share one row.
   bool same_for_all_queries() const { return stride_[2] == 0; }
+  // Keys from here on are masked.
+  std::size_t columns() const { return columns_; }
 
-  // The row of query i as floats, [columns]: the mask's own memory, or `scratch` filled with it. Empty masks have none.
-  const float* bias_row(std::size_t b, std::size_t h, std::size_t i, std::size_t columns,
+  // The row of query i as floats, of which [begin, end) are valid: the mask's own memory, or `scratch` ([end]) filled
+  // with it. Empty masks have none.
+  const float* bias_row(std::size_t b, std::size_t h, std::size_t i, std::size_t begin, std::size_t end,
                         float* scratch) const noexcept;
 
  private:
   MaskType type_ = MaskType::kNone;
   const void* data_ = nullptr;
   std::array<std::size_t, 4> stride_{};  // in elements; 0 along an axis that broadcasts
+  std::size_t columns_ = std::numeric_limits<std::size_t>::max();
 };
 
 }  // namespace headwise

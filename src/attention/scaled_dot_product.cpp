@@ -1,9 +1,16 @@
-// Keys and values are packed once per head. Then each panel of up to 6 query rows goes through four steps: scores of
-// all its keys (in cache, the only L x S there is: 6 rows of it), mask, softmax, weighted sum of the values. Two passes
-// over a panel without online rescaling were as fast as or faster than every online tiling tried, up to S = 2,048.
+// Query rows go in panels of up to 6 through score, mask, softmax and weighted sum; a panel's scores (in cache) are the
+// only L x S there is: 6 rows of it. Two passes over a panel without online rescaling were as fast as or faster than
+// every online tiling tried, up to S = 2,048.
+//
+// Keys and values are packed once per head for all its panels, a few heads at a time: as many as a second-level cache
+// holds, so that memory does not grow with the number of heads. Where there are only a few queries, they read keys and
+// values where these lie.
 #include "attention/scaled_dot_product.hpp"
 
+#include <numeric>
+
 #include "kernels/pack.hpp"
+#include "kernels/rows.hpp"
 #include "kernels/tile.hpp"
 
 namespace headwise {
@@ -11,11 +18,32 @@ namespace {
 
 constexpr float kLog2E = 1.44269504088896340736f;
 constexpr std::size_t kPanelsPerTask = 8;  // 48 query rows read a head's packed keys and values from cache
+constexpr std::size_t kWaveFloats = (1u << 19) / sizeof(float);  // half of a 1 MB cache
+constexpr std::size_t kFewQueries = 4;                           // up to here, packing costs more than it saves
+constexpr std::size_t kKeysPerBlock = 64;                        // that the rows of a panel read in turn
 
+struct Keys {
+  std::size_t begin, end;
+};
+
+// One key/value head, packed.
 struct PackedHead {
-  const float* keys;    // [S / 8][D][8], times scale * log2 e
+  Keys range;           // keys that are packed; begin: a multiple of 8
+  const float* keys;    // [S / 8][D][8], times `key_scale`
   const float* values;  // [Dv / 8][S][8]
   bool finite_values;   // whether 0 * value is 0 for all of them
+};
+
+// Query rows that pass all steps together: of one head, with that head packed, or of several heads, not packed.
+struct Panel {
+  std::size_t b;
+  KeyRange range;  // what the rows may see
+  Keys columns;    // of all rows: what they may see or must score; begin: a multiple of 8
+  const PackedHead* packed = nullptr;
+  std::size_t rows = 0;
+  std::size_t h[kTileRows] = {}, i[kTileRows] = {};  // the head and place of each row
+
+  std::size_t padded_end() const { return simd::round_up(columns.end, simd::kTile); }
 };
 
 struct PanelScratch {
@@ -24,95 +52,161 @@ struct PanelScratch {
   std::size_t row;
 };
 
-// A panel of query rows of one head.
-struct Panel {
-  std::size_t b, h, i;  // its first query
-  std::size_t columns;  // keys that any of its rows may see: [0, columns)
-};
+// Scores are in base 2 (times log2 e) from the start, unless somebody looks at them or caps them in base e.
+bool natural_base(const AttentionArgs& args) noexcept {
+  return args.softcap > 0.0f || (args.weights != nullptr && args.stage != WeightsStage::kProbabilities);
+}
+float score_unit(const AttentionArgs& args) noexcept { return natural_base(args) ? 1.0f : kLog2E; }
+float key_scale(const AttentionArgs& args) noexcept { return args.scale * score_unit(args); }
 
-// scores[r][j] = q[i + r] . k[j], in base 2.   "id,jd->ij"
+bool scores_all_keys(const AttentionArgs& args) noexcept {
+  return args.weights != nullptr && (args.stage == WeightsStage::kScores || args.stage == WeightsStage::kCapped);
+}
+
+// The keys that queries [first, last] may see or must score.
+Keys columns_of(const AttentionArgs& args, const KeyRange& range, std::size_t first, std::size_t last) noexcept {
+  if (scores_all_keys(args)) return {0, args.shape.S};
+  return {range.begin(first) / simd::kTile * simd::kTile, range.end(last)};
+}
+
+// scores[r][j] = scale * q[r] . k[j]   "id,jd->ij"
 template <std::size_t kRows>
-void score_panel(const AttentionArgs& args, const Panel& panel, const PackedHead& head, float* scores,
-                 std::size_t row) noexcept {
+void score_packed(const AttentionArgs& args, const Panel& panel, float* scores, std::size_t row) noexcept {
   const std::size_t D = args.shape.D;
-  const float* query_row_bhi = args.query.at(panel.b, panel.h, panel.i);
-  for (std::size_t j = 0; j < panel.columns; j += simd::kTile) {
+  const float* query_row_bhi = args.query.at(panel.b, panel.h[0], panel.i[0]);
+  const float* keys = panel.packed->keys + (panel.columns.begin - panel.packed->range.begin) * D;
+  for (std::size_t j = panel.columns.begin; j < panel.columns.end; j += simd::kTile, keys += simd::kTile * D) {
     Tile<kRows> tile;
     tile.fill(0.0f);
-    tile.multiply_add(query_row_bhi, args.query.row, head.keys + j * D, D);
+    tile.multiply_add(query_row_bhi, args.query.row, keys, D);
     for (std::size_t r = 0; r < kRows; ++r) tile.store_row(r, scores + r * row + j, simd::kTile);
+  }
+}
+
+// Calls fn(row of the panel, its head's rows of `view` from key j on, j, number of keys) for a few keys at a time:
+// neighbouring heads' keys are neighbours in memory, or the same.
+template <class Fn>
+void for_each_key_block(const AttentionArgs& args, const HeadView<const float>& view, const Panel& panel,
+                        const Fn& fn) noexcept {
+  const auto [begin, end] = panel.columns;
+  const float* head[kTileRows];
+  for (std::size_t r = 0; r < panel.rows; ++r) head[r] = view.at(panel.b, args.kv_heads.of(panel.h[r], args.shape), 0);
+  for (std::size_t j = begin; j < end; j += kKeysPerBlock) {
+    const std::size_t keys = std::min(kKeysPerBlock, end - j);
+    for (std::size_t r = 0; r < panel.rows; ++r) fn(r, head[r] + j * view.row, j, keys);
+  }
+}
+
+void score_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept {
+  if (panel.packed != nullptr) {
+    return with_constant_rows(panel.rows,
+                              [&](auto kRows) { score_packed<kRows>(args, panel, scratch.scores, scratch.row); });
+  }
+  const float scale = key_scale(args);
+  for_each_key_block(args, args.key, panel, [&](std::size_t r, const float* keys, std::size_t j, std::size_t count) {
+    dot_rows(args.query.at(panel.b, panel.h[r], panel.i[r]), keys, args.key.row, count, args.shape.D, scale,
+             scratch.scores + r * scratch.row + j);
+  });
+}
+
+void cap_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept {
+  for (std::size_t r = 0; r < panel.rows; ++r) {
+    float* row = scratch.scores + r * scratch.row;
+    for (std::size_t j = panel.columns.begin; j < panel.padded_end(); j += simd::kLanes) {
+      simd::store(row + j, simd::softcap(simd::load(row + j), args.softcap));
+    }
+  }
+}
+
+// row[j] -= slope * |position - j|, for columns of whole vectors
+void add_alibi(float* row, Keys columns, std::int64_t position, float slope) noexcept {
+  for (std::size_t j = columns.begin; j < columns.end; j += simd::kLanes) {
+    const simd::Vec distance = simd::abs(simd::iota(static_cast<float>(static_cast<std::int64_t>(j) - position)));
+    simd::store(row + j, simd::fma(simd::splat(-slope), distance, simd::load(row + j)));
   }
 }
 
 // Times log2 e still finite. Masks in use elsewhere hold the lowest float there is, which must not become -inf.
 constexpr float kLowestBias = -2.3e38f;
 
-// row[j] = -inf where bias[j] is -inf (whatever the score is: NaN in masked keys goes nowhere), else row[j] + bias[j].
-void add_bias(float* row, const float* bias, std::size_t columns) noexcept {
+// row[j] = -inf where bias[j] is -inf (whatever the score is: NaN in masked keys goes nowhere), else row[j] + bias[j],
+// the latter times `unit`.
+void add_bias(float* row, const float* bias, Keys columns, float unit) noexcept {
   const simd::Vec minus_infinity = simd::splat(kNegativeInfinity);
-  const simd::Vec log2_e = simd::splat(kLog2E);
+  const simd::Vec factor = simd::splat(unit);
   const simd::Vec lowest = simd::splat(kLowestBias);
-  std::size_t j = 0;
-  for (; j + simd::kLanes <= columns; j += simd::kLanes) {
+  std::size_t j = columns.begin;
+  for (; j + simd::kLanes <= columns.end; j += simd::kLanes) {
     const simd::Vec b = simd::load(bias + j);
-    const simd::Vec sum = simd::fma(simd::max_skipping_nan(b, lowest), log2_e, simd::load(row + j));
+    const simd::Vec sum = simd::fma(simd::max_skipping_nan(b, lowest), factor, simd::load(row + j));
     simd::store(row + j, simd::select(b == minus_infinity, minus_infinity, sum));
   }
-  for (; j < columns; ++j) {
+  for (; j < columns.end; ++j) {
     const float b = bias[j] < kLowestBias ? kLowestBias : bias[j];
-    row[j] = bias[j] == kNegativeInfinity ? kNegativeInfinity : row[j] + b * kLog2E;
+    row[j] = bias[j] == kNegativeInfinity ? kNegativeInfinity : row[j] + b * unit;
   }
 }
 
-// Sets what each row may not see, up to the end of the last tile, to -inf, and adds the mask.
-void mask_panel(const AttentionArgs& args, const Panel& panel, std::size_t rows, const PanelScratch& scratch) noexcept {
+// Adds ALiBi and the mask, and sets what each row may not see, up to the end of the last tile, to -inf.
+void mask_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept {
   const Visibility& visibility = args.visibility;
-  const std::size_t padded_columns = simd::round_up(panel.columns, simd::kTile);
   const float* bias = nullptr;
-  for (std::size_t r = 0; r < rows; ++r) {
+  for (std::size_t r = 0; r < panel.rows; ++r) {
+    const std::size_t h = panel.h[r], i = panel.i[r];
     float* row = scratch.scores + r * scratch.row;
-    const std::size_t end = visibility.key_end(panel.b, panel.i + r, args.shape.S);
-    std::fill(row + end, row + padded_columns, kNegativeInfinity);
-    if (visibility.mask.empty()) continue;
-    if (r == 0 || !visibility.mask.same_for_all_queries()) {
-      bias = visibility.mask.bias_row(panel.b, panel.h, panel.i + r, panel.columns, scratch.bias);
+    if (args.slopes != nullptr) {
+      add_alibi(row, {panel.columns.begin, panel.padded_end()},
+                static_cast<std::int64_t>(i) + visibility.offset(panel.b), args.slopes[h] * score_unit(args));
     }
-    add_bias(row, bias, end);
+    const Keys seen{panel.range.begin(i), panel.range.end(i)};
+    std::fill(row + panel.columns.begin, row + seen.begin, kNegativeInfinity);
+    std::fill(row + seen.end, row + panel.padded_end(), kNegativeInfinity);
+    if (visibility.mask.empty()) continue;
+    if (r == 0 || h != panel.h[r - 1] || !visibility.mask.same_for_all_queries()) {
+      bias = visibility.mask.bias_row(panel.b, h, i, panel.columns.begin, panel.columns.end, scratch.bias);
+    }
+    add_bias(row, bias, seen, score_unit(args));
   }
 }
 
 // Turns each row of scores into unnormalised probabilities and writes 1 / sum. Rows that see no key become zeros; a row
 // whose visible scores are all -inf or NaN becomes NaN, as in the formula.
-void softmax_panel(const AttentionArgs& args, const Panel& panel, std::size_t rows, const PanelScratch& scratch,
-                   float* inverse_sums, const simd::Exp2& exp2) noexcept {
-  const std::size_t padded_columns = simd::round_up(panel.columns, simd::kTile);
-  for (std::size_t r = 0; r < rows; ++r) {
-    float* row = scratch.scores + r * scratch.row;
-    const float maximum = row_maximum(row, padded_columns);
+void softmax_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
+                   float* inverse_sums) noexcept {
+  const std::size_t columns = panel.padded_end() - panel.columns.begin;
+  float* scores = scratch.scores + panel.columns.begin;
+  const simd::Exp2 exp2;
+  const bool natural = natural_base(args);
+  for (std::size_t r = 0; r < panel.rows; ++r) {
+    float* row = scores + r * scratch.row;
+    if (natural) multiply_row(row, columns, kLog2E);
+    const float maximum = row_maximum(row, columns);
     if (maximum == kNegativeInfinity &&
-        args.visibility.visible_keys(panel.b, panel.h, panel.i + r, args.shape.S, scratch.bias) == 0) {
-      std::fill(row, row + padded_columns, 0.0f);
+        args.visibility.visible_keys(panel.b, panel.h[r], panel.i[r], args.shape.S, scratch.bias) == 0) {
+      std::fill(row, row + columns, 0.0f);
       inverse_sums[r] = 0.0f;
     } else {
-      inverse_sums[r] = 1.0f / row_exp2(row, padded_columns, maximum, exp2);
+      inverse_sums[r] = 1.0f / row_exp2(row, columns, maximum, exp2);
     }
   }
 }
 
-// output[i + r][n] = factor[r] * sum over j of probabilities[r][j] * v[j][n].   "ij,jd->id"
+// output[r][n] = factor[r] * sum over j of probabilities[r][j] * v[j][n].   "ij,jd->id"
 template <std::size_t kRows>
-void weighted_sum_panel(const AttentionArgs& args, const Panel& panel, const PackedHead& head,
-                        const float* probabilities, std::size_t row, const float* factors) noexcept {
-  const std::size_t S = args.shape.S, Dv = args.shape.Dv;
-  float* output_row_bhi = args.output.at(panel.b, panel.h, panel.i);
-  for (std::size_t n = 0; n < Dv; n += simd::kTile) {
+void sum_packed(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
+                const float* factors) noexcept {
+  const PackedHead& packed = *panel.packed;
+  const std::size_t Dv = args.shape.Dv, packed_keys = packed.range.end - packed.range.begin;
+  const auto [begin, end] = panel.columns;
+  const float* values = packed.values + (begin - packed.range.begin) * simd::kTile;
+  float* output_row_bhi = args.output.at(panel.b, panel.h[0], panel.i[0]);
+  for (std::size_t n = 0; n < Dv; n += simd::kTile, values += simd::kTile * packed_keys) {
     Tile<kRows> tile;
     tile.fill(0.0f);
-    const float* values = head.values + n * S;
-    if (head.finite_values) {
-      tile.multiply_add(probabilities, row, values, panel.columns);
+    if (packed.finite_values) {
+      tile.multiply_add(scratch.scores + begin, scratch.row, values, end - begin);
     } else {
-      tile.multiply_add_skipping_zeros(probabilities, row, values, panel.columns);
+      tile.multiply_add_skipping_zeros(scratch.scores + begin, scratch.row, values, end - begin);
     }
     for (std::size_t r = 0; r < kRows; ++r) {
       for (auto& v : tile.row[r]) v = v * simd::splat(factors[r]);
@@ -121,38 +215,70 @@ void weighted_sum_panel(const AttentionArgs& args, const Panel& panel, const Pac
   }
 }
 
-// weights[b, h, i + r, j] = probabilities[r][j] / sum; zero beyond the columns that the panel sees.
-void write_weights(const AttentionArgs& args, const Panel& panel, std::size_t rows, const PanelScratch& scratch,
-                   const float* inverse_sums) noexcept {
+void weighted_sum_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
+                        const float* factors) noexcept {
+  if (panel.packed != nullptr) {
+    return with_constant_rows(panel.rows, [&](auto kRows) { sum_packed<kRows>(args, panel, scratch, factors); });
+  }
+  const std::size_t Dv = args.shape.Dv;
+  const auto output_row = [&](std::size_t r) { return args.output.at(panel.b, panel.h[r], panel.i[r]); };
+  const auto add_all = [&](auto add) {
+    for (std::size_t r = 0; r < panel.rows; ++r) std::fill_n(output_row(r), Dv, 0.0f);
+    for_each_key_block(args, args.value, panel,
+                       [&](std::size_t r, const float* values, std::size_t j, std::size_t count) {
+                         add(scratch.scores + r * scratch.row + j, values, args.value.row, count, Dv, output_row(r));
+                       });
+  };
+  add_all(add_weighted_rows);
+  bool finite = true;
+  for (std::size_t r = 0; r < panel.rows; ++r) finite = finite && all_finite(output_row(r), Dv);
+  if (!finite) add_all(add_weighted_rows_skipping_zeros);  // perhaps 0 times infinity, which is to add nothing
+  for (std::size_t r = 0; r < panel.rows; ++r) {
+    for (std::size_t n = 0; n < Dv; ++n) output_row(r)[n] *= factors[r];
+  }
+}
+
+// weights[b, h, i, j] = row[j] * factor, and `beyond` where the panel has no scores.
+void write_weights(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch, const float* factors,
+                   float beyond) noexcept {
   const std::size_t S = args.shape.S;
-  for (std::size_t r = 0; r < rows; ++r) {
+  const auto [begin, end] = panel.columns;
+  for (std::size_t r = 0; r < panel.rows; ++r) {
     const float* row = scratch.scores + r * scratch.row;
-    float* weights_row_bhi = args.weights + ((panel.b * args.shape.H + panel.h) * args.shape.L + panel.i + r) * S;
-    for (std::size_t j = 0; j < panel.columns; ++j) weights_row_bhi[j] = row[j] * inverse_sums[r];
-    std::fill(weights_row_bhi + panel.columns, weights_row_bhi + S, 0.0f);
+    float* weights_row_bhi = args.weights + ((panel.b * args.shape.H + panel.h[r]) * args.shape.L + panel.i[r]) * S;
+    std::fill(weights_row_bhi, weights_row_bhi + begin, beyond);
+    for (std::size_t j = begin; j < end; ++j) weights_row_bhi[j] = row[j] * factors[r];
+    std::fill(weights_row_bhi + end, weights_row_bhi + S, beyond);
   }
 }
 
-void write_zeros(const AttentionArgs& args, std::size_t b, std::size_t h, std::size_t i, std::size_t rows) noexcept {
-  for (std::size_t r = 0; r < rows; ++r) {
-    float* output_row_bhi = args.output.at(b, h, i + r);
-    std::fill(output_row_bhi, output_row_bhi + args.shape.Dv, 0.0f);
-  }
+void write_zeros(const AttentionArgs& args, std::size_t b, std::size_t h, std::size_t i) noexcept {
+  float* output_row_bhi = args.output.at(b, h, i);
+  std::fill(output_row_bhi, output_row_bhi + args.shape.Dv, 0.0f);
 }
 
-void attend_panel(const AttentionArgs& args, std::size_t b, std::size_t h, std::size_t i, std::size_t rows,
-                  const PackedHead& head, const PanelScratch& scratch, const simd::Exp2& exp2) noexcept {
-  const Panel panel{b, h, i, args.visibility.key_end(b, i + rows - 1, args.shape.S)};
+bool asks_for(const AttentionArgs& args, WeightsStage stage) noexcept {
+  return args.weights != nullptr && args.stage == stage;
+}
+
+void attend_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept {
+  constexpr float kOnes[kTileRows] = {1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
   float factors[kTileRows];
-  with_constant_rows(rows, [&](auto kRows) { score_panel<kRows>(args, panel, head, scratch.scores, scratch.row); });
-  mask_panel(args, panel, rows, scratch);
-  softmax_panel(args, panel, rows, scratch, factors, exp2);
-  if (args.weights != nullptr) write_weights(args, panel, rows, scratch, factors);
-  const float gate = args.gates == nullptr ? 1.0f : args.gates[h];
-  if (gate == 0.0f) return write_zeros(args, b, h, i, rows);
-  for (std::size_t r = 0; r < rows; ++r) factors[r] *= gate;
-  with_constant_rows(
-      rows, [&](auto kRows) { weighted_sum_panel<kRows>(args, panel, head, scratch.scores, scratch.row, factors); });
+  score_panel(args, panel, scratch);
+  if (asks_for(args, WeightsStage::kScores)) write_weights(args, panel, scratch, kOnes, 0.0f);
+  if (args.softcap > 0.0f) cap_panel(args, panel, scratch);
+  if (asks_for(args, WeightsStage::kCapped)) write_weights(args, panel, scratch, kOnes, 0.0f);
+  mask_panel(args, panel, scratch);
+  if (asks_for(args, WeightsStage::kMasked)) write_weights(args, panel, scratch, kOnes, kNegativeInfinity);
+  softmax_panel(args, panel, scratch, factors);
+  if (asks_for(args, WeightsStage::kProbabilities)) write_weights(args, panel, scratch, factors, 0.0f);
+  if (args.gates != nullptr) {
+    for (std::size_t r = 0; r < panel.rows; ++r) factors[r] *= args.gates[panel.h[r]];
+  }
+  weighted_sum_panel(args, panel, scratch, factors);
+  for (std::size_t r = 0; r < panel.rows; ++r) {  // 0 times infinity is to be 0 here, too
+    if (factors[r] == 0.0f) write_zeros(args, panel.b, panel.h[r], panel.i[r]);
+  }
 }
 
 bool skips(const AttentionArgs& args, std::size_t h) noexcept {
@@ -161,56 +287,119 @@ bool skips(const AttentionArgs& args, std::size_t h) noexcept {
 
 std::uint64_t packed_keys_size(const AttentionShape& shape) { return Arena::padded(packed_size(shape.S, shape.D)); }
 std::uint64_t packed_values_size(const AttentionShape& shape) { return Arena::padded(packed_size(shape.Dv, shape.S)); }
+std::uint64_t packed_head_size(const AttentionShape& shape) {
+  return packed_keys_size(shape) + packed_values_size(shape);
+}
 std::uint64_t score_rows_size(const AttentionShape& shape) {
   return Arena::padded(kTileRows * simd::round_up(shape.S, simd::kTile)) + Arena::padded(shape.S);
+}
+
+// Key/value heads that are packed at once, of B * G in all.
+std::size_t heads_per_wave(const AttentionShape& shape, std::size_t threads) {
+  const std::uint64_t in_cache = kWaveFloats / std::max<std::uint64_t>(packed_head_size(shape), 1);
+  return static_cast<std::size_t>(
+      std::min<std::uint64_t>(std::max<std::uint64_t>(in_cache, threads), std::uint64_t{shape.B} * shape.G));
+}
+
+PanelScratch panel_scratch(const AttentionShape& shape, float* scores, std::size_t worker) noexcept {
+  float* own = scores + worker * score_rows_size(shape);
+  const std::size_t row = simd::round_up(shape.S, simd::kTile);
+  return {own, own + Arena::padded(kTileRows * row), row};
+}
+
+// Few queries a head: rows of several heads make up a panel, and read keys and values where these lie.
+void attend_few(const AttentionArgs& args, Context& context) noexcept {
+  const AttentionShape& shape = args.shape;
+  const std::size_t threads = context.pool.threads(), rows = shape.H * shape.L;  // of one batch row
+  float* scores = context.arena.take(threads * score_rows_size(shape));
+  const std::size_t rows_per_task = std::clamp<std::size_t>(rows / threads, 1, kTileRows);
+  const std::size_t tasks_per_batch = (rows + rows_per_task - 1) / rows_per_task;
+  const double flops = 2.0 * static_cast<double>(shape.B * rows) * static_cast<double>(shape.S * (shape.D + shape.Dv));
+  context.pool.parallel_for(shape.B * tasks_per_batch, flops, [&](std::size_t task, std::size_t worker) {
+    const std::size_t b = task / tasks_per_batch, first = task % tasks_per_batch * rows_per_task;
+    const KeyRange range = args.visibility.key_range(b, shape.S);
+    Panel panel{.b = b, .range = range, .columns = columns_of(args, range, 0, shape.L - 1)};
+    for (std::size_t row = first; row < std::min(first + rows_per_task, rows); ++row) {
+      const std::size_t h = row / shape.L, i = row % shape.L;
+      if (skips(args, h)) {
+        write_zeros(args, b, h, i);
+      } else {
+        panel.h[panel.rows] = h;
+        panel.i[panel.rows++] = i;
+      }
+    }
+    if (panel.rows > 0) attend_panel(args, panel, panel_scratch(shape, scores, worker));
+  });
+}
+
+// Packs key/value heads wave by wave; then the query heads of a wave attend, a task for every few panels.
+void attend_packed(const AttentionArgs& args, Context& context) noexcept {
+  const AttentionShape& shape = args.shape;
+  const std::size_t H = shape.H, G = shape.G, L = shape.L, D = shape.D, Dv = shape.Dv;
+  const std::size_t per_wave = heads_per_wave(shape, context.pool.threads());
+  float* packed = context.arena.take(static_cast<std::size_t>(per_wave * packed_head_size(shape)));
+  float* all_finite = context.arena.take(per_wave);  // 1 where a head's values are
+  float* scores = context.arena.take(context.pool.threads() * score_rows_size(shape));
+  const auto packed_keys = [&](std::size_t slot) { return packed + slot * packed_head_size(shape); };
+  const auto packed_values = [&](std::size_t slot) { return packed_keys(slot) + packed_keys_size(shape); };
+  // Heads of all batch rows in one count: key/value heads 0 … B * G - 1, query heads 0 … B * H - 1.
+  const auto first_query = [&](std::size_t kv) { return kv / G * H + args.kv_heads.first_query(kv % G, shape); };
+
+  const RowPanels panels(L);
+  const std::size_t tasks_per_head = (panels.count + kPanelsPerTask - 1) / kPanelsPerTask;
+  for (std::size_t wave = 0; wave < shape.B * G; wave += per_wave) {
+    const std::size_t kv_heads = std::min(per_wave, shape.B * G - wave);
+    const double packed_floats = static_cast<double>(kv_heads * shape.S) * static_cast<double>(D + Dv);
+    context.pool.parallel_for(kv_heads, 8 * packed_floats, [&](std::size_t slot, std::size_t) {
+      const std::size_t b = (wave + slot) / G, g = (wave + slot) % G;
+      const auto [begin, end] = columns_of(args, args.visibility.key_range(b, shape.S), 0, L - 1);
+      pack_rows(args.key.at(b, g, begin), args.key.row, end - begin, D, key_scale(args), packed_keys(slot));
+      all_finite[slot] =
+          pack_columns(args.value.at(b, g, begin), args.value.row, end - begin, Dv, packed_values(slot)) ? 1.0f : 0.0f;
+    });
+
+    const std::size_t first = first_query(wave), heads = first_query(wave + kv_heads) - first;
+    const double flops = 2.0 * static_cast<double>(heads * L) * static_cast<double>(shape.S * (D + Dv));
+    context.pool.parallel_for(heads * tasks_per_head, flops, [&](std::size_t task, std::size_t worker) {
+      const std::size_t b = (first + task / tasks_per_head) / H, h = (first + task / tasks_per_head) % H;
+      const std::size_t p_begin = task % tasks_per_head * kPanelsPerTask;
+      const std::size_t p_end = std::min(p_begin + kPanelsPerTask, panels.count);
+      if (skips(args, h)) {
+        for (std::size_t i = panels.first_row(p_begin); i < panels.first_row(p_end); ++i) write_zeros(args, b, h, i);
+        return;
+      }
+      const std::size_t g = args.kv_heads.of(h, shape), slot = b * G + g - wave;
+      const KeyRange range = args.visibility.key_range(b, shape.S);
+      const PackedHead packed_head{columns_of(args, range, 0, L - 1), packed_keys(slot), packed_values(slot),
+                                   all_finite[slot] != 0.0f};
+      const PanelScratch scratch = panel_scratch(shape, scores, worker);
+      for (std::size_t p = p_begin; p < p_end; ++p) {
+        const std::size_t i = panels.first_row(p), rows = panels.rows(p);
+        Panel panel{b, range, columns_of(args, range, i, i + rows - 1), &packed_head, rows};
+        std::fill_n(panel.h, rows, h);
+        std::iota(panel.i, panel.i + rows, i);
+        attend_panel(args, panel, scratch);
+      }
+    });
+  }
 }
 
 }  // namespace
 
 std::uint64_t attention_scratch(const AttentionShape& shape, std::size_t threads) {
-  const std::uint64_t heads = std::uint64_t{shape.B} * shape.H;
-  return heads * (packed_keys_size(shape) + packed_values_size(shape)) + Arena::padded(heads) +
-         threads * score_rows_size(shape);
+  const std::uint64_t score_rows = threads * score_rows_size(shape);
+  if (shape.L <= kFewQueries) return score_rows;
+  const std::size_t per_wave = heads_per_wave(shape, threads);
+  return per_wave * packed_head_size(shape) + Arena::padded(per_wave) + score_rows;
 }
 
 void attention(const AttentionArgs& args, Context& context) noexcept {
-  const std::size_t H = args.shape.H, L = args.shape.L, S = args.shape.S, D = args.shape.D, Dv = args.shape.Dv;
-  const std::size_t heads = args.shape.B * H;
-  float* keys = context.arena.take(heads * packed_keys_size(args.shape));
-  float* values = context.arena.take(heads * packed_values_size(args.shape));
-  float* all_finite = context.arena.take(heads);  // [B * H], 1 where a head's values are
-  float* scores = context.arena.take(context.pool.threads() * score_rows_size(args.shape));
-  const auto keys_of = [&](std::size_t head) { return keys + head * packed_keys_size(args.shape); };
-  const auto values_of = [&](std::size_t head) { return values + head * packed_values_size(args.shape); };
-
-  const double packed_floats = static_cast<double>(heads) * static_cast<double>(S) * static_cast<double>(D + Dv);
-  context.pool.parallel_for(heads, 8 * packed_floats, [&](std::size_t head, std::size_t) {
-    const std::size_t b = head / H, h = head % H;
-    if (skips(args, h)) return;
-    pack_rows(args.key.at(b, h, 0), args.key.row, S, D, args.scale * kLog2E, keys_of(head));
-    all_finite[head] = pack_columns(args.value.at(b, h, 0), args.value.row, S, Dv, values_of(head)) ? 1.0f : 0.0f;
-  });
-
-  const RowPanels panels(L);
-  const std::size_t tasks_per_head = (panels.count + kPanelsPerTask - 1) / kPanelsPerTask;
-  const double flops = 2 * packed_floats * static_cast<double>(L);
-  context.pool.parallel_for(heads * tasks_per_head, flops, [&](std::size_t task, std::size_t worker) {
-    const std::size_t head = task / tasks_per_head, b = head / H, h = head % H;
-    const std::size_t begin = task % tasks_per_head * kPanelsPerTask;
-    const std::size_t end = std::min(begin + kPanelsPerTask, panels.count);
-    if (skips(args, h)) {
-      for (std::size_t p = begin; p < end; ++p) write_zeros(args, b, h, panels.first_row(p), panels.rows(p));
-      return;
-    }
-    const PackedHead packed{keys_of(head), values_of(head), all_finite[head] != 0.0f};
-    float* own_scores = scores + worker * score_rows_size(args.shape);
-    const std::size_t row = simd::round_up(S, simd::kTile);
-    const PanelScratch scratch{own_scores, own_scores + Arena::padded(kTileRows * row), row};
-    const simd::Exp2 exp2;
-    for (std::size_t p = begin; p < end; ++p) {
-      attend_panel(args, b, h, panels.first_row(p), panels.rows(p), packed, scratch, exp2);
-    }
-  });
+  if (args.shape.L == 0) return;
+  if (args.shape.L <= kFewQueries) {
+    attend_few(args, context);
+  } else {
+    attend_packed(args, context);
+  }
 }
 
 }  // namespace headwise

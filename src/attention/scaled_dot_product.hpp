@@ -1,4 +1,4 @@
-// Scaled dot-product attention over heads: softmax(scale * Q K^T + mask) V
+// Scaled dot-product attention over heads: softmax(softcap(scale * Q K^T) + biases) V
 // (Vaswani et al. 2017, section 3.2.1; ONNX Attention).
 #pragma once
 
@@ -11,16 +11,28 @@
 
 namespace headwise {
 
+// What the weights of a query row are taken from, in the order in which a row passes these stages.
+enum class WeightsStage : int {
+  kProbabilities = 0,  // after the softmax, before the gates
+  kScores = 1,         // scale * q . k, of all keys
+  kCapped = 2,         // after the softcap
+  kMasked = 3,         // with ALiBi and the mask added, -inf where masked
+};
+
 struct AttentionArgs {
   AttentionShape shape;
   HeadView<const float> query;  // q: [B, H, L, D]
-  HeadView<const float> key;    // k: [B, H, S, D]
-  HeadView<const float> value;  // v: [B, H, S, Dv]
+  HeadView<const float> key;    // k: [B, G, S, D]
+  HeadView<const float> value;  // v: [B, G, S, Dv]
   HeadView<float> output;       // [B, H, L, Dv]
-  float* weights = nullptr;     // [B, H, L, S] attention probabilities before the gates, or null
+  float* weights = nullptr;     // [B, H, L, S] or null
+  WeightsStage stage = WeightsStage::kProbabilities;
   Visibility visibility;
+  KvHeads kv_heads;
   float scale = 1.0f;
-  const float* gates = nullptr;  // [H] factors of the heads' outputs; null: all 1. A gate of 0 skips its head
+  float softcap = 0.0f;           // scores become softcap * tanh(scores / softcap); 0: they stay
+  const float* slopes = nullptr;  // [H] ALiBi (Press et al. 2022): -slope * |position(i) - j| is added; null: none
+  const float* gates = nullptr;   // [H] factors of the heads' outputs; null: all 1. A gate of 0 skips its head
 };
 
 // Floats of the arena that attention takes.

@@ -10,26 +10,58 @@
 
 namespace headwise {
 
+// How far queries see to either side, in keys; further than any key where a side is open.
+struct Window {
+  static constexpr std::int64_t kOpen = std::int64_t{1} << 62;
+  std::int64_t left = kOpen, right = kOpen;
+};
+
+// What the queries of one batch row see at most: query i no key outside [begin(i), end(i)). Both grow with i.
+class KeyRange {
+ public:
+  // begin(i) = i + begin, end(i) = i + end, within [0, keys]
+  KeyRange(std::int64_t begin, std::int64_t end, std::size_t keys)
+      : begin_(begin), end_(end), keys_(static_cast<std::int64_t>(keys)), open_(begin < -kFar && end > kFar) {}
+
+  std::size_t begin(std::size_t i) const noexcept { return open_ ? 0 : std::min(within(begin_, i), end(i)); }
+  std::size_t end(std::size_t i) const noexcept { return open_ ? static_cast<std::size_t>(keys_) : within(end_, i); }
+
+ private:
+  static constexpr std::int64_t kFar = Window::kOpen / 2;
+
+  std::size_t within(std::int64_t bound, std::size_t i) const noexcept {
+    return static_cast<std::size_t>(std::clamp<std::int64_t>(bound + static_cast<std::int64_t>(i), 0, keys_));
+  }
+
+  std::int64_t begin_, end_, keys_;
+  bool open_;  // the same for all queries: saves 3 % where rows are short
+};
+
 struct Visibility {
   Mask mask;
   bool causal = false;                        // key j is visible to query i iff j <= i + offset
-  std::int64_t offset = 0;                    // where query 0 stands among the keys
+  Window window;                              // and iff i + offset - left <= j <= i + offset + right
+  const std::int32_t* offsets = nullptr;      // [B], where query 0 stands among the keys; null: at 0
   const std::int32_t* key_lengths = nullptr;  // [B] valid keys; null: all
 
-  // Query i of batch row b sees no key outside [0, key_end), whatever the mask says. Grows with i.
-  std::size_t key_end(std::size_t b, std::size_t i, std::size_t S) const noexcept {
-    std::int64_t end = static_cast<std::int64_t>(S);
-    if (key_lengths != nullptr) end = std::min<std::int64_t>(end, key_lengths[b]);
-    if (causal) end = std::min(end, static_cast<std::int64_t>(i) + offset + 1);
-    return static_cast<std::size_t>(std::max<std::int64_t>(end, 0));
+  // Where query 0 of batch row b stands among the keys.
+  std::int64_t offset(std::size_t b) const noexcept { return offsets == nullptr ? 0 : offsets[b]; }
+
+  // What the mask leaves aside.
+  KeyRange key_range(std::size_t b, std::size_t S) const noexcept {
+    std::size_t keys = std::min(S, mask.columns());
+    if (key_lengths != nullptr) keys = std::min(keys, static_cast<std::size_t>(std::max(key_lengths[b], 0)));
+    const std::int64_t right = causal ? std::min<std::int64_t>(window.right, 0) : window.right;
+    return {offset(b) - window.left, offset(b) + right + 1, keys};
   }
 
   // How many keys query i sees. `scratch`: [S]
   std::size_t visible_keys(std::size_t b, std::size_t h, std::size_t i, std::size_t S, float* scratch) const noexcept {
-    const std::size_t end = key_end(b, i, S);
-    const float* bias = mask.bias_row(b, h, i, end, scratch);
-    if (bias == nullptr) return end;
-    return end - static_cast<std::size_t>(std::count(bias, bias + end, kNegativeInfinity));
+    const KeyRange range = key_range(b, S);
+    const std::size_t begin = range.begin(i), end = range.end(i);
+    const float* bias = mask.bias_row(b, h, i, begin, end, scratch);
+    if (bias == nullptr) return end - begin;
+    return end - begin - static_cast<std::size_t>(std::count(bias + begin, bias + end, kNegativeInfinity));
   }
 };
 

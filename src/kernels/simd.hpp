@@ -50,6 +50,18 @@ inline Vec select(xsimd::batch_bool<float> condition, Vec yes, Vec no) noexcept 
   return xsimd::select(condition, yes, no);
 }
 
+inline Vec abs(Vec v) noexcept { return xsimd::abs(v); }
+
+// cap * tanh(v / cap)
+inline Vec softcap(Vec v, float cap) noexcept { return splat(cap) * xsimd::tanh(v / splat(cap)); }
+
+// first, first + 1, …
+inline Vec iota(float first) noexcept {
+  alignas(64) float lane[kLanes];
+  for (std::size_t i = 0; i < kLanes; ++i) lane[i] = first + static_cast<float>(i);
+  return Vec::load_aligned(lane);
+}
+
 inline float reduce_max(Vec v) noexcept {
   alignas(64) float lane[kLanes];
   v.store_aligned(lane);
@@ -63,6 +75,14 @@ inline float reduce_add(Vec v) noexcept {
   v.store_aligned(lane);
   float sum = lane[0];
   for (std::size_t i = 1; i < kLanes; ++i) sum += lane[i];
+  return sum;
+}
+
+// Lane n: the sum of the lanes of v[n], for kLanes vectors, which are used up.
+inline Vec sum_each(Vec* v) noexcept {
+  xsimd::transpose(v, v + kLanes);
+  Vec sum = v[0];
+  for (std::size_t i = 1; i < kLanes; ++i) sum = sum + v[i];
   return sum;
 }
 

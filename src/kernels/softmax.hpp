@@ -10,6 +10,13 @@ namespace headwise {
 
 inline constexpr float kNegativeInfinity = -std::numeric_limits<float>::infinity();
 
+// row[j] *= factor.   columns: a multiple of 8
+inline void multiply_row(float* row, std::size_t columns, float factor) noexcept {
+  for (std::size_t j = 0; j < columns; j += simd::kLanes) {
+    simd::store(row + j, simd::load(row + j) * simd::splat(factor));
+  }
+}
+
 // The largest of row[0 … columns), NaN skipped; -inf where there is none.   columns: a multiple of 8
 inline float row_maximum(const float* row, std::size_t columns) noexcept {
   simd::Vec largest[simd::kTileVecs];

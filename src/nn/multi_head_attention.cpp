@@ -18,7 +18,7 @@ struct Activations {
 };
 
 AttentionShape shape_of(const Config& config, const ForwardArgs& args) {
-  return {args.B, config.num_heads, args.L, args.S, config.head_dim, config.value_head_dim};
+  return {args.B, config.num_heads, config.num_heads, args.L, args.S, config.head_dim, config.value_head_dim};
 }
 
 std::uint64_t activations_size(const AttentionShape& shape) {

@@ -73,7 +73,7 @@ EMSCRIPTEN_KEEPALIVE int run_core(std::uint32_t B, std::uint32_t H, std::uint32_
                                   bool causal, const float* q, const float* k, const float* v, float* output,
                                   float* weights, std::uint32_t n) {
   AttentionArgs args;
-  args.shape = {B, H, L, S, D, D};
+  args.shape = {B, H, H, L, S, D, D};
   args.query = HeadView<const float>::heads_in_rows(q, H, L, D);
   args.key = HeadView<const float>::heads_in_rows(k, H, S, D);
   args.value = HeadView<const float>::heads_in_rows(v, H, S, D);

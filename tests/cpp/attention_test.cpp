@@ -7,9 +7,14 @@ namespace {
 struct Case {
   AttentionShape shape;
   bool causal = false;
-  std::int64_t offset = 0;
+  Window window = {};
+  std::vector<std::int32_t> offsets = {};
   std::vector<std::int32_t> key_lengths = {};
-  bool integer_mask = false, float_mask = false;  // [1, H, L, S] bytes; [B, 1, L, S] floats with some -inf
+  bool integer_mask = false, float_mask = false;  // [1, H, L, M] bytes; [B, 1, L, M] floats with some -inf
+  std::size_t mask_columns = 0;                   // M, S where it is 0
+  std::vector<std::uint32_t> kv_heads = {};       // uneven groups
+  float softcap = 0.0f;
+  Floats slopes = {};
   bool heads_in_rows = true;
   Floats gates = {};
   float scale = 0.3f;
@@ -22,43 +27,52 @@ struct Inputs {
 
   explicit Inputs(const AttentionShape& s)
       : q(random_floats(s.B * s.L * s.H * s.D, 1)),
-        k(random_floats(s.B * s.S * s.H * s.D, 2)),
-        v(random_floats(s.B * s.S * s.H * s.Dv, 3)),
+        k(random_floats(s.B * s.S * s.G * s.D, 2)),
+        v(random_floats(s.B * s.S * s.G * s.Dv, 3)),
         bytes(s.H * s.L * s.S),
         bias(random_floats(s.B * s.L * s.S, 4, 2.0f)) {
     std::mt19937 generator(5);
     for (auto& byte : bytes) byte = generator() % 3 == 0 ? 0 : 200;
     for (auto& value : bias) value = generator() % 4 == 0 ? -kInf : value;
-    if (s.S > 0) std::fill_n(bytes.begin(), s.S, 0);  // a fully masked row: query 0 of head 0
+    if (bytes.size() >= s.S) std::fill_n(bytes.begin(), s.S, 0);  // a fully masked row: query 0 of head 0
   }
 };
 
 template <class Float>
-HeadView<Float> view(const Case& c, Float* data, std::size_t length, std::size_t width) {
-  return c.heads_in_rows ? HeadView<Float>::heads_in_rows(data, c.shape.H, length, width)
-                         : HeadView<Float>::heads_first(data, c.shape.H, length, width);
+HeadView<Float> view(const Case& c, Float* data, std::size_t heads, std::size_t length, std::size_t width) {
+  return c.heads_in_rows ? HeadView<Float>::heads_in_rows(data, heads, length, width)
+                         : HeadView<Float>::heads_first(data, heads, length, width);
 }
+
+std::size_t mask_columns(const Case& c) { return c.mask_columns == 0 ? c.shape.S : c.mask_columns; }
 
 struct Result {
   Floats output, weights;
 };
 
-Result run(const Case& c, const Inputs& in, std::size_t threads, bool weights) {
+Result run(const Case& c, const Inputs& in, std::size_t threads, bool weights,
+           WeightsStage stage = WeightsStage::kProbabilities) {
   const AttentionShape& s = c.shape;
   Result result{Floats(s.B * s.L * s.H * s.Dv, kNaN), Floats(weights ? s.B * s.H * s.L * s.S : 0, kNaN)};
   AttentionArgs args;
   args.shape = s;
-  args.query = view<const float>(c, in.q.data(), s.L, s.D);
-  args.key = view<const float>(c, in.k.data(), s.S, s.D);
-  args.value = view<const float>(c, in.v.data(), s.S, s.Dv);
-  args.output = view<float>(c, result.output.data(), s.L, s.Dv);
+  args.query = view<const float>(c, in.q.data(), s.H, s.L, s.D);
+  args.key = view<const float>(c, in.k.data(), s.G, s.S, s.D);
+  args.value = view<const float>(c, in.v.data(), s.G, s.S, s.Dv);
+  args.output = view<float>(c, result.output.data(), s.H, s.L, s.Dv);
   args.weights = weights ? result.weights.data() : nullptr;
+  args.stage = stage;
   args.visibility.causal = c.causal;
-  args.visibility.offset = c.offset;
+  args.visibility.window = c.window;
+  args.visibility.offsets = c.offsets.empty() ? nullptr : c.offsets.data();
   args.visibility.key_lengths = c.key_lengths.empty() ? nullptr : c.key_lengths.data();
-  if (c.integer_mask) args.visibility.mask = Mask(MaskType::kUint8, in.bytes.data(), {1, s.H, s.L, s.S});
-  if (c.float_mask) args.visibility.mask = Mask(MaskType::kFloat, in.bias.data(), {s.B, 1, s.L, s.S});
+  const std::size_t M = mask_columns(c);
+  if (c.integer_mask) args.visibility.mask = Mask(MaskType::kUint8, in.bytes.data(), {1, s.H, s.L, M});
+  if (c.float_mask) args.visibility.mask = Mask(MaskType::kFloat, in.bias.data(), {s.B, 1, s.L, M});
+  if (!c.kv_heads.empty()) args.kv_heads.table = c.kv_heads.data();
   args.scale = c.scale;
+  args.softcap = c.softcap;
+  args.slopes = c.slopes.empty() ? nullptr : c.slopes.data();
   args.gates = c.gates.empty() ? nullptr : c.gates.data();
   Context context;
   REQUIRE(context.pool.start(threads) == Status::kOk);
@@ -67,46 +81,80 @@ Result run(const Case& c, const Inputs& in, std::size_t threads, bool weights) {
   return result;
 }
 
-Floats head_rows(const Case& c, const Floats& x, std::size_t b, std::size_t h, std::size_t length, std::size_t width) {
+Floats head_rows(const Case& c, const Floats& x, std::size_t heads, std::size_t b, std::size_t h, std::size_t length,
+                 std::size_t width) {
   Floats rows(length * width);
-  const auto from = view<const float>(c, x.data(), length, width);
+  const auto from = view<const float>(c, x.data(), heads, length, width);
   for (std::size_t i = 0; i < length; ++i) std::copy_n(from.at(b, h, i), width, rows.begin() + i * width);
   return rows;
 }
 
-void check_against_reference(const Case& c, const Inputs& in, const Result& result) {
+template <class T>
+const std::vector<T>& weights_at(const NaiveHead<T>& head, WeightsStage stage) {
+  switch (stage) {
+    case WeightsStage::kScores:
+      return head.scores;
+    case WeightsStage::kCapped:
+      return head.capped;
+    case WeightsStage::kMasked:
+      return head.masked;
+    case WeightsStage::kProbabilities:
+      break;
+  }
+  return head.weights;
+}
+
+void check_against_reference(const Case& c, const Inputs& in, const Result& result, WeightsStage stage) {
   const AttentionShape& s = c.shape;
+  const std::size_t M = mask_columns(c);
   for (std::size_t b = 0; b < s.B; ++b) {
     for (std::size_t h = 0; h < s.H; ++h) {
-      const Floats q = head_rows(c, in.q, b, h, s.L, s.D), k = head_rows(c, in.k, b, h, s.S, s.D);
-      const Floats v = head_rows(c, in.v, b, h, s.S, s.Dv);
+      const std::size_t g = c.kv_heads.empty() ? h * s.G / s.H : c.kv_heads[h];
+      const Floats q = head_rows(c, in.q, s.H, b, h, s.L, s.D), k = head_rows(c, in.k, s.G, b, g, s.S, s.D);
+      const Floats v = head_rows(c, in.v, s.G, b, g, s.S, s.Dv);
+      const std::int64_t offset = c.offsets.empty() ? 0 : c.offsets[b];
+      const auto distance = [&](std::size_t i, std::size_t j) {
+        return static_cast<std::int64_t>(i) + offset - static_cast<std::int64_t>(j);
+      };
+      const auto mask = [&](std::size_t i, std::size_t j) {
+        return c.float_mask ? in.bias[(b * s.L + i) * M + j] : 0.0f;
+      };
       const auto bias = [&](std::size_t i, std::size_t j) {
-        return c.float_mask ? in.bias[(b * s.L + i) * s.S + j] : 0.0f;
+        const float alibi = c.slopes.empty() ? 0.0f : -c.slopes[h] * static_cast<float>(std::abs(distance(i, j)));
+        return mask(i, j) + alibi;
       };
       const auto visible = [&](std::size_t i, std::size_t j) {
-        if (c.causal && static_cast<std::int64_t>(j) > static_cast<std::int64_t>(i) + c.offset) return false;
+        if (c.causal && distance(i, j) < 0) return false;
+        if (distance(i, j) > c.window.left || -distance(i, j) > c.window.right) return false;
         if (!c.key_lengths.empty() && static_cast<std::int32_t>(j) >= c.key_lengths[b]) return false;
-        if (c.integer_mask && in.bytes[(h * s.L + i) * s.S + j] == 0) return false;
-        return bias(i, j) != -kInf;
+        if ((c.float_mask || c.integer_mask) && j >= M) return false;
+        if (c.integer_mask && in.bytes[(h * s.L + i) * M + j] == 0) return false;
+        return mask(i, j) != -kInf;
       };
-      auto exact = naive_head<double>(q, k, v, s.L, s.S, s.D, s.Dv, static_cast<double>(c.scale), visible, bias);
-      auto naive = naive_head<float>(q, k, v, s.L, s.S, s.D, s.Dv, c.scale, visible, bias);
+      auto exact = naive_head<double>(q, k, v, s.L, s.S, s.D, s.Dv, static_cast<double>(c.scale), visible, bias,
+                                      static_cast<double>(c.softcap));
+      auto naive = naive_head<float>(q, k, v, s.L, s.S, s.D, s.Dv, c.scale, visible, bias, c.softcap);
       for (auto& value : exact.output) value *= c.gates.empty() ? 1.0 : static_cast<double>(c.gates[h]);
       for (auto& value : naive.output) value *= c.gates.empty() ? 1.0f : c.gates[h];
-      check_close(head_rows(c, result.output, b, h, s.L, s.Dv).data(), exact.output, naive.output);
-      if (result.weights.empty()) continue;
-      check_close(result.weights.data() + (b * s.H + h) * s.L * s.S, exact.weights, naive.weights);
+      check_close(head_rows(c, result.output, s.H, b, h, s.L, s.Dv).data(), exact.output, naive.output);
+      check_close(result.weights.data() + (b * s.H + h) * s.L * s.S, weights_at(exact, stage),
+                  weights_at(naive, stage));
     }
   }
 }
 
 void check(const Case& c) {
-  INFO("B " << c.shape.B << " H " << c.shape.H << " L " << c.shape.L << " S " << c.shape.S << " D " << c.shape.D
-            << " Dv " << c.shape.Dv << " causal " << c.causal << " offset " << c.offset << " bytes " << c.integer_mask
-            << " floats " << c.float_mask << " in rows " << c.heads_in_rows);
+  INFO("B " << c.shape.B << " H " << c.shape.H << " G " << c.shape.G << " L " << c.shape.L << " S " << c.shape.S
+            << " D " << c.shape.D << " Dv " << c.shape.Dv << " causal " << c.causal << " window " << c.window.left
+            << " " << c.window.right << " offset " << (c.offsets.empty() ? 0 : c.offsets[0]) << " bytes "
+            << c.integer_mask << " floats " << c.float_mask << " columns " << c.mask_columns << " in rows "
+            << c.heads_in_rows << " softcap " << c.softcap << " ALiBi " << !c.slopes.empty());
   const Inputs in(c.shape);
   const Result one = run(c, in, 1, true);
-  check_against_reference(c, in, one);
+  check_against_reference(c, in, one, WeightsStage::kProbabilities);
+  for (const auto stage : {WeightsStage::kScores, WeightsStage::kCapped, WeightsStage::kMasked}) {
+    check_against_reference(c, in, run(c, in, 1, true, stage), stage);
+  }
   CHECK(run(c, in, 1, false).output == one.output);
   if (kHasThreads) {
     for (const std::size_t threads : {2, 4}) {
@@ -118,44 +166,102 @@ void check(const Case& c) {
 }
 
 const std::vector<AttentionShape> kShapes = {
-    // B, H, L, S, D, Dv
-    {1, 1, 1, 1, 1, 1},    {1, 1, 3, 3, 4, 4},     {2, 3, 15, 17, 15, 15}, {1, 4, 17, 15, 8, 3},
-    {1, 2, 1, 33, 64, 64}, {2, 2, 48, 48, 16, 24}, {1, 4, 77, 77, 15, 15}, {1, 2, 128, 131, 64, 17},
-};
+    // B, H, G, L, S, D, Dv
+    {1, 1, 1, 1, 1, 1, 1},    {1, 1, 1, 3, 3, 4, 4},     {2, 3, 3, 15, 17, 15, 15},  {1, 4, 2, 17, 15, 8, 3},
+    {1, 2, 2, 1, 33, 64, 64}, {2, 2, 1, 48, 48, 16, 24}, {1, 4, 4, 77, 77, 15, 15},  {1, 2, 2, 128, 131, 64, 17},
+    {2, 6, 3, 2, 70, 20, 9},  {3, 8, 1, 4, 9, 5, 130},   {1, 12, 12, 1, 200, 64, 64}};
+
+// Everything that may be masked, by itself and in pairs.
+std::vector<Case> masked_variants(const Case& plain) {
+  std::vector<Case> cases = {plain};
+  const auto add = [&](const auto& change) {
+    cases.push_back(plain);
+    change(cases.back());
+  };
+  const AttentionShape& s = plain.shape;
+  std::vector<std::int32_t> lengths(s.B), offsets(s.B);
+  for (std::size_t b = 0; b < s.B; ++b) {
+    lengths[b] = static_cast<std::int32_t>(s.S / (b + 2));
+    offsets[b] = static_cast<std::int32_t>(5 * b) - 2;
+  }
+  add([&](Case& c) { c.causal = true; });
+  for (const std::int32_t offset : {3, -1000, std::numeric_limits<std::int32_t>::max()}) {
+    if (offset > 3 && !plain.slopes.empty())
+      continue;  // float32 cannot tell such distances apart, nor can the reference
+    add([&](Case& c) {
+      c.causal = true;
+      c.offsets.assign(s.B, offset);
+    });
+  }
+  add([&](Case& c) { c.window = {4, 0}; });
+  add([&](Case& c) { c.window = {0, 11}; });
+  add([&](Case& c) {
+    c.window = {9, 2};
+    c.offsets = offsets;
+    c.key_lengths = lengths;
+    c.float_mask = true;
+  });
+  add([&](Case& c) {
+    c.causal = c.float_mask = true;
+    c.window.left = 20;
+  });
+  add([&](Case& c) {
+    c.float_mask = true;
+    c.key_lengths = lengths;
+    c.mask_columns = s.S / 2 + 1;
+  });
+  add([&](Case& c) {
+    c.integer_mask = true;
+    c.mask_columns = s.S > 3 ? s.S - 1 : 0;
+    c.gates = random_floats(s.H, 9);
+    c.gates[0] = 0.0f;
+  });
+  return cases;
+}
 
 TEST_CASE("attention agrees with the double reference for every shape and mask") {
   for (const AttentionShape& shape : kShapes) {
-    std::vector<std::int32_t> lengths(shape.B);
-    for (std::size_t b = 0; b < shape.B; ++b) lengths[b] = static_cast<std::int32_t>(shape.S / (b + 2));
     for (const bool in_rows : {true, false}) {
       Case c{.shape = shape};
       c.heads_in_rows = in_rows;
-      check(c);
-      c.causal = true;
-      check(c);
-      for (const std::int64_t offset :
-           {std::int64_t{3}, std::int64_t{-2}, std::int64_t{-1000}, std::int64_t{1} << 40}) {
-        c.offset = offset;
-        check(c);
-      }
-      c.offset = 0;
-      c.float_mask = true;
-      check(c);
-      c.causal = false;
-      c.key_lengths = lengths;
-      check(c);
-      c.float_mask = false;
-      c.integer_mask = true;
-      check(c);
-      c.gates = random_floats(shape.H, 9);
-      c.gates[0] = 0.0f;
-      check(c);
+      for (const Case& masked : masked_variants(c)) check(masked);
     }
   }
 }
 
+TEST_CASE("softcap and ALiBi agree with the double reference, with every mask") {
+  for (const AttentionShape& shape : {kShapes[3], kShapes[6], kShapes[8]}) {
+    Case c{.shape = shape};
+    c.softcap = 0.7f;
+    for (const Case& masked : masked_variants(c)) check(masked);
+    c.slopes = random_floats(shape.H, 11, 0.5f);
+    for (const Case& masked : masked_variants(c)) check(masked);
+    c.softcap = 0.0f;
+    for (const Case& masked : masked_variants(c)) check(masked);
+  }
+}
+
+TEST_CASE("uneven groups read the heads that their table names") {
+  for (const std::size_t L : {1, 3, 20}) {
+    Case c{.shape = {2, 5, 3, L, 30, 12, 8}};
+    c.kv_heads = {0, 1, 1, 1, 2};
+    for (const Case& masked : masked_variants(c)) check(masked);
+  }
+}
+
+TEST_CASE("no keys, no queries or no heads: zeros of the right shape") {
+  for (const AttentionShape& shape : std::initializer_list<AttentionShape>{{2, 2, 2, 9, 0, 8, 8},
+                                                                           {2, 2, 2, 3, 0, 8, 8},
+                                                                           {1, 2, 2, 0, 7, 8, 8},
+                                                                           {0, 2, 2, 7, 7, 8, 8},
+                                                                           {1, 0, 0, 7, 7, 8, 8}}) {
+    const Case c{.shape = shape};
+    for (const float value : run(c, Inputs(shape), 1, true).output) CHECK(value == 0.0f);
+  }
+}
+
 TEST_CASE("large scores neither overflow nor lose the largest") {
-  Case c{.shape = {1, 2, 17, 33, 8, 8}};
+  Case c{.shape = {1, 2, 2, 17, 33, 8, 8}};
   c.scale = 1000.0f;
   check(c);
   c.scale = 0.0f;
@@ -163,8 +269,8 @@ TEST_CASE("large scores neither overflow nor lose the largest") {
 }
 
 TEST_CASE("NaN and infinities in masked keys and values reach nothing") {
-  for (const bool bytes : {true, false}) {
-    Case c{.shape = {1, 2, 17, 20, 15, 9}};
+  for (const auto& [bytes, L] : {std::pair{true, std::size_t{17}}, {false, 17}, {true, 3}, {false, 1}}) {
+    Case c{.shape = {1, 2, 2, L, 20, 15, 9}};
     c.integer_mask = bytes;
     c.float_mask = !bytes;
     Inputs in(c.shape);
@@ -185,7 +291,7 @@ TEST_CASE("NaN and infinities in masked keys and values reach nothing") {
 }
 
 TEST_CASE("NaN after a causal query does not reach it") {
-  Case c{.shape = {1, 1, 12, 12, 8, 8}};
+  Case c{.shape = {1, 1, 1, 12, 12, 8, 8}};
   c.causal = true;
   Inputs in(c.shape);
   std::fill_n(in.v.begin() + 5 * 8, 8, kNaN);
@@ -195,7 +301,7 @@ TEST_CASE("NaN after a causal query does not reach it") {
 
 TEST_CASE("a NaN or +inf in a float mask spoils its own row alone") {
   for (const float bad : {kNaN, kInf}) {
-    Case c{.shape = {1, 2, 9, 11, 8, 8}};
+    Case c{.shape = {1, 2, 2, 9, 11, 8, 8}};
     c.float_mask = true;
     Inputs in(c.shape);
     in.bias[4 * 11 + 3] = bad;
@@ -205,7 +311,7 @@ TEST_CASE("a NaN or +inf in a float mask spoils its own row alone") {
 }
 
 TEST_CASE("a row of visible -inf scores is NaN, a fully masked one is zeros") {
-  Case c{.shape = {1, 1, 2, 1, 1, 1}};
+  Case c{.shape = {1, 1, 1, 2, 1, 1, 1}};
   c.integer_mask = true;  // query 0 is fully masked by Inputs
   Inputs in(c.shape);
   in.bytes = {0, 1};

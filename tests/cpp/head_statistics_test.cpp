@@ -42,7 +42,8 @@ TEST_CASE("distance counts from the offset, masked queries do not count") {
   const std::vector<std::uint8_t> bytes = {1, 1, 0, 0};
   Visibility visibility;
   visibility.mask = Mask(MaskType::kUint8, bytes.data(), {1, 1, 2, 2});
-  visibility.offset = 3;
+  const std::int32_t offset = 3;
+  visibility.offsets = &offset;
   const auto statistics = analyze({1, 0, 0, 0}, 1, 1, 2, 2, visibility);
   CHECK(statistics[0].distance == doctest::Approx(3.0));
   CHECK(statistics[0].entropy == 0.0f);

@@ -58,7 +58,8 @@ Result forward(Module& module, const Floats& query, const Floats& key, const Flo
                    .head_output = head_output,
                    .heads = result.heads.data()};
   args.visibility.causal = true;
-  args.visibility.offset = 2;
+  const std::int32_t offsets[] = {2, 2, 2};
+  args.visibility.offsets = offsets;
   REQUIRE(module.mha.forward(args, module.context) == Status::kOk);
   return result;
 }

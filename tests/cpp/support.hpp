@@ -28,33 +28,34 @@ inline Floats random_floats(std::size_t count, std::uint32_t seed, float spread 
   return values;
 }
 
-// softmax(scale * q k^T + bias) v for one head, term by term, in precision T; rows that see no key are zeros.
-// q: [L, D], k: [S, D], v: [S, Dv]; visible(i, j) and bias(i, j) say what the masks do.
+// softmax(softcap(scale * q k^T) + bias) v for one head, term by term, in precision T; rows that see no key are zeros.
+// q: [L, D], k: [S, D], v: [S, Dv]; visible(i, j) and bias(i, j) say what the masks do; softcap 0: none.
 template <class T>
 struct NaiveHead {
-  std::vector<T> output;   // [L, Dv]
-  std::vector<T> weights;  // [L, S]
+  std::vector<T> output;                           // [L, Dv]
+  std::vector<T> scores, capped, masked, weights;  // [L, S] each
 };
 template <class T, class Q, class Visible, class Bias>
 NaiveHead<T> naive_head(const std::vector<Q>& q, const std::vector<Q>& k, const std::vector<Q>& v, std::size_t L,
-                        std::size_t S, std::size_t D, std::size_t Dv, T scale, const Visible& visible,
-                        const Bias& bias) {
-  NaiveHead<T> head{std::vector<T>(L * Dv), std::vector<T>(L * S)};
+                        std::size_t S, std::size_t D, std::size_t Dv, T scale, const Visible& visible, const Bias& bias,
+                        T softcap = 0) {
+  const std::vector<T> minus_infinity(L * S, -std::numeric_limits<T>::infinity());
+  NaiveHead<T> head{std::vector<T>(L * Dv), minus_infinity, minus_infinity, minus_infinity, std::vector<T>(L * S)};
   for (std::size_t i = 0; i < L; ++i) {
-    std::vector<T> score(S, -std::numeric_limits<T>::infinity());
     bool any = false;
     T maximum = -std::numeric_limits<T>::infinity(), sum = 0;
     for (std::size_t j = 0; j < S; ++j) {
-      if (!visible(i, j)) continue;
-      any = true;
       T dot = 0;
       for (std::size_t d = 0; d < D; ++d) dot += static_cast<T>(q[i * D + d]) * static_cast<T>(k[j * D + d]);
-      score[j] = dot * scale + static_cast<T>(bias(i, j));
-      maximum = std::max(maximum, score[j]);
+      const T score = head.scores[i * S + j] = dot * scale;
+      const T capped = head.capped[i * S + j] = softcap > 0 ? softcap * std::tanh(score / softcap) : score;
+      if (!visible(i, j)) continue;
+      any = true;
+      maximum = std::max(maximum, head.masked[i * S + j] = capped + static_cast<T>(bias(i, j)));
     }
     if (!any) continue;
     for (std::size_t j = 0; j < S; ++j) {
-      if (visible(i, j)) sum += head.weights[i * S + j] = std::exp(score[j] - maximum);
+      if (visible(i, j)) sum += head.weights[i * S + j] = std::exp(head.masked[i * S + j] - maximum);
     }
     for (std::size_t j = 0; j < S; ++j) {
       if (!visible(i, j)) continue;
@@ -72,6 +73,8 @@ inline void check_close(const float* ours, const std::vector<double>& exact, con
   double error = 0, naive_error = 0, largest = 1;
   for (std::size_t n = 0; n < exact.size(); ++n) {
     REQUIRE_FALSE(std::isnan(ours[n]));
+    REQUIRE(std::isinf(ours[n]) == std::isinf(exact[n]));  // a masked score
+    if (std::isinf(exact[n])) continue;
     error = std::max(error, std::abs(ours[n] - exact[n]));
     naive_error = std::max(naive_error, std::abs(naive[n] - exact[n]));
     largest = std::max(largest, std::abs(exact[n]));
