@@ -16,28 +16,60 @@ export const product = (shape) => shape.reduce((count, extent) => count * extent
 /** A random tensor. */
 export const random = (shape, seed) => ({ data: randomFloats(product(shape), seed), shape });
 
-/** A function (b, h, i, j) from a mask { data, shape } that broadcasts to [B, H, L, S]: what it adds to the score. */
+/**
+ * A function (b, h, i, j) from a mask { data, shape } that broadcasts to [B, H, L, S]: what it adds to the score. A last
+ * axis of 2 … S - 1 masks the keys beyond it.
+ */
 export function biasOf(mask) {
   if (mask === undefined) return () => 0;
   const extents = [...Array(4 - mask.shape.length).fill(1), ...mask.shape];
   const strides = extents.map((extent, axis) => (extent === 1 ? 0 : product(extents.slice(axis + 1))));
   return (...index) => {
+    if (extents[3] !== 1 && index[3] >= extents[3]) return -Infinity;
     const value = mask.data[index.reduce((at, n, axis) => at + n * strides[axis], 0)];
     return mask.data instanceof Float32Array ? value : Number(value) === 0 ? -Infinity : 0;
   };
 }
 
+/** Whether query i of batch row b sees key j, by all options but the mask. */
+export function sees({ causal = false, window = {}, offset = 0, keyLengths }, b, i, j) {
+  const distance = i + (typeof offset === "number" ? offset : offset[b]) - j; // to the left
+  if (causal && distance < 0) return false;
+  if (distance > (window.left ?? Infinity) || -distance > (window.right ?? Infinity)) return false;
+  return keyLengths === undefined || j < keyLengths[b];
+}
+
+/** [B, G, P, width] and [B, G, N, width], one behind the other. */
+export function concatenate(past, fresh) {
+  const [B, G, N, width] = fresh.shape;
+  const P = past.shape[2];
+  const data = new Float32Array(B * G * (P + N) * width);
+  for (let head = 0; head < B * G; ++head) {
+    const at = head * (P + N) * width;
+    data.set(past.data.subarray(head * P * width, (head + 1) * P * width), at);
+    data.set(fresh.data.subarray(head * N * width, (head + 1) * N * width), at + P * width);
+  }
+  return { data, shape: [B, G, P + N, width] };
+}
+
 /**
- * Attention of heads as [B, H, L, D], [B, H, S, D], [B, H, S, Dv]: output [B, H, L, Dv] and weights [B, H, L, S].
- * `round` is Math.fround for single precision, or the identity.
+ * Attention of heads as [B, H, L, D], [B, G, N, D], [B, G, N, Dv]: output [B, H, L, Dv] and weights [B, H, L, S] at the
+ * stage that `options.return` names (probabilities). `round` is Math.fround for single precision, or the identity.
  */
-export function attention(query, key, value, options = {}, round = (x) => x) {
+export function attention(query, newKey, newValue, options = {}, round = (x) => x) {
+  const { past, headGates, softcap = 0, offset = past?.key.shape[2] ?? 0 } = options;
+  const key = past ? concatenate(past.key, newKey) : newKey;
+  const value = past ? concatenate(past.value, newValue) : newValue;
   const [B, H, L, D] = query.shape;
-  const [S, Dv] = [key.shape[2], value.shape[3]];
-  const { causal = false, offset = 0, keyLengths, headGates, scale = 1 / Math.sqrt(D) } = options;
+  const [, G, S, Dv] = value.shape;
+  const scale = options.scale ?? 1 / Math.sqrt(D);
+  const stage = options.return?.weights ?? "probabilities";
   const bias = biasOf(options.mask);
   const output = { data: new Float64Array(B * H * L * Dv), shape: [B, H, L, Dv] };
-  const weights = { data: new Float64Array(B * H * L * S), shape: [B, H, L, S] };
+  const weights = {
+    data: new Float64Array(B * H * L * S).fill(stage === "masked" ? -Infinity : 0),
+    shape: [B, H, L, S],
+  };
   const dot = (a, aStart, b, bStart, count) => {
     let sum = 0;
     for (let n = 0; n < count; ++n) sum = round(sum + round(a[aStart + n] * b[bStart + n]));
@@ -47,27 +79,52 @@ export function attention(query, key, value, options = {}, round = (x) => x) {
     for (let h = 0; h < H; ++h)
       for (let i = 0; i < L; ++i) {
         const head = b * H + h;
-        const row = weights.data.subarray((head * L + i) * S, (head * L + i + 1) * S);
+        const kvHead = b * G + Math.floor((h * G) / H);
+        const asked = weights.data.subarray((head * L + i) * S, (head * L + i + 1) * S);
+        const row = new Float64Array(S);
         const visible = [];
         for (let j = 0; j < S; ++j) {
+          row[j] = round(dot(query.data, (head * L + i) * D, key.data, (kvHead * S + j) * D, D) * scale);
+          if (stage === "scores") asked[j] = row[j];
+          if (softcap > 0) row[j] = round(softcap * round(Math.tanh(round(row[j] / softcap))));
+          if (stage === "capped") asked[j] = row[j];
           const added = bias(b, h, i, j);
-          if ((causal && j > i + offset) || (keyLengths && j >= keyLengths[b]) || added === -Infinity) continue;
+          if (added === -Infinity || !sees({ ...options, offset }, b, i, j)) continue;
           visible.push(j);
-          row[j] = round(round(dot(query.data, (head * L + i) * D, key.data, (head * S + j) * D, D) * scale) + added);
+          row[j] = round(row[j] + added);
+          if (stage === "masked") asked[j] = row[j];
         }
         const maximum = Math.max(...visible.map((j) => row[j]));
         let sum = 0;
         for (const j of visible) sum = round(sum + (row[j] = round(Math.exp(row[j] - maximum))));
         for (const j of visible) {
           row[j] = round(row[j] / sum);
+          if (stage === "probabilities") asked[j] = row[j];
           for (let n = 0; n < Dv; ++n) {
             const at = (head * L + i) * Dv + n;
-            output.data[at] = round(output.data[at] + round(row[j] * value.data[(head * S + j) * Dv + n]));
+            output.data[at] = round(output.data[at] + round(row[j] * value.data[(kvHead * S + j) * Dv + n]));
           }
         }
         if (headGates) for (let n = 0; n < Dv; ++n) output.data[(head * L + i) * Dv + n] *= headGates[h];
       }
   return { output, weights };
+}
+
+/** Rotary embedding of [B, H, L, D] by the cos(b, i, k) and sin(b, i, k) of its pairs k < dim / 2. */
+export function rotaryEmbedding(x, { dim = x.shape[3], interleaved = false }, cos, sin, round = (v) => v) {
+  const [B, H, L, D] = x.shape;
+  const data = Float64Array.from(x.data);
+  for (let b = 0; b < B; ++b)
+    for (let h = 0; h < H; ++h)
+      for (let i = 0; i < L; ++i)
+        for (let k = 0; k < dim / 2; ++k) {
+          const at = ((b * H + h) * L + i) * D;
+          const [first, second] = interleaved ? [at + 2 * k, at + 2 * k + 1] : [at + k, at + k + dim / 2];
+          const [c, s] = [round(cos(b, i, k)), round(sin(b, i, k))];
+          data[first] = round(round(c * x.data[first]) - round(s * x.data[second]));
+          data[second] = round(round(s * x.data[first]) + round(c * x.data[second]));
+        }
+  return { data, shape: x.shape };
 }
 
 /** [B, L, H*D] as [B, H, L, D], and back. */
@@ -121,6 +178,7 @@ export function multiHeadAttention(config, parameters, query, key, value, option
 export function compare(ours, exact, naive) {
   let [error, naiveError, largest] = [0, 0, 1];
   for (let n = 0; n < exact.data.length; ++n) {
+    if (ours.data[n] === exact.data[n] && !Number.isFinite(exact.data[n])) continue; // a masked score
     if (!(Math.abs(ours.data[n] - exact.data[n]) >= 0)) return { error: NaN, allowed: 0, close: false };
     error = Math.max(error, Math.abs(ours.data[n] - exact.data[n]));
     naiveError = Math.max(naiveError, Math.abs(naive.data[n] - exact.data[n]));
