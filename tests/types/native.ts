@@ -7,9 +7,10 @@ type Same<A, B> = [A, B] extends [B, A] ? true : never;
 export const structsAgree: [
   Same<emitted.VisibilityCall, ours.VisibilityCall>,
   Same<emitted.AttentionCall, ours.AttentionCall>,
+  Same<emitted.RotaryCall, ours.RotaryCall>,
   Same<emitted.AnalysisCall, ours.AnalysisCall>,
   Same<emitted.ForwardCall, ours.ForwardCall>,
   Same<emitted.MultiHeadAttentionConfig, ours.NativeConfig>,
-] = [true, true, true, true, true];
+] = [true, true, true, true, true, true];
 
 export const moduleAgrees = (module: emitted.MainModule): Pick<ours.Native, "Engine"> => module;
