@@ -89,10 +89,10 @@ export function checkOneOf<T>(value: unknown, name: string, allowed: readonly T[
   return value as T;
 }
 
-/** The factor of the scores. */
-export function checkScale(value: unknown): number {
+/** The factor of the scores, and the like. */
+export function checkScale(value: unknown, name = "scale"): number {
   if (typeof value !== "number" || !Number.isFinite(Math.fround(value)) || value < 0) {
-    throw invalidOption("scale", "a finite float32 number >= 0", value);
+    throw invalidOption(name, "a finite float32 number >= 0", value);
   }
   return value;
 }

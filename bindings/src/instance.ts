@@ -49,6 +49,14 @@ export class Instance {
   }
 }
 
+/** Registers what must be freed, and frees it once. Apart from its owner's class, whose closures would keep the owner alive. */
+export function freeing(instance: Instance, native: { delete(): void }): () => void {
+  instance.live.add(native);
+  return () => {
+    if (instance.live.delete(native)) native.delete();
+  };
+}
+
 /** A piece of the staging block: a call's input or result. */
 export interface Slot {
   readonly offset: number;

@@ -1,6 +1,5 @@
 /** Which keys queries may attend to: the options that attention, the module and the analysis share. */
 import { checkArray, checkBoolean, checkInteger, invalidOption, invalidShape, typeTag } from "./checks.js";
-import { HeadwiseError } from "./errors.js";
 import type { Slot, Staging } from "./instance.js";
 import type { VisibilityCall } from "./native.js";
 import { checkShape, isTensorLike } from "./tensor.js";
@@ -9,7 +8,7 @@ import type { Mask } from "./types.js";
 export interface VisibilityOptions {
   mask?: Mask;
   causal?: boolean;
-  offset?: number;
+  offset?: number | Int32Array;
   keyLengths?: Int32Array;
 }
 
@@ -54,19 +53,19 @@ function checkKeyLengths(value: unknown, [batch, , , keys]: Extents, staging: St
   return staging.input(lengths);
 }
 
+/** Where query 0 of each batch row stands, [B]. */
+function checkOffset(offset: unknown, batch: number): Int32Array {
+  if (typeTag(offset) === "Int32Array") return checkArray<Int32Array>(offset, "offset", "Int32Array", batch);
+  return new Int32Array(batch).fill(checkInteger(offset, "offset", -(2 ** 31), 2 ** 31 - 1));
+}
+
 /** Checks the options against the extents [B, H, L, S] of the scores. */
 export function checkVisibility(options: VisibilityOptions, extents: Extents, staging: Staging): Visibility {
   const { mask, causal, offset, keyLengths } = options;
-  if ((offset as unknown) instanceof Int32Array) {
-    throw new HeadwiseError("invalid-option", "offset: one number for all batch rows; an array is not supported yet");
-  }
   return {
     ...(mask === undefined ? noMask : checkMask(mask, extents, staging)),
     causal: causal === undefined ? false : checkBoolean(causal, "causal"),
-    offsets:
-      offset === undefined
-        ? undefined
-        : staging.input(new Int32Array(extents[0]).fill(checkInteger(offset, "offset", -(2 ** 31), 2 ** 31 - 1))),
+    offsets: offset === undefined ? undefined : staging.input(checkOffset(offset, extents[0])),
     keyLengths: keyLengths === undefined ? undefined : checkKeyLengths(keyLengths, extents, staging),
   };
 }
