@@ -73,7 +73,7 @@ export const maxExtent = 2 ** 31 - 1;
 
 export function checkInteger(value: unknown, name: string, least: number, most: number): number {
   if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
-    const range = most >= maxExtent ? `>= ${least}` : `from ${least} to ${most}`;
+    const range = most >= maxExtent && least >= 0 ? `>= ${least}` : `from ${least} to ${most}`;
     throw invalidOption(name, `an integer ${range}`, value);
   }
   return value;
@@ -89,7 +89,7 @@ export function checkOneOf<T>(value: unknown, name: string, allowed: readonly T[
   return value as T;
 }
 
-/** The factor of the scores, and the like. */
+/** `scale`, `softcap` and the like. */
 export function checkScale(value: unknown, name = "scale"): number {
   if (typeof value !== "number" || !Number.isFinite(Math.fround(value)) || value < 0) {
     throw invalidOption(name, "a finite float32 number >= 0", value);

@@ -100,6 +100,7 @@ export class Staging {
     if (this.#base === 0) throw this.#outOfMemory();
     const heap = new Uint8Array(this.#instance.memory.buffer);
     for (const [array, slot] of this.#inputs) {
+      if (slot.length === 0) continue; // its buffer may be detached
       heap.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), this.#base + slot.offset);
     }
   }

@@ -7,6 +7,7 @@ import { makeDisposable, type NotYetDisposable } from "./disposable.js";
 import { Instance } from "./instance.js";
 import { detectMachine } from "./machine.js";
 import { multiHeadAttention } from "./multi_head_attention.js";
+import { rotaryEmbedding } from "./rotary_embedding.js";
 import type { Headwise, LoadOptions } from "./types.js";
 
 /** Checks the options of `load`, and fills in the defaults. */
@@ -42,6 +43,7 @@ export async function startHeadwise(
       };
     },
     attention: (query, key, value, options) => attention(instance, query, key, value, options),
+    rotaryEmbedding: (x, options) => rotaryEmbedding(instance, x, options),
     analyzeHeads: (weights, options) => analyzeHeads(instance, weights, options),
     multiHeadAttention: (config) => multiHeadAttention(instance, config),
     dispose: () => instance.dispose(),

@@ -44,7 +44,8 @@ export function checkTensor(value: unknown, name: string): Tensor {
   return { data: data as Float32Array, shape: checkShape(shape, (data as Float32Array).length, name) };
 }
 
-/** Refuses tensors with an axis of no length. */
-export function refuseEmpty(t: Tensor, name: string): void {
-  if (t.shape.includes(0)) throw invalidShape(name, "no empty axis", t.shape);
+/** Refuses tensors with an empty axis. `mayBeEmpty`: an axis that is let pass. */
+export function refuseEmpty(t: Tensor, name: string, mayBeEmpty?: number): void {
+  if (t.shape.some((extent, axis) => extent === 0 && axis !== mayBeEmpty))
+    throw invalidShape(name, "no empty axis" + (mayBeEmpty === undefined ? "" : " but that of the length"), t.shape);
 }

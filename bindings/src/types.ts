@@ -1,6 +1,7 @@
 /**
- * The public types of Headwise. Dimension letters, the same everywhere: B batch, H query heads, G key/value heads, L query length, S key
- * length, D head width, Dv value head width, E model width. All tensors are float32 and row-major.
+ * The public types of Headwise. Dimension letters, the same everywhere: B batch, H query heads, G key/value heads, L
+ * query length, S key length (past and new), P past length, D head width, Dv value head width, E model width. All
+ * tensors are float32 and row-major.
  */
 
 declare global {
@@ -22,8 +23,9 @@ export type TensorLike =
   | { readonly data: unknown; readonly dims: readonly number[] };
 
 /**
- * A mask, broadcast as in NumPy (right-aligned) to [B, H, L, S]; a key-padding mask is [B, 1, 1, S]. Floats are added to
- * the scaled scores (`-Infinity` masks); in integer arrays 0 masks and anything else attends.
+ * A mask, broadcast as in NumPy (right-aligned) to [B, H, L, S]: rank 3 is [H or 1, L, S], a key-padding mask is
+ * [B, 1, 1, S]. A last axis of 2 … S − 1 masks the keys beyond it. Floats are added to the scores (`-Infinity` masks); in
+ * integer arrays 0 masks and anything else attends.
  */
 export interface Mask {
   readonly data: Float32Array | Uint8Array | Int32Array | BigInt64Array;
@@ -66,28 +68,48 @@ export interface MemoryUse {
   readonly liveObjects: number;
 }
 
-/** Where attention weights are taken: scaled scores, after the softcap, after biases and mask (-Infinity where masked), after the softmax. */
-export type WeightsStage = "scores" | "capped" | "masked" | "probabilities";
-
-/** What `Headwise.attention` may return beside its output. */
-export interface AttentionReturn {
-  /** Each head's attention weights, before the gate: [B, H, L, S] (rank 2: [L, S]). */
-  weights?: "probabilities";
-}
-
-/** Options of `Headwise.attention`. */
-export interface AttentionOptions<Return extends AttentionReturn = AttentionReturn> {
-  /** H. Required for rank 3 (`[B, L, H*D]`), refused for ranks 2 and 4, where the shapes say it. */
-  numHeads?: number;
+/** Which keys queries may attend to. All kinds of masking combine; a query that sees no key gives zeros. */
+export interface VisibilityOptions {
   mask?: Mask;
   /** Key j is visible to query i if and only if j <= i + offset. Default false. */
   causal?: boolean;
-  /** Where query 0 stands among the keys; may be negative. Default 0. */
+  /** Key j is visible to query i if and only if i + offset - left <= j <= i + offset + right: integers >= 0; a side left out is unbounded. */
+  window?: { left?: number; right?: number };
+  /** Where query 0 stands among the keys, in all batch rows or in each ([B]); may be negative. Default: the past length, else 0. */
   offset?: number | Int32Array;
-  /** [B]: how many leading keys of each batch row are valid; the rest is masked. */
+  /** [B]: how many leading keys of each batch row are valid, past ones included; the rest is masked. Default: all S. */
   keyLengths?: Int32Array;
+}
+
+/** What the weights of a query are taken from: the scores scale · q · k; the same after the softcap; after the mask, with -Infinity where masked; after the softmax. */
+export type WeightsStage = "scores" | "capped" | "masked" | "probabilities";
+
+/** Keys and values of heads, [B, G, length, D] and [B, G, length, Dv]. */
+export interface KeysAndValues<T extends TensorLike = TensorLike> {
+  readonly key: T;
+  readonly value: T;
+}
+
+/** What `Headwise.attention` may return beside its output. */
+export interface AttentionReturn {
+  /** Each head's attention weights, before the gate, at the stage named: [B, H, L, S] (rank 2: [L, S]). */
+  weights?: WeightsStage;
+  /** Past and new keys and values, one behind the other: the `past` of a next call. */
+  present?: boolean;
+}
+
+/** Options of `Headwise.attention`. */
+export interface AttentionOptions<Return extends AttentionReturn = AttentionReturn> extends VisibilityOptions {
+  /** H. Required for rank 3 (`[B, L, H*D]`), refused for ranks 2 and 4, where the shapes say it. */
+  numHeads?: number;
+  /** G, which divides H: query head h reads key/value head floor(h * G / H). For rank 3 alone. Default H. */
+  numKvHeads?: number;
+  /** Earlier keys and values, [B, G, P, D] and [B, G, P, Dv] at every rank (B = G = 1 at rank 2), before the new ones: S = P + new keys. */
+  past?: KeysAndValues;
   /** Factor of the scores: finite and >= 0. Default 1 / sqrt(D). */
   scale?: number;
+  /** Scores x become softcap * tanh(x / softcap), before the mask: finite and >= 0. Default 0: they stay. */
+  softcap?: number;
   /** [H]: multiplies each head's output. A gate of 0 skips the head's work. */
   headGates?: Float32Array;
   return?: Return;
@@ -99,15 +121,30 @@ export type AttentionResult<Return extends AttentionReturn = AttentionReturn> = 
   readonly output: Tensor;
   /** [B, H, L, S], for rank 2 [L, S]; only where `return.weights` asked for it. */
   readonly weights?: Tensor;
-} & Asked<Return, "weights">;
+  /** [B, G, S, D] and [B, G, S, Dv]; only where `return.present` asked for it. */
+  readonly present?: KeysAndValues<Tensor>;
+} & Asked<Return, "weights"> &
+  (Return extends { present: true } ? { readonly present: KeysAndValues<Tensor> } : unknown);
+
+/** Options of `Headwise.rotaryEmbedding`. */
+export interface RotaryEmbeddingOptions {
+  /** H. Required for rank 3 (`[B, L, H*D]`), refused for rank 4, where the shape says it. */
+  numHeads?: number;
+  /** [B, L]: the position of each token; with `cos` and `sin`, their row. Default 0 … L − 1. */
+  positions?: Int32Array;
+  /** Pair k turns by position · base^(−2k / dim). Default 10000. */
+  base?: number;
+  /** Leading numbers of a head that turn: even, at most D. Default D. */
+  dim?: number;
+  /** Pairs are neighbours (2k, 2k + 1), not (k, k + dim / 2). Default false. */
+  interleaved?: boolean;
+  /** Cosines and sines in the place of `base`: [maxPosition, dim / 2] with `positions`, [B, L, dim / 2] without. */
+  cos?: TensorLike;
+  sin?: TensorLike;
+}
 
 /** Which keys the analysed weights could attend to; as in `AttentionOptions`. */
-export interface AnalyzeHeadsOptions {
-  mask?: Mask;
-  causal?: boolean;
-  offset?: number | Int32Array;
-  keyLengths?: Int32Array;
-}
+export interface AnalyzeHeadsOptions extends VisibilityOptions {}
 
 /** One head's statistics, averaged over the batch and the queries that may attend to at least one key. */
 export interface HeadStatistics {
@@ -190,13 +227,11 @@ export interface ForwardReturn {
 }
 
 /** Options of `MultiHeadAttention.forward`. */
-export interface ForwardOptions<Return extends ForwardReturn = ForwardReturn, Cache = KvCache> {
-  mask?: Mask;
-  causal?: boolean;
-  offset?: number | Int32Array;
-  /** [B]: how many leading keys of each batch row are valid; with a cache, of the new tokens alone. */
-  keyLengths?: Int32Array;
-  /** Self-attention only: the new keys and values are put behind those of the cache, all of which are attended to; `offset` is each row's length. */
+export interface ForwardOptions<
+  Return extends ForwardReturn = ForwardReturn,
+  Cache = KvCache,
+> extends VisibilityOptions {
+  /** Self-attention only: the new keys and values are put behind those of the cache, and all are attended to. `offset` is then each row's length, and `keyLengths` counts the valid new tokens alone. */
   cache?: Cache;
   /** [B, L], for `rope`: positions of the queries, and in self-attention of the keys. Default: offset + i for queries, j for keys. */
   positions?: Int32Array;
@@ -268,7 +303,8 @@ export interface Headwise {
   memory(): MemoryUse;
   /**
    * Scaled dot-product attention: softmax(scale · Q Kᵀ + mask) V for each head (Vaswani et al. 2017; ONNX `Attention`).
-   * Ranks: 2 [L, D], one head; 3 [B, L, H*D] with `numHeads`; 4 [B, H, L, D]. A fully masked row gives zeros.
+   * Ranks: 2 [L, D], one head; 3 [B, L, H*D] with `numHeads`; 4 [B, H, L, D], key and value [B, G, S, …]. Lengths may be
+   * 0. A fully masked row gives zeros.
    */
   attention<R extends AttentionReturn = {}>(
     query: TensorLike,
@@ -276,6 +312,11 @@ export interface Headwise {
     value: TensorLike,
     options?: AttentionOptions<R>,
   ): AttentionResult<R>;
+  /**
+   * Rotary position embedding (Su et al. 2021; ONNX `RotaryEmbedding`) of x: rank 3 [B, L, H*D] with `numHeads`, or 4
+   * [B, H, L, D]. The result has the shape of x.
+   */
+  rotaryEmbedding(x: TensorLike, options?: RotaryEmbeddingOptions): Tensor;
   /** Statistics of each head from attention probabilities [B, H, L, S], [H, L, S] or [L, S]. */
   analyzeHeads(weights: TensorLike, options?: AnalyzeHeadsOptions): HeadStatistics[];
   /** A module with seeded Xavier-uniform weights and zero biases. */
@@ -345,6 +386,7 @@ export interface WorkerHeadwise {
     value: TensorLike,
     options?: AttentionOptions<R> & Abortable,
   ): Promise<AttentionResult<R>>;
+  rotaryEmbedding(x: TensorLike, options?: RotaryEmbeddingOptions & Abortable): Promise<Tensor>;
   analyzeHeads(weights: TensorLike, options?: AnalyzeHeadsOptions & Abortable): Promise<HeadStatistics[]>;
   multiHeadAttention(config: MultiHeadAttentionConfig & Abortable): Promise<WorkerMultiHeadAttention>;
   /** Ends the worker and every thread at once; pending calls reject with `disposed`. Idempotent. */

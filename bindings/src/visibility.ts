@@ -1,18 +1,20 @@
 /** Which keys queries may attend to: the options that attention, the module and the analysis share. */
-import { checkArray, checkBoolean, checkInteger, invalidOption, invalidShape, typeTag } from "./checks.js";
+import {
+  checkArray,
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  invalidOption,
+  invalidShape,
+  maxExtent,
+  typeTag,
+} from "./checks.js";
 import type { Slot, Staging } from "./instance.js";
 import type { VisibilityCall } from "./native.js";
 import { checkShape, isTensorLike } from "./tensor.js";
-import type { Mask } from "./types.js";
+import type { Mask, VisibilityOptions } from "./types.js";
 
-export interface VisibilityOptions {
-  mask?: Mask;
-  causal?: boolean;
-  offset?: number | Int32Array;
-  keyLengths?: Int32Array;
-}
-
-export const visibilityOptionNames = ["mask", "causal", "offset", "keyLengths"] as const;
+export const visibilityOptionNames = ["mask", "causal", "window", "offset", "keyLengths"] as const;
 
 type Extents = readonly [batch: number, heads: number, queries: number, keys: number];
 
@@ -22,6 +24,8 @@ export interface Visibility {
   readonly maskExtents: Extents;
   readonly mask: Slot | undefined;
   readonly causal: boolean;
+  readonly windowLeft: number; // -1: unbounded
+  readonly windowRight: number;
   readonly offsets: Slot | undefined;
   readonly keyLengths: Slot | undefined;
 }
@@ -39,8 +43,11 @@ function checkMask(mask: unknown, extents: Extents, staging: Staging) {
   const data = mask.data as Mask["data"];
   const shape = checkShape("shape" in mask ? mask.shape : mask.dims, data.length, "mask");
   const padded = [...Array<number>(Math.max(4 - shape.length, 0)).fill(1), ...shape];
-  if (padded.length > 4 || padded.some((extent, axis) => extent !== 1 && extent !== extents[axis])) {
-    throw invalidShape("mask", `a shape that broadcasts to [B, H, L, S] = [${extents.join(", ")}]`, shape);
+  const fits = (extent: number, axis: number) =>
+    extent === 1 || extent === extents[axis] || (axis === 3 && extent > 1 && extent < extents[3]);
+  if (padded.length > 4 || !padded.every(fits)) {
+    const expected = `a shape that broadcasts to [B, H, L, S] = [${extents.join(", ")}], or with a shorter last axis`;
+    throw invalidShape("mask", expected, shape);
   }
   return { maskType, maskExtents: padded as unknown as Extents, mask: staging.input(data) };
 }
@@ -53,37 +60,41 @@ function checkKeyLengths(value: unknown, [batch, , , keys]: Extents, staging: St
   return staging.input(lengths);
 }
 
-/** Where query 0 of each batch row stands, [B]. */
+/** [B]: one number for all batch rows, or one each. */
 function checkOffset(offset: unknown, batch: number): Int32Array {
   if (typeTag(offset) === "Int32Array") return checkArray<Int32Array>(offset, "offset", "Int32Array", batch);
-  return new Int32Array(batch).fill(checkInteger(offset, "offset", -(2 ** 31), 2 ** 31 - 1));
+  if (typeof offset !== "number") throw invalidOption("offset", "an integer or an Int32Array", offset);
+  return new Int32Array(batch).fill(checkInteger(offset, "offset", -(2 ** 31), maxExtent));
 }
 
-/** Checks the options against the extents [B, H, L, S] of the scores. */
-export function checkVisibility(options: VisibilityOptions, extents: Extents, staging: Staging): Visibility {
-  const { mask, causal, offset, keyLengths } = options;
+/** Checks the options against the extents [B, H, L, S] of the scores. `past`: of the S keys; the offset's default. */
+export function checkVisibility(options: VisibilityOptions, extents: Extents, staging: Staging, past = 0): Visibility {
+  const { mask, causal, offset = past, keyLengths } = options;
+  const window = checkOptions(options.window, "window", ["left", "right"]);
+  const side = (name: "left" | "right") =>
+    window[name] === undefined ? -1 : checkInteger(window[name], `window.${name}`, 0, maxExtent);
   return {
     ...(mask === undefined ? noMask : checkMask(mask, extents, staging)),
     causal: causal === undefined ? false : checkBoolean(causal, "causal"),
-    offsets: offset === undefined ? undefined : staging.input(checkOffset(offset, extents[0])),
+    windowLeft: side("left"),
+    windowRight: side("right"),
+    offsets: offset === 0 ? undefined : staging.input(checkOffset(offset, extents[0])),
     keyLengths: keyLengths === undefined ? undefined : checkKeyLengths(keyLengths, extents, staging),
   };
 }
 
 /** The same as the core takes it, once the staging has placed its arrays. */
 export function visibilityCall(visibility: Visibility, staging: Staging): VisibilityCall {
-  const [maskBatch, maskHeads, maskQueries, maskKeys] = visibility.maskExtents;
+  const { maskExtents, mask, offsets, keyLengths, ...plain } = visibility;
+  const [maskBatch, maskHeads, maskQueries, maskKeys] = maskExtents;
   return {
-    maskType: visibility.maskType,
-    mask: staging.pointer(visibility.mask),
+    ...plain,
+    mask: staging.pointer(mask),
     maskBatch,
     maskHeads,
     maskQueries,
     maskKeys,
-    causal: visibility.causal,
-    windowLeft: -1,
-    windowRight: -1,
-    offsets: staging.pointer(visibility.offsets),
-    keyLengths: staging.pointer(visibility.keyLengths),
+    offsets: staging.pointer(offsets),
+    keyLengths: staging.pointer(keyLengths),
   };
 }

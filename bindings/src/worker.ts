@@ -275,6 +275,7 @@ export async function load(optionsLike?: WorkerLoadOptions): Promise<WorkerHeadw
       info: Object.freeze(info),
       memory: (...args) => connection.call(0, "memory", args) as never,
       attention: (...args) => connection.call(0, "attention", args) as never,
+      rotaryEmbedding: (...args) => connection.call(0, "rotaryEmbedding", args) as never,
       analyzeHeads: (...args) => connection.call(0, "analyzeHeads", args) as never,
       multiHeadAttention: async (...args) =>
         remoteModule(connection, (await connection.call(0, "multiHeadAttention", args)) as RemoteModule),

@@ -28,6 +28,7 @@ const float* Mask::bias_row(std::size_t b, std::size_t h, std::size_t i, std::si
                             float* scratch) const noexcept {
   const std::size_t start = b * stride_[0] + h * stride_[1] + i * stride_[2];
   const std::size_t stride = stride_[3];
+  end = std::min(end, columns_);
   switch (type_) {
     case MaskType::kNone:
       return nullptr;

@@ -1,0 +1,85 @@
+import { checkHeads, widthOf } from "./attention_shapes.js";
+import { checkArray, checkBoolean, checkOptions, invalidOption, invalidShape } from "./checks.js";
+import { HeadwiseError } from "./errors.js";
+import { Staging, type Instance } from "./instance.js";
+import { checkTensor } from "./tensor.js";
+import type { RotaryEmbeddingOptions, Tensor, TensorLike } from "./types.js";
+
+/** Cosines and sines, [rows, dim / 2] where positions name the rows, else [B, L, dim / 2]. */
+function checkTables(
+  { cos: cosLike, sin: sinLike, base }: RotaryEmbeddingOptions,
+  positions: Int32Array | undefined,
+  tokens: readonly number[],
+  pairs: number,
+) {
+  if (cosLike === undefined && sinLike === undefined) return undefined;
+  if (base !== undefined) throw new HeadwiseError("invalid-option", "base: expected none beside cos and sin");
+  const cos = checkTensor(cosLike, "cos");
+  const sin = checkTensor(sinLike, "sin");
+  const rows = cos.shape[0] ?? 0;
+  const expected = positions === undefined ? [...tokens, pairs] : [rows, pairs];
+  for (const [name, { shape }] of Object.entries({ cos, sin })) {
+    if (String(shape) !== String(expected)) throw invalidShape(name, `[${expected.join(", ")}]`, shape);
+  }
+  const wrong = positions?.find((row) => row < 0 || row >= rows);
+  if (wrong !== undefined) throw invalidOption("positions", `rows of cos, from 0 to ${rows - 1}`, wrong);
+  return { cos, sin };
+}
+
+export function rotaryEmbedding(instance: Instance, xLike: TensorLike, optionsLike?: RotaryEmbeddingOptions): Tensor {
+  const staging = new Staging(instance);
+  const x = checkTensor(xLike, "x");
+  const rank = x.shape.length;
+  if (rank !== 3 && rank !== 4) throw invalidShape("x", "rank 3 [B, L, H*D] or 4 [B, H, L, D]", x.shape);
+  const options = checkOptions(optionsLike, "rotaryEmbedding", [
+    "numHeads",
+    "positions",
+    "base",
+    "dim",
+    "interleaved",
+    "cos",
+    "sin",
+  ]);
+  const heads = checkHeads(rank, options.numHeads, "numHeads") ?? x.shape[1]!;
+  const headDim = widthOf(x, "x", heads, "numHeads");
+  const [batch, length] = [x.shape[0]!, x.shape[rank - 2]!];
+  const { dim = headDim, base = 10000, interleaved = false } = options;
+  if (typeof dim !== "number" || dim % 2 !== 0 || dim < 2 || dim > headDim) {
+    throw invalidOption("dim", `an even integer from 2 to D = ${headDim}, its default`, dim);
+  }
+  const float = typeof base === "number" ? Math.fround(base) : 0;
+  if (!(float > 0 && float < Infinity)) {
+    throw invalidOption("base", "a finite float32 number > 0", base);
+  }
+  const positions =
+    options.positions === undefined
+      ? undefined
+      : checkArray<Int32Array>(options.positions, "positions", "Int32Array", batch * length);
+  const tables = checkTables(options, positions, [batch, length], dim / 2);
+  const slots = {
+    input: staging.input(x.data),
+    output: staging.output(x.data.length),
+    positions: positions && staging.input(positions),
+    cos: tables && staging.input(tables.cos.data),
+    sin: tables && staging.input(tables.sin.data),
+  };
+  staging.place();
+  staging.check(
+    instance.engine.rotaryEmbedding({
+      batch,
+      heads,
+      length,
+      headDim,
+      headsFirst: rank === 4,
+      dim,
+      interleaved: checkBoolean(interleaved, "interleaved"),
+      base,
+      input: staging.pointer(slots.input),
+      output: staging.pointer(slots.output),
+      positions: staging.pointer(slots.positions),
+      cos: staging.pointer(slots.cos),
+      sin: staging.pointer(slots.sin),
+    }),
+  );
+  return { data: staging.read(slots.output), shape: x.shape };
+}
