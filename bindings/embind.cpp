@@ -84,8 +84,10 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("query", &ForwardCall::query)
       .field("key", &ForwardCall::key)
       .field("value", &ForwardCall::value)
+      .field("positions", &ForwardCall::positions)
       .field("output", &ForwardCall::output)
       .field("weights", &ForwardCall::weights)
+      .field("weightsStage", &ForwardCall::weights_stage)
       .field("headOutput", &ForwardCall::head_output)
       .field("heads", &ForwardCall::heads)
       .field("visibility", &ForwardCall::visibility);
@@ -93,6 +95,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
   value_object<MultiHeadAttentionConfig>("MultiHeadAttentionConfig")
       .field("embedDim", &MultiHeadAttentionConfig::embed_dim)
       .field("numHeads", &MultiHeadAttentionConfig::num_heads)
+      .field("numKvHeads", &MultiHeadAttentionConfig::num_kv_heads)
       .field("headDim", &MultiHeadAttentionConfig::head_dim)
       .field("valueHeadDim", &MultiHeadAttentionConfig::value_head_dim)
       .field("keyDim", &MultiHeadAttentionConfig::key_dim)
@@ -100,15 +103,23 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("outputDim", &MultiHeadAttentionConfig::output_dim)
       .field("qkvBias", &MultiHeadAttentionConfig::qkv_bias)
       .field("outBias", &MultiHeadAttentionConfig::out_bias)
-      .field("scale", &MultiHeadAttentionConfig::scale);
+      .field("scale", &MultiHeadAttentionConfig::scale)
+      .field("softcap", &MultiHeadAttentionConfig::softcap)
+      .field("ropeDim", &MultiHeadAttentionConfig::rope_dim)
+      .field("ropeBase", &MultiHeadAttentionConfig::rope_base)
+      .field("ropeInterleaved", &MultiHeadAttentionConfig::rope_interleaved)
+      .field("alibi", &MultiHeadAttentionConfig::alibi);
+
+  class_<KvCache>("KvCache");
 
   class_<Module>("Module")
       .function("getParameter", &Module::get_parameter)
       .function("setParameter", &Module::set_parameter)
       .function("getGates", &Module::get_gates)
       .function("setGates", &Module::set_gates)
-      .function("forward", &Module::forward)
-      .function("keepHeads", &Module::keep_heads);
+      .function("forward", &Module::forward, allow_raw_pointers())
+      .function("keepHeads", &Module::keep_heads)
+      .function("cache", &Module::cache);
 
   class_<Engine>("Engine")
       .constructor<std::size_t>()

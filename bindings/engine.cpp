@@ -71,7 +71,7 @@ void Module::set_gates(Pointer from) {
   std::copy_n(at<const float>(from), attention.config().num_heads, attention.gates());
 }
 
-Status Module::forward(const ForwardCall& call) {
+Status Module::forward(const ForwardCall& call, KvCache* cache) {
   return attention.forward({.B = call.batch,
                             .L = call.queries,
                             .S = call.keys,
@@ -79,8 +79,11 @@ Status Module::forward(const ForwardCall& call) {
                             .key = at<const float>(call.key),
                             .value = at<const float>(call.value),
                             .visibility = visibility_of(call.visibility),
+                            .positions = at<const std::int32_t>(call.positions),
+                            .cache = cache,
                             .output = at<float>(call.output),
                             .weights = at<float>(call.weights),
+                            .stage = static_cast<WeightsStage>(call.weights_stage),
                             .head_output = static_cast<HeadOutput>(call.head_output),
                             .heads = at<float>(call.heads)},
                            context_);
@@ -91,6 +94,16 @@ std::unique_ptr<Module> Module::keep_heads(Pointer kept, std::size_t count) {
   if (smaller == nullptr) return nullptr;
   const Status status = attention.keep_heads(at<const std::uint32_t>(kept), count, smaller->attention, context_);
   return status == Status::kOk ? std::move(smaller) : nullptr;
+}
+
+std::unique_ptr<KvCache> Module::cache(std::size_t batch, std::size_t capacity) const {
+  const MultiHeadAttentionConfig& config = attention.config();
+  std::unique_ptr<KvCache> cache(new (std::nothrow) KvCache);
+  if (cache == nullptr ||
+      cache->create(batch, config.num_kv_heads, capacity, config.head_dim, config.value_head_dim) != Status::kOk) {
+    return nullptr;
+  }
+  return cache;
 }
 
 Pointer Engine::stage(double bytes) {
@@ -163,9 +176,10 @@ Status Engine::analyze_heads(const AnalysisCall& call) {
   return Status::kOk;
 }
 
-std::unique_ptr<Module> Engine::multi_head_attention(const MultiHeadAttentionConfig& config, std::uint32_t seed) {
+std::unique_ptr<Module> Engine::multi_head_attention(const MultiHeadAttentionConfig& config, Pointer kv_heads,
+                                                     std::uint32_t seed) {
   std::unique_ptr<Module> module(new (std::nothrow) Module(context_));
-  if (module == nullptr || module->attention.create(config) != Status::kOk ||
+  if (module == nullptr || module->attention.create(config, at<const std::uint32_t>(kv_heads)) != Status::kOk ||
       module->attention.initialize(seed, context_) != Status::kOk) {
     return nullptr;
   }

@@ -53,8 +53,10 @@ struct AnalysisCall {
 
 struct ForwardCall {
   std::size_t batch, queries, keys;
-  Pointer query, key, value, output, weights, heads;
-  int head_output;  // HeadOutput
+  Pointer query, key, value;
+  Pointer positions;  // [B, L] or null
+  Pointer output, weights, heads;
+  int weights_stage, head_output;  // WeightsStage, HeadOutput
   VisibilityCall visibility;
 };
 
@@ -68,8 +70,10 @@ class Module {
   void set_parameter(std::size_t index, Pointer from);
   void get_gates(Pointer to);
   void set_gates(Pointer from);
-  Status forward(const ForwardCall& call);
-  std::unique_ptr<Module> keep_heads(Pointer kept, std::size_t count);  // null: out of memory
+  // With a cache (or null), call.visibility says how many of its tokens are valid, before and after.
+  Status forward(const ForwardCall& call, KvCache* cache);
+  std::unique_ptr<Module> keep_heads(Pointer kept, std::size_t count);            // null: out of memory
+  std::unique_ptr<KvCache> cache(std::size_t batch, std::size_t capacity) const;  // null: out of memory
 
   MultiHeadAttention attention;
 
@@ -89,7 +93,9 @@ class Engine {
   Status attention(const AttentionCall& call);
   Status rotary_embedding(const RotaryCall& call);
   Status analyze_heads(const AnalysisCall& call);
-  std::unique_ptr<Module> multi_head_attention(const MultiHeadAttentionConfig& config, std::uint32_t seed);
+  // kv_heads: [num_heads], or null for even groups.
+  std::unique_ptr<Module> multi_head_attention(const MultiHeadAttentionConfig& config, Pointer kv_heads,
+                                               std::uint32_t seed);
   std::size_t used_bytes() const { return bytes_in_use.load(); }
 
  private:

@@ -1,7 +1,63 @@
 /** The configuration of a module, and the parameters that follow from it. */
-import { checkInteger, checkOneOf, checkOptions, checkScale, invalidOption, isObject, maxExtent } from "./checks.js";
+import {
+  checkBoolean,
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  checkScale,
+  invalidOption,
+  isObject,
+  maxExtent,
+} from "./checks.js";
 import { HeadwiseError } from "./errors.js";
-import type { MultiHeadAttentionConfig, ResolvedConfig } from "./types.js";
+import type { MultiHeadAttentionConfig, ResolvedConfig, RopeConfig } from "./types.js";
+
+/** How many key/value heads there are; which head reads which, where a formula does not say it. */
+function checkGroups({ numKvHeads, headGroups }: Partial<MultiHeadAttentionConfig>, numHeads: number) {
+  if (headGroups === undefined) {
+    const count = numKvHeads === undefined ? numHeads : checkInteger(numKvHeads, "numKvHeads", 1, numHeads);
+    if (numHeads % count !== 0) {
+      throw new HeadwiseError("invalid-option", `numKvHeads: ${count} does not divide numHeads = ${numHeads}`);
+    }
+    return { numKvHeads: count };
+  }
+  const ascending = (group: unknown, h: number) =>
+    group === 0 || (h > 0 && [0, 1].includes(Number(group) - headGroups[h - 1]!));
+  if (
+    !Array.isArray(headGroups) ||
+    headGroups.length !== numHeads ||
+    headGroups[0] !== 0 ||
+    !headGroups.every(ascending)
+  ) {
+    throw invalidOption("headGroups", `${numHeads} key/value heads, ascending from 0 without gaps`, headGroups);
+  }
+  const count = headGroups.at(-1)! + 1;
+  if (numKvHeads !== undefined && numKvHeads !== count)
+    throw invalidOption("numKvHeads", `${count}, as headGroups has`, numKvHeads);
+  return groupsOf(headGroups);
+}
+
+/** The configuration of heads that read these key/value heads. */
+export function groupsOf(kvHeads: readonly number[]): { numKvHeads: number; headGroups?: readonly number[] } {
+  const numKvHeads = kvHeads.length === 0 ? 0 : kvHeads.at(-1)! + 1;
+  const even = kvHeads.every((g, h) => g === Math.floor((h * numKvHeads) / kvHeads.length));
+  return even && kvHeads.length % numKvHeads === 0
+    ? { numKvHeads }
+    : { numKvHeads, headGroups: Object.freeze([...kvHeads]) };
+}
+
+/** The key/value head that each head reads. */
+export function kvHeadsOf({ numHeads, numKvHeads, headGroups }: ResolvedConfig): readonly number[] {
+  return headGroups ?? Array.from({ length: numHeads }, (_, h) => Math.floor((h * numKvHeads) / numHeads));
+}
+
+function checkRope(rope: RopeConfig, headDim: number): Required<RopeConfig> {
+  const given = checkOptions(rope, "rope", ["base", "dim", "interleaved"]);
+  const { base = 10000, dim = headDim, interleaved = false } = given;
+  if (!(checkScale(base, "rope.base") > 0)) throw invalidOption("rope.base", "a number > 0", base);
+  if (checkInteger(dim, "rope.dim", 2, headDim) % 2 !== 0) throw invalidOption("rope.dim", "an even number", dim);
+  return Object.freeze({ base, dim, interleaved: checkBoolean(interleaved, "rope.interleaved") });
+}
 
 /** Checks a configuration, and fills in the defaults. */
 export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig {
@@ -9,6 +65,8 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
   const given = checkOptions(config, "multiHeadAttention", [
     "embedDim",
     "numHeads",
+    "numKvHeads",
+    "headGroups",
     "headDim",
     "valueHeadDim",
     "keyDim",
@@ -16,6 +74,9 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
     "outputDim",
     "bias",
     "scale",
+    "softcap",
+    "rope",
+    "alibi",
     "seed",
   ]);
   const width = (name: keyof MultiHeadAttentionConfig, otherwise?: number) =>
@@ -33,6 +94,7 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
   return {
     embedDim,
     numHeads,
+    ...checkGroups(given, numHeads),
     headDim,
     valueHeadDim: width("valueHeadDim", headDim),
     keyDim,
@@ -40,6 +102,9 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
     outputDim: width("outputDim", embedDim),
     bias: given.bias === undefined ? true : checkOneOf(given.bias, "bias", [true, false, "qkv"] as const),
     scale: given.scale === undefined ? 1 / Math.sqrt(headDim) : checkScale(given.scale),
+    softcap: given.softcap === undefined ? 0 : checkScale(given.softcap, "softcap"),
+    ...(given.rope !== undefined && { rope: checkRope(given.rope, headDim) }),
+    alibi: given.alibi === undefined ? false : checkBoolean(given.alibi, "alibi"),
     seed: given.seed === undefined ? 0 : checkInteger(given.seed, "seed", 0, 2 ** 32 - 1),
   };
 }
@@ -52,13 +117,12 @@ export interface Parameter {
 
 /** The parameters that a configuration has, in the core's order. */
 export function parametersOf(config: ResolvedConfig): Parameter[] {
-  const queryWidth = config.numHeads * config.headDim;
-  const valueWidth = config.numHeads * config.valueHeadDim;
+  const { numHeads, numKvHeads, headDim, valueHeadDim } = config;
   const projections: [string, number, number][] = [
-    ["q_proj", queryWidth, config.embedDim],
-    ["k_proj", queryWidth, config.keyDim],
-    ["v_proj", valueWidth, config.valueDim],
-    ["out_proj", config.outputDim, valueWidth],
+    ["q_proj", numHeads * headDim, config.embedDim],
+    ["k_proj", numKvHeads * headDim, config.keyDim],
+    ["v_proj", numKvHeads * valueHeadDim, config.valueDim],
+    ["out_proj", config.outputDim, numHeads * valueHeadDim],
   ];
   return projections.flatMap(([name, outputs, inputs], p) => {
     const hasBias = config.bias === true || (config.bias === "qkv" && name !== "out_proj");

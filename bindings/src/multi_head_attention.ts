@@ -1,4 +1,5 @@
 import {
+  checkArray,
   checkGates,
   checkInteger,
   checkOneOf,
@@ -10,13 +11,15 @@ import {
 } from "./checks.js";
 import { makeDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
-import { Staging, type Instance } from "./instance.js";
-import { parametersOf, resolveConfig, type Parameter } from "./module_config.js";
-import type { NativeModule } from "./native.js";
-import { checkTensor, isTensorLike, product, refuseEmpty } from "./tensor.js";
+import { freeing, Staging, type Instance } from "./instance.js";
+import { Cache, makeCache } from "./kv_cache.js";
+import { groupsOf, kvHeadsOf, parametersOf, resolveConfig, type Parameter } from "./module_config.js";
+import type { NativeConfig, NativeModule } from "./native.js";
+import { checkTensor, isTensorLike, product } from "./tensor.js";
 import type {
   ForwardOptions,
   ForwardResult,
+  KvCache,
   MultiHeadAttention,
   MultiHeadAttentionConfig,
   Parameters,
@@ -26,17 +29,11 @@ import type {
 } from "./types.js";
 import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
 
+const weightsStages = ["probabilities", "scores", "capped", "masked"] as const; // in the order of the core's WeightsStage
 const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the core's HeadOutput
 
 /** Frees modules that were never disposed. A net, not a plan: `dispose()` is prompt. */
 const net = new FinalizationRegistry<() => void>((free) => free());
-
-/** Frees once. Made outside of the class: a closure made in its constructor would keep the module alive. */
-function freeing(instance: Instance, native: NativeModule): () => void {
-  return () => {
-    if (instance.live.delete(native)) native.delete();
-  };
-}
 
 class Module implements MultiHeadAttention {
   declare [Symbol.dispose]: () => void;
@@ -57,7 +54,6 @@ class Module implements MultiHeadAttention {
     this.keptHeads = Object.freeze([...keptHeads]);
     this.#parameters = parametersOf(config);
     this.parameterCount = this.#parameters.reduce((count, { shape }) => count + product(shape), 0);
-    instance.live.add(native);
     this.#free = freeing(instance, native);
     net.register(this, this.#free, this);
     makeDisposable(this);
@@ -117,15 +113,24 @@ class Module implements MultiHeadAttention {
     const native = this.#alive();
     const staging = new Staging(this.#instance);
     const { query, key, value, optionsLike } = this.#inputs(queryLike, rest);
-    const options = checkOptions(optionsLike, "forward", [...visibilityOptionNames, "return"]);
+    const options = checkOptions(optionsLike, "forward", [...visibilityOptionNames, "cache", "positions", "return"]);
     const asked = checkOptions(options.return, "return", ["weights", "heads"]);
-    if (asked.weights !== undefined) checkOneOf(asked.weights, "return.weights", ["probabilities"]);
+    if (asked.weights !== undefined) checkOneOf(asked.weights, "return.weights", weightsStages);
     if (asked.heads !== undefined) checkOneOf(asked.heads, "return.heads", ["values", "contributions"]);
 
     const { numHeads, outputDim, valueHeadDim } = this.config;
     const batched = query.shape.length === 3;
-    const [batch, queries, keys] = [batched ? query.shape[0]! : 1, query.shape.at(-2)!, key.shape.at(-2)!];
-    const visibility = checkVisibility(options, [batch, numHeads, queries, keys], staging);
+    const [batch, queries] = [batched ? query.shape[0]! : 1, query.shape.at(-2)!];
+    const step = this.#step(native, options, batch, queries, key === query);
+    const keys = step?.keys ?? key.shape.at(-2)!;
+    const visibility = checkVisibility(
+      step ? { ...options, offset: step.before, keyLengths: step.after } : options,
+      [batch, numHeads, queries, keys],
+      staging,
+    );
+    if (options.positions !== undefined && this.config.rope === undefined) {
+      throw new HeadwiseError("invalid-option", "positions: only modules with rope have a use for them");
+    }
     const leading = batched ? [batch] : [];
     const outputShape = [...leading, queries, outputDim];
     const weightsShape = [...leading, numHeads, queries, keys];
@@ -134,26 +139,35 @@ class Module implements MultiHeadAttention {
       query: staging.input(query.data),
       key: staging.input(key.data),
       value: staging.input(value.data),
+      positions:
+        options.positions &&
+        staging.input(checkArray<Int32Array>(options.positions, "positions", "Int32Array", batch * queries)),
       output: staging.output(product(outputShape)),
       weights: asked.weights && staging.output(product(weightsShape)),
       heads: asked.heads && staging.output(product(headsShape)),
     };
     staging.place();
     staging.check(
-      native.forward({
-        batch,
-        queries,
-        keys,
-        query: staging.pointer(slots.query),
-        key: staging.pointer(slots.key),
-        value: staging.pointer(slots.value),
-        output: staging.pointer(slots.output),
-        weights: staging.pointer(slots.weights),
-        headOutput: asked.heads === undefined ? 0 : headOutputs[asked.heads],
-        heads: staging.pointer(slots.heads),
-        visibility: visibilityCall(visibility, staging),
-      }),
+      native.forward(
+        {
+          batch,
+          queries,
+          keys,
+          query: staging.pointer(slots.query),
+          key: staging.pointer(slots.key),
+          value: staging.pointer(slots.value),
+          positions: staging.pointer(slots.positions),
+          output: staging.pointer(slots.output),
+          weights: staging.pointer(slots.weights),
+          weightsStage: weightsStages.indexOf(asked.weights ?? "probabilities"),
+          headOutput: asked.heads === undefined ? 0 : headOutputs[asked.heads],
+          heads: staging.pointer(slots.heads),
+          visibility: visibilityCall(visibility, staging),
+        },
+        step?.native ?? null,
+      ),
     );
+    step?.commit();
     return {
       output: { data: staging.read(slots.output), shape: outputShape },
       ...(slots.weights && { weights: { data: staging.read(slots.weights), shape: weightsShape } }),
@@ -178,7 +192,15 @@ class Module implements MultiHeadAttention {
     const smaller = native.keepHeads(staging.pointer(slot), kept.length);
     if (smaller === null) throw this.#instance.outOfMemory(4 * this.parameterCount, "parameters");
     const keptHeads = kept.map((h) => this.keptHeads[h]!);
-    return new Module(this.#instance, smaller, { ...this.config, numHeads: kept.length }, keptHeads);
+    const kvHeads = kvHeadsOf(this.config);
+    const keptKvHeads = [...new Set(kept.map((h) => kvHeads[h]!))];
+    const { headGroups: _, ...config } = this.config;
+    const groups = groupsOf(kept.map((h) => keptKvHeads.indexOf(kvHeads[h]!)));
+    return new Module(this.#instance, smaller, { ...config, numHeads: kept.length, ...groups }, keptHeads);
+  }
+
+  cache(options: { batch: number; capacity: number }): KvCache {
+    return makeCache(this.#instance, this.#alive(), this.config, options);
   }
 
   dispose(): void {
@@ -191,6 +213,16 @@ class Module implements MultiHeadAttention {
     this.#instance.checkAlive();
     if (this.#native === undefined) throw new HeadwiseError("disposed", "this module was disposed");
     return this.#native;
+  }
+
+  /** What the call means for its cache, if it has one. */
+  #step(native: NativeModule, options: ForwardOptions, batch: number, tokens: number, self: boolean) {
+    const { cache, offset, keyLengths } = options;
+    if (cache === undefined) return undefined;
+    if (!(cache instanceof Cache)) throw invalidOption("cache", "what the module's cache() has made", cache);
+    if (!self) throw new HeadwiseError("invalid-option", "cache: for self-attention only, forward(query, options)");
+    if (offset !== undefined) throw new HeadwiseError("invalid-option", "offset: a cache gives it, its length");
+    return cache.append(native, batch, tokens, keyLengths);
   }
 
   /** Sorts out forward's three ways to be called, and checks the shapes against the configuration. */
@@ -231,10 +263,20 @@ class Module implements MultiHeadAttention {
     for (const [n, t] of [query, key, value].entries()) {
       if (String(t.shape) !== String(expected[n]))
         throw invalidShape(names[n]!, `[${expected[n]!.join(", ")}]`, t.shape);
-      refuseEmpty(t, names[n]!);
     }
     return { query, key, value, optionsLike };
   }
+}
+
+function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig): NativeConfig {
+  return {
+    ...config,
+    qkvBias: config.bias !== false,
+    outBias: config.bias === true,
+    ropeDim: rope?.dim ?? 0,
+    ropeBase: rope?.base ?? 0,
+    ropeInterleaved: rope?.interleaved ?? false,
+  };
 }
 
 export function multiHeadAttention(instance: Instance, configLike: MultiHeadAttentionConfig): MultiHeadAttention {
@@ -243,14 +285,10 @@ export function multiHeadAttention(instance: Instance, configLike: MultiHeadAtte
   const bytes = 4 * parametersOf(config).reduce((count, { shape }) => count + product(shape), 0);
   // The core counts in 32 bits; what does not fit there is refused here.
   if (bytes >= 2 ** 32) throw instance.outOfMemory(bytes, "parameters");
-  const native = instance.engine.multiHeadAttention(
-    {
-      ...config,
-      qkvBias: config.bias !== false,
-      outBias: config.bias === true,
-    },
-    config.seed,
-  );
+  const staging = new Staging(instance);
+  const kvHeads = config.headGroups && staging.input(Uint32Array.from(config.headGroups));
+  if (kvHeads) staging.place();
+  const native = instance.engine.multiHeadAttention(nativeConfig(config), staging.pointer(kvHeads), config.seed);
   if (native === null) throw instance.outOfMemory(bytes, "parameters");
   return new Module(
     instance,

@@ -76,8 +76,10 @@ export interface ForwardCall {
   query: Pointer;
   key: Pointer;
   value: Pointer;
+  positions: Pointer;
   output: Pointer;
   weights: Pointer;
+  weightsStage: number;
   headOutput: number;
   heads: Pointer;
   visibility: VisibilityCall;
@@ -86,6 +88,7 @@ export interface ForwardCall {
 export interface NativeConfig {
   embedDim: number;
   numHeads: number;
+  numKvHeads: number;
   headDim: number;
   valueHeadDim: number;
   keyDim: number;
@@ -94,6 +97,15 @@ export interface NativeConfig {
   qkvBias: boolean;
   outBias: boolean;
   scale: number;
+  softcap: number;
+  ropeDim: number;
+  ropeBase: number;
+  ropeInterleaved: boolean;
+  alibi: boolean;
+}
+
+export interface NativeCache {
+  delete(): void;
 }
 
 export interface NativeModule {
@@ -101,8 +113,9 @@ export interface NativeModule {
   setParameter(index: number, from: Pointer): void;
   getGates(to: Pointer): void;
   setGates(from: Pointer): void;
-  forward(call: ForwardCall): number;
+  forward(call: ForwardCall, cache: NativeCache | null): number;
   keepHeads(kept: Pointer, count: number): NativeModule | null;
+  cache(batch: number, capacity: number): NativeCache | null;
   delete(): void;
 }
 
@@ -113,7 +126,7 @@ export interface Engine {
   attention(call: AttentionCall): number;
   rotaryEmbedding(call: RotaryCall): number;
   analyzeHeads(call: AnalysisCall): number;
-  multiHeadAttention(config: NativeConfig, seed: number): NativeModule | null;
+  multiHeadAttention(config: NativeConfig, kvHeads: Pointer, seed: number): NativeModule | null;
   usedBytes(): number;
   delete(): void;
 }

@@ -160,6 +160,10 @@ export interface MultiHeadAttentionConfig {
   embedDim: number;
   /** H. */
   numHeads: number;
+  /** G, key/value heads, which must divide H: query head h reads key/value head floor(h * G / H). Default H. */
+  numKvHeads?: number;
+  /** [H]: the key/value head that each head reads, ascending from 0 without gaps, where groups are uneven (as after pruning). */
+  headGroups?: readonly number[];
   /** D, width of a query and key head. Default E / H, which must then divide. */
   headDim?: number;
   /** Dv, width of a value head. Default D. */
@@ -174,23 +178,63 @@ export interface MultiHeadAttentionConfig {
   bias?: boolean | "qkv";
   /** Factor of the scores: finite and >= 0. Default 1 / sqrt(D). */
   scale?: number;
+  /** Scores become softcap · tanh(scores / softcap), before the mask: finite and >= 0; 0 (default): they stay. */
+  softcap?: number;
+  /** Rotary position embedding of queries and keys (Su et al. 2021). Default: none. */
+  rope?: RopeConfig;
+  /** Linear biases −slope_h · |i + offset − j| (ALiBi, Press et al. 2022), slope_h = 2^(−8(h+1)/H). Default false. */
+  alibi?: boolean;
   /** Seed of the Xavier-uniform initialisation: an integer, 0 … 2^32 − 1. Default 0. */
   seed?: number;
 }
 
-/** A configuration with every default filled in. */
-export type ResolvedConfig = Required<MultiHeadAttentionConfig>;
+/** How a rotary position embedding turns pairs of a head's numbers: pair k by position · base^(−2k / dim). */
+export interface RopeConfig {
+  /** > 0. Default 10000. */
+  base?: number;
+  /** Leading numbers of each head that turn: even, at most D; the rest stays. Default D. */
+  dim?: number;
+  /** Whether pairs are neighbours (2k, 2k + 1), or else halves (k, k + dim / 2). Default false. */
+  interleaved?: boolean;
+}
+
+/** A configuration with every default filled in; `headGroups` and `rope` are there where they apply. */
+export type ResolvedConfig = Required<Omit<MultiHeadAttentionConfig, "headGroups" | "rope">> & {
+  headGroups?: readonly number[];
+  rope?: Required<RopeConfig>;
+};
+
+/** Keys and values of the tokens that a module has seen, so that each new token costs one row. Make one with `MultiHeadAttention.cache`. */
+export interface KvCache {
+  /** Tokens that a batch row can hold. */
+  readonly capacity: number;
+  /** Copy of the number of tokens of each batch row, [B]. */
+  readonly length: Int32Array;
+  /** Forgets all tokens. */
+  reset(): void;
+  /** Frees the memory. Idempotent; any other use afterwards throws `disposed`. */
+  dispose(): void;
+  /** `dispose`, where the engine has `Symbol.dispose`. */
+  [Symbol.dispose](): void;
+}
 
 /** What `MultiHeadAttention.forward` may return beside its output. */
 export interface ForwardReturn {
-  /** Each head's attention weights [B, H, L, S], before the gate. */
-  weights?: "probabilities";
+  /** Each head's attention weights [B, H, L, S], before the gate, or the scores that they come from, at a stage of their way. */
+  weights?: WeightsStage;
   /** Each head's own output, before the gate: `"values"` [B, H, L, Dv]; or what it adds to the module's output, gated and through its slice of the output projection: `"contributions"` [B, H, L, outputDim]. */
   heads?: "values" | "contributions";
 }
 
 /** Options of `MultiHeadAttention.forward`. */
-export interface ForwardOptions<Return extends ForwardReturn = ForwardReturn> extends VisibilityOptions {
+export interface ForwardOptions<
+  Return extends ForwardReturn = ForwardReturn,
+  Cache = KvCache,
+> extends VisibilityOptions {
+  /** Self-attention only: the new keys and values are put behind those of the cache, and all are attended to. `offset` is then each row's length, and `keyLengths` counts the valid new tokens alone. */
+  cache?: Cache;
+  /** [B, L], for `rope`: positions of the queries, and in self-attention of the keys. Default: offset + i for queries, j for keys. */
+  positions?: Int32Array;
   return?: Return;
 }
 
@@ -209,7 +253,7 @@ export type ForwardResult<Return extends ForwardReturn = ForwardReturn> = {
 export type Asked<Return, Name extends string> =
   Return extends Record<Name, string> ? { readonly [name in Name]: Tensor } : unknown;
 
-/** Parameters by name: `{q,k,v}_proj.weight` [H*D, in], `out_proj.weight` [outputDim, H*Dv], and their `.bias`. */
+/** Parameters by name: `q_proj.weight` [H*D, E], `k_proj.weight` [G*D, keyDim], `v_proj.weight` [G*Dv, valueDim], `out_proj.weight` [outputDim, H*Dv], and their `.bias`. */
 export type Parameters = Record<string, Tensor>;
 
 /** Multi-head attention with its own parameters (Vaswani et al. 2017, section 3.2.2). Make one with `Headwise.multiHeadAttention`. */
@@ -245,6 +289,8 @@ export interface MultiHeadAttention {
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void;
   /** A new, smaller module without those heads (this module's indices); this one lives on. */
   prune(heads: readonly number[]): MultiHeadAttention;
+  /** Room for the keys and values of `capacity` tokens in each of `batch` rows. */
+  cache(options: { batch: number; capacity: number }): KvCache;
   /** Frees the module's memory. Idempotent; any other use afterwards throws `disposed`. */
   dispose(): void;
   /** `dispose`, where the engine has `Symbol.dispose`. */
@@ -286,6 +332,17 @@ export interface Abortable {
   signal?: AbortSignal;
 }
 
+/** `KvCache` in `headwise/worker`. */
+export interface WorkerKvCache {
+  readonly capacity: number;
+  getLength(options?: Abortable): Promise<Int32Array>;
+  reset(options?: Abortable): Promise<void>;
+  /** Frees the memory in the worker. Idempotent. */
+  dispose(): Promise<void>;
+  /** `dispose`, where the engine has `Symbol.dispose`. */
+  [Symbol.dispose](): void;
+}
+
 /** `MultiHeadAttention` in `headwise/worker`: the same, with promises; plain values stay plain. */
 export interface WorkerMultiHeadAttention {
   readonly config: ResolvedConfig;
@@ -296,22 +353,23 @@ export interface WorkerMultiHeadAttention {
   setHeadGates(gates: Float32Array, options?: Abortable): Promise<void>;
   forward<R extends ForwardReturn = {}>(
     query: TensorLike,
-    options?: ForwardOptions<R> & Abortable,
+    options?: ForwardOptions<R, WorkerKvCache> & Abortable,
   ): Promise<ForwardResult<R>>;
   forward<R extends ForwardReturn = {}>(
     query: TensorLike,
     memory: TensorLike,
-    options?: ForwardOptions<R> & Abortable,
+    options?: ForwardOptions<R, WorkerKvCache> & Abortable,
   ): Promise<ForwardResult<R>>;
   forward<R extends ForwardReturn = {}>(
     query: TensorLike,
     key: TensorLike,
     value: TensorLike,
-    options?: ForwardOptions<R> & Abortable,
+    options?: ForwardOptions<R, WorkerKvCache> & Abortable,
   ): Promise<ForwardResult<R>>;
   parameters(options?: Abortable): Promise<Parameters>;
   setParameters(parameters: Readonly<Record<string, TensorLike>>, options?: Abortable): Promise<void>;
   prune(heads: readonly number[], options?: Abortable): Promise<WorkerMultiHeadAttention>;
+  cache(options: { batch: number; capacity: number } & Abortable): Promise<WorkerKvCache>;
   /** Frees the module's memory in the worker. Idempotent. */
   dispose(): Promise<void>;
   /** `dispose`, where the engine has `Symbol.dispose`. */

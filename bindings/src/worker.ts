@@ -9,8 +9,8 @@ import { HeadwiseError } from "./errors.js";
 import { checkLoadOptions } from "./load.js";
 import { nodeBuiltin } from "./machine.js";
 import { isTensorLike } from "./tensor.js";
-import type { Info, WorkerHeadwise, WorkerLoadOptions, WorkerMultiHeadAttention } from "./types.js";
-import type { Host, RemoteModule, Reply, SentSource } from "./worker_protocol.js";
+import type { Info, WorkerHeadwise, WorkerKvCache, WorkerLoadOptions, WorkerMultiHeadAttention } from "./types.js";
+import type { Host, RemoteCache, RemoteModule, Reply, SentSource } from "./worker_protocol.js";
 
 export * from "./index.js";
 
@@ -33,6 +33,9 @@ function checkWorker(given: unknown): Worker | NodeWorker {
   return worker as unknown as Worker;
 }
 
+/** Objects that live in the worker, and their numbers there. */
+const targets = new WeakMap<object, number>();
+
 /** A deep copy of arguments, in a form that can be sent. `copies`: of each array, to be transferred. */
 function copyOf(value: unknown, copies: Map<unknown, ArrayBufferView>): unknown {
   if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
@@ -46,6 +49,8 @@ function copyOf(value: unknown, copies: Map<unknown, ArrayBufferView>): unknown 
   }
   if (Array.isArray(value)) return Array.from(value, (element) => copyOf(element, copies));
   if (!isObject(value)) return value;
+  const target = targets.get(value);
+  if (target !== undefined) return { target };
   if (isTensorLike(value)) {
     const { data, shape, dims } = value as { data: unknown; shape?: unknown; dims?: unknown };
     return { data: copyOf(data, copies), shape: copyOf(shape ?? dims, copies) };
@@ -174,7 +179,7 @@ class Connection {
     this.#rejections.clear();
   }
 
-  /** Frees a module that came too late, for a call that was aborted. */
+  /** Frees a module or cache that came too late, for a call that was aborted. */
   #discard(value: unknown): void {
     if (this.ended || !isObject(value) || typeof value.target !== "number") return;
     this.call(value.target, "dispose", []).catch(() => {});
@@ -197,25 +202,46 @@ function sendable(error: unknown): unknown {
   });
 }
 
-/** Frees modules in the worker that were never disposed. A net, not a plan. */
+/** Frees objects in the worker that were never disposed. A net, not a plan. */
 const net = new FinalizationRegistry<() => Promise<void>>((free) => void free());
 
-/** Outside of `remoteModule`, whose closures would keep the module alive. */
+/** Outside of `remoteObject`, whose closures would keep the object alive. */
 function freeing(connection: Connection, target: number): () => Promise<void> {
   return async () => {
     if (!connection.ended) await connection.call(target, "dispose", []).catch(() => {});
   };
 }
 
-function remoteModule(connection: Connection, remote: RemoteModule): WorkerMultiHeadAttention {
-  const { target, config, numHeads, parameterCount, keptHeads } = remote;
+type CallMethod = (method: string, args: readonly unknown[]) => Promise<unknown>;
+
+/** An object that lives in the worker, and its way to be disposed of. */
+function remoteObject<T extends { dispose(): Promise<void> }>(
+  connection: Connection,
+  { target, kind }: { target: number; kind: string },
+  members: (call: CallMethod) => object,
+): T {
   let disposed = false;
-  const call = async (method: string, args: readonly unknown[]) => {
-    if (disposed && !connection.ended) throw new HeadwiseError("disposed", "this module was disposed");
-    return connection.call(target, method, args);
-  };
   const free = freeing(connection, target);
-  const module = makeDisposable({
+  const object = makeDisposable({
+    ...members(async (method, args) => {
+      if (disposed && !connection.ended) throw new HeadwiseError("disposed", `this ${kind} was disposed`);
+      return connection.call(target, method, args);
+    }),
+    async dispose() {
+      if (disposed) return;
+      disposed = true;
+      net.unregister(object);
+      await free();
+    },
+  });
+  targets.set(object, target);
+  net.register(object, free, object);
+  return object as unknown as T;
+}
+
+function remoteModule(connection: Connection, remote: RemoteModule): WorkerMultiHeadAttention {
+  const { config, numHeads, parameterCount, keptHeads } = remote;
+  return remoteObject(connection, remote, (call) => ({
     config: Object.freeze(config),
     numHeads,
     parameterCount,
@@ -226,15 +252,16 @@ function remoteModule(connection: Connection, remote: RemoteModule): WorkerMulti
     parameters: (...args: unknown[]) => call("parameters", args),
     setParameters: (...args: unknown[]) => call("setParameters", args),
     prune: async (...args: unknown[]) => remoteModule(connection, (await call("prune", args)) as RemoteModule),
-    async dispose() {
-      if (disposed) return;
-      disposed = true;
-      net.unregister(module);
-      await free();
-    },
-  } as NotYetDisposable<WorkerMultiHeadAttention>);
-  net.register(module, free, module);
-  return module;
+    cache: async (...args: unknown[]) => remoteCache(connection, (await call("cache", args)) as RemoteCache),
+  }));
+}
+
+function remoteCache(connection: Connection, remote: RemoteCache): WorkerKvCache {
+  return remoteObject(connection, remote, (call) => ({
+    capacity: remote.capacity,
+    getLength: (...args: unknown[]) => call("length", args),
+    reset: (...args: unknown[]) => call("reset", args),
+  }));
 }
 
 /** Loads Headwise in a worker of its own. */

@@ -8,14 +8,14 @@ import { choose } from "./choose.js";
 import { HeadwiseError } from "./errors.js";
 import { startHeadwise } from "./load.js";
 import { detectMachine, nodeBuiltin } from "./machine.js";
-import type { Headwise, MultiHeadAttention } from "./types.js";
-import type { Call, Host, RemoteModule, Reply } from "./worker_protocol.js";
+import type { Headwise, KvCache, MultiHeadAttention } from "./types.js";
+import type { Call, Host, RemoteCache, RemoteModule, Reply } from "./worker_protocol.js";
 
 const parentPort = nodeBuiltin("node:worker_threads")?.parentPort;
 
 let taken = false;
 let headwise: Headwise;
-const modules = new Map<number, MultiHeadAttention>();
+const objects = new Map<number, MultiHeadAttention | KvCache>();
 let nextTarget = 1;
 const waiting = new Set<number>(); // calls that have not begun
 let last: Promise<unknown> = Promise.resolve();
@@ -48,20 +48,31 @@ function buffersOf(value: unknown): ArrayBuffer[] {
   return isObject(value) ? Object.values(value).flatMap(buffersOf) : [];
 }
 
-function describe(module: MultiHeadAttention): RemoteModule {
+function remember(object: MultiHeadAttention | KvCache): RemoteModule | RemoteCache {
   const target = nextTarget++;
-  modules.set(target, module);
-  const { config, numHeads, parameterCount, keptHeads } = module;
-  return { target, config, numHeads, parameterCount, keptHeads };
+  objects.set(target, object);
+  if ("capacity" in object) return { kind: "cache", target, capacity: object.capacity };
+  const { config, numHeads, parameterCount, keptHeads } = object;
+  return { kind: "module", target, config, numHeads, parameterCount, keptHeads };
 }
 
+/** Options whose cache is the one that lives here. */
+function withCache(argument: unknown): unknown {
+  if (!isObject(argument) || !isObject(argument.cache) || !("target" in argument.cache)) return argument;
+  const cache = objects.get(argument.cache.target as number);
+  if (cache === undefined) throw new HeadwiseError("disposed", "cache: it was disposed");
+  return { ...argument, cache };
+}
+
+const makesObjects = ["multiHeadAttention", "prune", "cache"];
+
 function run({ target, method, args }: Call): unknown {
-  const object = target === 0 ? headwise : modules.get(target);
+  const object = target === 0 ? headwise : objects.get(target);
   if (object === undefined) return undefined; // disposed already
-  if (method === "dispose") modules.delete(target);
+  if (method === "dispose") objects.delete(target);
   const member = (object as unknown as Record<string, unknown>)[method];
-  const result = typeof member === "function" ? member.apply(object, args) : member;
-  return method === "multiHeadAttention" || method === "prune" ? describe(result as MultiHeadAttention) : result;
+  const result = typeof member === "function" ? member.apply(object, args.map(withCache)) : member;
+  return makesObjects.includes(method) ? remember(result as MultiHeadAttention | KvCache) : result;
 }
 
 const host: Host = {

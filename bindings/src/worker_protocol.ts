@@ -8,7 +8,7 @@ import type { Info, LoadOptions, ResolvedConfig } from "./types.js";
 export type Reply<T> =
   { readonly value: T } | { readonly error: { readonly code?: ErrorCode; readonly message: string } };
 
-/** One method of the instance (target 0) or of a module, by the names of the surface that has no promises. */
+/** One method of the instance (target 0), of a module or of a cache, by the names of the surface that has no promises. */
 export interface Call {
   readonly id: number;
   readonly target: number;
@@ -18,11 +18,19 @@ export interface Call {
 
 /** How a module that lives in the worker is described outside. */
 export interface RemoteModule {
+  readonly kind: "module";
   readonly target: number;
   readonly config: ResolvedConfig;
   readonly numHeads: number;
   readonly parameterCount: number;
   readonly keptHeads: readonly number[];
+}
+
+/** The same of a key/value cache. As an argument, it is its target alone. */
+export interface RemoteCache {
+  readonly kind: "cache";
+  readonly target: number;
+  readonly capacity: number;
 }
 
 /** A source that can be sent: addresses travel as text. */

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 namespace headwise {
 
@@ -35,6 +36,8 @@ template <class Float>
 struct HeadView {
   Float* data;
   std::size_t batch, head, row;  // strides in floats
+
+  operator HeadView<const Float>() const requires(!std::is_const_v<Float>) { return {data, batch, head, row}; }
 
   Float* at(std::size_t b, std::size_t h, std::size_t i) const { return data + b * batch + h * head + i * row; }
 

@@ -1,61 +1,146 @@
 #include "nn/multi_head_attention.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <type_traits>
 
-#include "attention/scaled_dot_product.hpp"
+#include "attention/append.hpp"
 
 namespace headwise {
 namespace {
 
 using Config = MultiHeadAttentionConfig;
 
-// What passes from step to step; each head owns a slice of every row.
+// What passes from step to step; each head owns a slice of every row. T: tokens whose keys and values are projected.
 struct Activations {
   float* query;  // [B, L, H*D]
-  float* key;    // [B, S, H*D]
-  float* value;  // [B, S, H*Dv]
+  float* key;    // [B, T, G*D]
+  float* value;  // [B, T, G*Dv]
   float* heads;  // [B, L, H*Dv], the heads' outputs, concatenated
 };
 
+// Angles of the rotary embedding, and the positions that they belong to.
+struct Angles {
+  float* cos;               // [B * max(L, T), rope_dim / 2]
+  float* sin;               // the same
+  std::int32_t* positions;  // [B * max(L, T)]
+};
+
 AttentionShape shape_of(const Config& config, const ForwardArgs& args) {
-  return {args.B, config.num_heads, config.num_heads, args.L, args.S, config.head_dim, config.value_head_dim};
+  return {args.B, config.num_heads, config.num_kv_heads, args.L, args.S, config.head_dim, config.value_head_dim};
 }
 
-std::uint64_t activations_size(const AttentionShape& shape) {
-  const std::uint64_t heads = std::uint64_t{shape.B} * shape.H;
-  return Arena::padded(heads * shape.L * shape.D) + Arena::padded(heads * shape.S * shape.D) +
-         Arena::padded(heads * shape.S * shape.Dv) + Arena::padded(heads * shape.L * shape.Dv);
+// With a cache, the new tokens alone.
+std::size_t projected_keys(const ForwardArgs& args) { return args.cache == nullptr ? args.S : args.L; }
+
+// 2^(-8 (h + 1) / H) where H is a power of two; else those of the next lower power, then every other one of the next
+// higher (Press et al. 2022, in the code published with it).
+float alibi_slope(std::size_t h, std::size_t H) {
+  const std::size_t lower = std::bit_floor(H);
+  const std::size_t of = h < lower ? lower : 2 * lower, n = h < lower ? h + 1 : 2 * (h - lower) + 1;
+  return static_cast<float>(std::exp2(-8.0 * static_cast<double>(n) / static_cast<double>(of)));
 }
 
-Activations take_activations(const AttentionShape& shape, Arena& arena) {
-  const std::size_t heads = shape.B * shape.H;
-  return {arena.take(heads * shape.L * shape.D), arena.take(heads * shape.S * shape.D),
-          arena.take(heads * shape.S * shape.Dv), arena.take(heads * shape.L * shape.Dv)};
-}
-
-// Calls fn(range of heads) for each run of heads that are not gated off, or once for all heads.
+// Calls fn(piece, floats) for each piece of scratch, in an order that is always the same.
 template <class Fn>
-void for_each_open_run(const float* gates, std::size_t H, bool all, const Fn& fn) {
-  const auto open = [&](std::size_t h) { return all || gates[h] != 0.0f; };
-  for (std::size_t h = 0; h < H; ++h) {
-    if (!open(h)) continue;
-    const std::size_t first = h;
-    while (h < H && open(h)) ++h;
-    fn(Range{first, h});
+void for_each_piece(const Config& config, const ForwardArgs& args, Activations& activations, Angles& angles,
+                    const Fn& fn) {
+  const std::uint64_t B = args.B, L = args.L, T = projected_keys(args), H = config.num_heads, G = config.num_kv_heads;
+  fn(activations.query, B * L * H * config.head_dim);
+  fn(activations.key, B * T * G * config.head_dim);
+  fn(activations.value, B * T * G * config.value_head_dim);
+  fn(activations.heads, B * L * H * config.value_head_dim);
+  if (config.rope_dim == 0) return;
+  const std::uint64_t tokens = B * std::max(L, T);
+  fn(angles.cos, tokens * (config.rope_dim / 2));
+  fn(angles.sin, tokens * (config.rope_dim / 2));
+  fn(angles.positions, tokens);
+}
+
+// Calls fn(range) for each run of numbers in [0, count) that are open, once for all of them where all are.
+template <class Open, class Fn>
+void for_each_open_run(std::size_t count, const Open& open, const Fn& fn) {
+  for (std::size_t n = 0; n < count; ++n) {
+    if (!open(n)) continue;
+    const std::size_t first = n;
+    while (n < count && open(n)) ++n;
+    fn(Range{first, n});
   }
 }
 
-// Queries, keys and values of the heads that will attend.
+// Queries of the heads that will attend, and the keys and values that they read.
 void project(const Config& config, const ForwardArgs& args, const std::array<Linear, 4>& projections,
-             const float* gates, const Activations& activations, ThreadPool& pool) {
+             const float* gates, const std::uint32_t* kv_heads, const Activations& activations, ThreadPool& pool) {
   const bool all = args.weights != nullptr || args.head_output == HeadOutput::kValues;
-  for_each_open_run(gates, config.num_heads, all, [&](Range heads) {
-    const auto outputs = [&](std::size_t width) { return Range{heads.begin * width, heads.end * width}; };
-    const Range qk = outputs(config.head_dim), v = outputs(config.value_head_dim);
-    projections[0].forward_outputs(qk, args.query, args.B * args.L, activations.query, pool);
-    projections[1].forward_outputs(qk, args.key, args.B * args.S, activations.key, pool);
-    projections[2].forward_outputs(v, args.value, args.B * args.S, activations.value, pool);
+  const std::size_t T = projected_keys(args), H = config.num_heads;
+  const auto open = [&](std::size_t h) { return all || gates[h] != 0.0f; };
+  // What is remembered must be complete: gates may change.
+  const auto read = [&](std::size_t g) {
+    for (std::size_t h = 0; h < H; ++h) {
+      if (kv_heads[h] == g && open(h)) return true;
+    }
+    return args.cache != nullptr;
+  };
+  const auto outputs = [](Range heads, std::size_t width) { return Range{heads.begin * width, heads.end * width}; };
+  for_each_open_run(H, open, [&](Range heads) {
+    projections[0].forward_outputs(outputs(heads, config.head_dim), args.query, args.B * args.L, activations.query,
+                                   pool);
   });
+  for_each_open_run(config.num_kv_heads, read, [&](Range heads) {
+    projections[1].forward_outputs(outputs(heads, config.head_dim), args.key, args.B * T, activations.key, pool);
+    projections[2].forward_outputs(outputs(heads, config.value_head_dim), args.value, args.B * T, activations.value,
+                                   pool);
+  });
+}
+
+// x: [B, length, heads*D], turned in place: token i of batch row b stands at positions[b * length + i], or where these
+// are null at first[b] + i, or at i.
+void turn(const Config& config, float* x, std::size_t B, std::size_t length, std::size_t heads,
+          const std::int32_t* positions, const std::int32_t* first, const Angles& angles, ThreadPool& pool) {
+  for (std::size_t b = 0; b < B; ++b) {
+    for (std::size_t i = 0; i < length; ++i) {
+      const std::size_t token = b * length + i;
+      angles.positions[token] =
+          positions != nullptr ? positions[token] : static_cast<std::int32_t>(i) + (first == nullptr ? 0 : first[b]);
+    }
+  }
+  const bool shared = positions == nullptr && first == nullptr;  // one table for all batch rows
+  fill_rotary_table(config.rotary(), angles.positions, shared ? length : B * length, angles.cos, angles.sin, pool);
+  rotate(config.rotary(),
+         {.B = B,
+          .H = heads,
+          .L = length,
+          .D = config.head_dim,
+          .from = HeadView<const float>::heads_in_rows(x, heads, length, config.head_dim),
+          .to = HeadView<float>::heads_in_rows(x, heads, length, config.head_dim),
+          .table = {angles.cos, angles.sin},
+          .row_batch = shared ? 0 : length},
+         pool);
+}
+
+// Rotary embedding of queries and keys.
+void embed_positions(const Config& config, const ForwardArgs& args, const Activations& activations,
+                     const Angles& angles, ThreadPool& pool) {
+  if (config.rope_dim == 0) return;
+  const bool self = args.key == args.query;
+  const std::int32_t* offsets = args.visibility.offsets;
+  turn(config, activations.query, args.B, args.L, config.num_heads, args.positions, offsets, angles, pool);
+  turn(config, activations.key, args.B, projected_keys(args), config.num_kv_heads, self ? args.positions : nullptr,
+       args.cache == nullptr ? nullptr : offsets, angles, pool);
+}
+
+// Puts the new keys and values behind the earlier ones.
+void remember(const Config& config, const ForwardArgs& args, const Activations& activations) {
+  const std::size_t G = config.num_kv_heads, D = config.head_dim, Dv = config.value_head_dim;
+  const auto key = HeadView<const float>::heads_in_rows(activations.key, G, args.L, D);
+  const auto value = HeadView<const float>::heads_in_rows(activations.value, G, args.L, Dv);
+  for (std::size_t b = 0; b < args.B; ++b) {
+    const auto earlier = static_cast<std::size_t>(args.visibility.offsets[b]);
+    const std::size_t fresh = static_cast<std::size_t>(args.visibility.key_lengths[b]) - earlier;
+    append_rows(key, b, G, fresh, D, args.cache->keys(), earlier);
+    append_rows(value, b, G, fresh, Dv, args.cache->values(), earlier);
+  }
 }
 
 // The heads' outputs, concatenated, through the output projection: only the columns of heads that are not gated off.
@@ -63,7 +148,8 @@ void combine(const Config& config, const ForwardArgs& args, const Linear& out, c
              const Activations& activations, ThreadPool& pool) {
   const std::size_t rows = args.B * args.L, Dv = config.value_head_dim;
   bool add = false;
-  for_each_open_run(gates, config.num_heads, false, [&](Range heads) {
+  const auto open = [&](std::size_t h) { return gates[h] != 0.0f; };
+  for_each_open_run(config.num_heads, open, [&](Range heads) {
     out.forward_inputs({heads.begin * Dv, heads.end * Dv}, add, activations.heads, rows, args.output, pool);
     add = true;
   });
@@ -71,18 +157,27 @@ void combine(const Config& config, const ForwardArgs& args, const Linear& out, c
 }
 
 // Every head attends with its slices, in parallel. Gates are left to `combine` when the ungated values are asked for.
-void attend(const Config& config, const ForwardArgs& args, const float* gates, const Activations& activations,
-            Context& context) {
+void attend(const Config& config, const ForwardArgs& args, const float* gates, const float* slopes,
+            const std::uint32_t* kv_heads, const Activations& activations, Context& context) {
   AttentionArgs attention_args;
-  const auto H = config.num_heads, D = config.head_dim, Dv = config.value_head_dim;
+  const auto H = config.num_heads, G = config.num_kv_heads, D = config.head_dim, Dv = config.value_head_dim;
   attention_args.shape = shape_of(config, args);
   attention_args.query = HeadView<const float>::heads_in_rows(activations.query, H, args.L, D);
-  attention_args.key = HeadView<const float>::heads_in_rows(activations.key, H, args.S, D);
-  attention_args.value = HeadView<const float>::heads_in_rows(activations.value, H, args.S, Dv);
+  if (args.cache == nullptr) {
+    attention_args.key = HeadView<const float>::heads_in_rows(activations.key, G, args.S, D);
+    attention_args.value = HeadView<const float>::heads_in_rows(activations.value, G, args.S, Dv);
+  } else {
+    attention_args.key = args.cache->keys();
+    attention_args.value = args.cache->values();
+  }
   attention_args.output = HeadView<float>::heads_in_rows(activations.heads, H, args.L, Dv);
   attention_args.weights = args.weights;
+  attention_args.stage = args.stage;
   attention_args.visibility = args.visibility;
+  attention_args.kv_heads.table = kv_heads;
   attention_args.scale = config.scale;
+  attention_args.softcap = config.softcap;
+  attention_args.slopes = config.alibi ? slopes : nullptr;
   attention_args.gates = args.head_output == HeadOutput::kValues ? nullptr : gates;
   attention(attention_args, context);
 }
@@ -118,26 +213,41 @@ void write_contributions(const Config& config, const ForwardArgs& args, const Li
 
 }  // namespace
 
-Status MultiHeadAttention::create(const Config& config) {
+Status MultiHeadAttention::create(const Config& config, const std::uint32_t* kv_heads) {
   config_ = config;
-  const std::size_t H = config.num_heads;
-  HEADWISE_RETURN_IF_ERROR(projections_[kQuery].create(config.embed_dim, H * config.head_dim, config.qkv_bias));
-  HEADWISE_RETURN_IF_ERROR(projections_[kKey].create(config.key_dim, H * config.head_dim, config.qkv_bias));
-  HEADWISE_RETURN_IF_ERROR(projections_[kValue].create(config.value_dim, H * config.value_head_dim, config.qkv_bias));
-  HEADWISE_RETURN_IF_ERROR(projections_[kOut].create(H * config.value_head_dim, config.output_dim, config.out_bias));
+  const std::size_t H = config.num_heads, G = config.num_kv_heads, D = config.head_dim, Dv = config.value_head_dim;
+  HEADWISE_RETURN_IF_ERROR(projections_[kQuery].create(config.embed_dim, H * D, config.qkv_bias));
+  HEADWISE_RETURN_IF_ERROR(projections_[kKey].create(config.key_dim, G * D, config.qkv_bias));
+  HEADWISE_RETURN_IF_ERROR(projections_[kValue].create(config.value_dim, G * Dv, config.qkv_bias));
+  HEADWISE_RETURN_IF_ERROR(projections_[kOut].create(H * Dv, config.output_dim, config.out_bias));
   HEADWISE_RETURN_IF_ERROR(gates_.reserve(H));
+  HEADWISE_RETURN_IF_ERROR(slopes_.reserve(H));
+  HEADWISE_RETURN_IF_ERROR(kv_heads_.reserve(H));
   std::fill_n(gates_.data(), H, 1.0f);
+  auto* table = reinterpret_cast<std::uint32_t*>(kv_heads_.data());
+  for (std::size_t h = 0; h < H; ++h) {
+    slopes_.data()[h] = alibi_slope(h, H);
+    table[h] = kv_heads == nullptr ? static_cast<std::uint32_t>(h * G / H) : kv_heads[h];
+  }
   return Status::kOk;
 }
 
 Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) const {
-  const AttentionShape shape = shape_of(config_, args);
-  HEADWISE_RETURN_IF_ERROR(
-      context.arena.reserve(activations_size(shape) + attention_scratch(shape, context.pool.threads())));
-  const Activations activations = take_activations(shape, context.arena);
+  Activations activations;
+  Angles angles;
+  std::uint64_t floats = attention_scratch(shape_of(config_, args), context.pool.threads());
+  for_each_piece(config_, args, activations, angles,
+                 [&](auto*, std::uint64_t count) { floats += Arena::padded(count); });
+  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(floats));
+  for_each_piece(config_, args, activations, angles, [&](auto*& piece, std::uint64_t count) {
+    piece =
+        reinterpret_cast<std::remove_reference_t<decltype(piece)>>(context.arena.take(static_cast<std::size_t>(count)));
+  });
 
-  project(config_, args, projections_, gates_.data(), activations, context.pool);
-  attend(config_, args, gates_.data(), activations, context);
+  project(config_, args, projections_, gates_.data(), kv_heads(), activations, context.pool);
+  embed_positions(config_, args, activations, angles, context.pool);
+  if (args.cache != nullptr) remember(config_, args, activations);
+  attend(config_, args, gates_.data(), slopes_.data(), kv_heads(), activations, context);
   if (args.head_output == HeadOutput::kValues) {
     write_values_and_gate(config_, args, gates_.data(), activations.heads);
   } else if (args.head_output == HeadOutput::kContributions) {

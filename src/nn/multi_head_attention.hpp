@@ -5,19 +5,29 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "attention/visibility.hpp"
+#include "attention/rotary.hpp"
+#include "attention/scaled_dot_product.hpp"
 #include "core/aligned_buffer.hpp"
 #include "core/context.hpp"
+#include "nn/kv_cache.hpp"
 #include "nn/linear.hpp"
 
 namespace headwise {
 
 struct MultiHeadAttentionConfig {
-  std::size_t embed_dim, num_heads;            // E, H
+  std::size_t embed_dim;                       // E
+  std::size_t num_heads, num_kv_heads;         // H, G
   std::size_t head_dim, value_head_dim;        // D, Dv
   std::size_t key_dim, value_dim, output_dim;  // widths of the key and value inputs and of the output
   bool qkv_bias, out_bias;
   float scale;
+  float softcap = 0.0f;      // 0: none
+  std::size_t rope_dim = 0;  // 0: no rotary embedding
+  float rope_base = 10000.0f;
+  bool rope_interleaved = false;
+  bool alibi = false;
+
+  Rotary rotary() const { return {rope_dim, rope_base, rope_interleaved}; }
 };
 
 enum class HeadOutput : int {
@@ -32,8 +42,14 @@ struct ForwardArgs {
   const float* key;    // [B, S, key_dim]
   const float* value;  // [B, S, value_dim]
   Visibility visibility;
+  const std::int32_t* positions = nullptr;  // [B, L] for rotary embedding, of the keys too where key is query; null:
+                                            // offset + i for queries and j for keys
+  // Self-attention with earlier tokens: row b has visibility.offsets[b] of them in the cache; the new ones are put
+  // behind them, which makes visibility.key_lengths[b]; S is at least the largest of these.
+  KvCache* cache = nullptr;
   float* output;             // [B, L, output_dim]
-  float* weights = nullptr;  // [B, H, L, S] probabilities before the gates, or null
+  float* weights = nullptr;  // [B, H, L, S] or null
+  WeightsStage stage = WeightsStage::kProbabilities;
   HeadOutput head_output = HeadOutput::kNone;
   float* heads = nullptr;  // as head_output says
 };
@@ -42,8 +58,9 @@ class MultiHeadAttention {
  public:
   enum Projection : std::size_t { kQuery, kKey, kValue, kOut, kProjections };
 
-  // Weights and biases start as zeros, gates as ones.
-  Status create(const MultiHeadAttentionConfig& config);
+  // Weights and biases start as zeros, gates as ones. kv_heads: [H], the key/value head that each head reads, ascending
+  // and without gaps; null: even groups.
+  Status create(const MultiHeadAttentionConfig& config, const std::uint32_t* kv_heads = nullptr);
   // Xavier-uniform weights (Glorot & Bengio 2010), each matrix as a whole, from one seeded generator; zero biases.
   Status initialize(std::uint32_t seed, Context& context);
   // Makes `smaller` a copy with only the heads kept[0 … count), in that order.
@@ -51,15 +68,18 @@ class MultiHeadAttention {
 
   const MultiHeadAttentionConfig& config() const { return config_; }
   Linear& projection(std::size_t index) { return projections_[index]; }
-  float* gates() { return gates_.data(); }  // [H]
+  float* gates() { return gates_.data(); }                                                                    // [H]
+  const std::uint32_t* kv_heads() const { return reinterpret_cast<const std::uint32_t*>(kv_heads_.data()); }  // [H]
 
   // Runs in the three steps of the paper's figure. Nothing has happened unless it returns kOk.
   Status forward(const ForwardArgs& args, Context& context) const;
 
  private:
   MultiHeadAttentionConfig config_{};
-  std::array<Linear, kProjections> projections_;  // q, k, v: [H*D or H*Dv, in]; out: [output_dim, H*Dv]
-  AlignedBuffer gates_;                           // [H]
+  std::array<Linear, kProjections>
+      projections_;               // q: [H*D, E], k: [G*D, key_dim], v: [G*Dv, value_dim]; out: [output_dim, H*Dv]
+  AlignedBuffer gates_, slopes_;  // [H], [H] where there is ALiBi
+  AlignedBuffer kv_heads_;        // [H] integers
 };
 
 }  // namespace headwise

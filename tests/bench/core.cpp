@@ -92,7 +92,7 @@ EMSCRIPTEN_KEEPALIVE int run_core(std::uint32_t B, std::uint32_t H, std::uint32_
 EMSCRIPTEN_KEEPALIVE int make_block(std::uint32_t E, std::uint32_t H) {
   module = std::make_unique<MultiHeadAttention>();
   const float scale = 1.0f / std::sqrt(static_cast<float>(E / H));
-  return static_cast<int>(module->create({E, H, E / H, E / H, E, E, E, true, true, scale}));
+  return static_cast<int>(module->create({E, H, H, E / H, E / H, E, E, E, true, true, scale}));
 }
 
 // projection: 0 query, 1 key, 2 value, 3 out.   weight: [E, E], bias: [E]

@@ -75,7 +75,7 @@ void block(benchmark::State& state, const Row& row) {
   Context context;
   MultiHeadAttention module;
   const float scale = 1.0f / std::sqrt(static_cast<float>(D));
-  if (module.create({row.E, row.H, D, D, row.E, row.E, row.E, true, true, scale}) != Status::kOk ||
+  if (module.create({row.E, row.H, row.H, D, D, row.E, row.E, row.E, true, true, scale}) != Status::kOk ||
       module.initialize(0, context) != Status::kOk) {
     return fail(state);
   }

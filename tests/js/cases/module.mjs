@@ -57,6 +57,7 @@ export const moduleCases = [
       expect(mha.config).to.deep.equal({
         embedDim: 12,
         numHeads: 3,
+        numKvHeads: 3,
         headDim: 4,
         valueHeadDim: 4,
         keyDim: 12,
@@ -64,6 +65,8 @@ export const moduleCases = [
         outputDim: 12,
         bias: true,
         scale: 0.5,
+        softcap: 0,
+        alibi: false,
         seed: 0,
       });
       expect(mha.numHeads).to.equal(3);

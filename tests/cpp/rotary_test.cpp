@@ -1,0 +1,69 @@
+#include "attention/rotary.hpp"
+
+#include <numeric>
+
+#include "support.hpp"
+
+namespace headwise::test {
+namespace {
+
+TEST_CASE("angles are accurate at far positions") {
+  ThreadPool pool;
+  REQUIRE(pool.start(1) == Status::kOk);
+  const Rotary rotary{.dim = 6, .base = 10000.0f};
+  const std::vector<std::int32_t> positions = {0, 1, -7, 123456789};
+  Floats cos(positions.size() * 3), sin(cos.size());
+  fill_rotary_table(rotary, positions.data(), positions.size(), cos.data(), sin.data(), pool);
+  for (std::size_t n = 0; n < positions.size(); ++n) {
+    for (std::size_t k = 0; k < 3; ++k) {
+      const double angle = positions[n] * std::pow(10000.0, -2.0 * static_cast<double>(k) / 6);
+      CHECK(std::abs(cos[n * 3 + k] - std::cos(angle)) < 1e-7);
+      CHECK(std::abs(sin[n * 3 + k] - std::sin(angle)) < 1e-7);
+    }
+  }
+}
+
+TEST_CASE("pairs turn, halves or neighbours, and what lies beyond dim stays") {
+  ThreadPool pool;
+  REQUIRE(pool.start(1) == Status::kOk);
+  const std::size_t B = 2, H = 3, L = 4, D = 7, dim = 6;
+  const Floats x = random_floats(B * H * L * D, 1), cos = random_floats(B * L * 3, 2),
+               sin = random_floats(B * L * 3, 3);
+  std::vector<std::int32_t> rows(B * L);
+  std::iota(rows.rbegin(), rows.rend(), 0);
+  for (const bool interleaved : {false, true}) {
+    for (const bool given : {false, true}) {
+      Floats turned(x.size());
+      rotate({.dim = dim, .interleaved = interleaved},
+             {.B = B,
+              .H = H,
+              .L = L,
+              .D = D,
+              .from = HeadView<const float>::heads_in_rows(x.data(), H, L, D),
+              .to = HeadView<float>::heads_first(turned.data(), H, L, D),
+              .table = {cos.data(), sin.data()},
+              .rows = given ? rows.data() : nullptr,
+              .row_batch = L},
+             pool);
+      for (std::size_t b = 0; b < B; ++b) {
+        for (std::size_t h = 0; h < H; ++h) {
+          for (std::size_t i = 0; i < L; ++i) {
+            const float* from = x.data() + ((b * L + i) * H + h) * D;
+            const float* to = turned.data() + ((b * H + h) * L + i) * D;
+            const std::size_t row = given ? static_cast<std::size_t>(rows[b * L + i]) : b * L + i;
+            for (std::size_t k = 0; k < 3; ++k) {
+              const std::size_t first = interleaved ? 2 * k : k, second = interleaved ? 2 * k + 1 : k + 3;
+              const float c = cos[row * 3 + k], s = sin[row * 3 + k];
+              CHECK(to[first] == doctest::Approx(c * from[first] - s * from[second]));
+              CHECK(to[second] == doctest::Approx(s * from[first] + c * from[second]));
+            }
+            CHECK(to[6] == from[6]);
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace headwise::test
