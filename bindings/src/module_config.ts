@@ -10,7 +10,8 @@ import {
   maxExtent,
 } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
-import type { MultiHeadAttentionConfig, ResolvedConfig, RopeConfig } from "./types.js";
+import { checkRotary } from "./rotary_embedding.js";
+import type { MultiHeadAttentionConfig, ResolvedConfig } from "./types.js";
 
 /** How many key/value heads there are; which head reads which, where a formula does not say it. */
 function checkGroups({ numKvHeads, headGroups }: Partial<MultiHeadAttentionConfig>, numHeads: number) {
@@ -49,14 +50,6 @@ export function groupsOf(kvHeads: readonly number[]): { numKvHeads: number; head
 /** The key/value head that each head reads. */
 export function kvHeadsOf({ numHeads, numKvHeads, headGroups }: ResolvedConfig): readonly number[] {
   return headGroups ?? Array.from({ length: numHeads }, (_, h) => Math.floor((h * numKvHeads) / numHeads));
-}
-
-function checkRope(rope: RopeConfig, headDim: number): Required<RopeConfig> {
-  const given = checkOptions(rope, "rope", ["base", "dim", "interleaved"]);
-  const { base = 10000, dim = headDim, interleaved = false } = given;
-  if (!(checkScale(base, "rope.base") > 0)) throw invalidOption("rope.base", "a number > 0", base);
-  if (checkInteger(dim, "rope.dim", 2, headDim) % 2 !== 0) throw invalidOption("rope.dim", "an even number", dim);
-  return Object.freeze({ base, dim, interleaved: checkBoolean(interleaved, "rope.interleaved") });
 }
 
 /** Checks a configuration, and fills in the defaults. */
@@ -103,7 +96,11 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
     bias: given.bias === undefined ? true : checkOneOf(given.bias, "bias", [true, false, "qkv"] as const),
     scale: given.scale === undefined ? 1 / Math.sqrt(headDim) : checkScale(given.scale),
     softcap: given.softcap === undefined ? 0 : checkScale(given.softcap, "softcap"),
-    ...(given.rope !== undefined && { rope: checkRope(given.rope, headDim) }),
+    ...(given.rope !== undefined && {
+      rope: Object.freeze(
+        checkRotary(checkOptions(given.rope, "rope", ["base", "dim", "interleaved"]), headDim, "rope."),
+      ),
+    }),
     alibi: given.alibi === undefined ? false : checkBoolean(given.alibi, "alibi"),
     seed: given.seed === undefined ? 0 : checkInteger(given.seed, "seed", 0, 2 ** 32 - 1),
   };

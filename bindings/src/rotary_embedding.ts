@@ -3,7 +3,18 @@ import { checkArray, checkBoolean, checkOptions, invalidOption, invalidShape } f
 import { HeadwiseError } from "./errors.js";
 import { Staging, type Instance } from "./instance.js";
 import { checkTensor } from "./tensor.js";
-import type { RotaryEmbeddingOptions, Tensor, TensorLike } from "./types.js";
+import type { RopeConfig, RotaryEmbeddingOptions, Tensor, TensorLike } from "./types.js";
+
+/** How heads turn, with every default filled in. `prefix`: of the options' names in messages. */
+export function checkRotary(options: RopeConfig, headDim: number, prefix = ""): Required<RopeConfig> {
+  const { base = 10000, dim = headDim, interleaved = false } = options;
+  if (typeof dim !== "number" || dim % 2 !== 0 || dim < 2 || dim > headDim) {
+    throw invalidOption(`${prefix}dim`, `an even integer from 2 to D = ${headDim}, its default`, dim);
+  }
+  const float = typeof base === "number" ? Math.fround(base) : 0;
+  if (!(float > 0 && float < Infinity)) throw invalidOption(`${prefix}base`, "a finite float32 number > 0", base);
+  return { base, dim, interleaved: checkBoolean(interleaved, `${prefix}interleaved`) };
+}
 
 /** Cosines and sines, [rows, dim / 2] where positions name the rows, else [B, L, dim / 2]. */
 function checkTables(
@@ -43,14 +54,7 @@ export function rotaryEmbedding(instance: Instance, xLike: TensorLike, optionsLi
   const heads = checkHeads(rank, options.numHeads, "numHeads") ?? x.shape[1]!;
   const headDim = widthOf(x, "x", heads, "numHeads");
   const [batch, length] = [x.shape[0]!, x.shape[rank - 2]!];
-  const { dim = headDim, base = 10000, interleaved = false } = options;
-  if (typeof dim !== "number" || dim % 2 !== 0 || dim < 2 || dim > headDim) {
-    throw invalidOption("dim", `an even integer from 2 to D = ${headDim}, its default`, dim);
-  }
-  const float = typeof base === "number" ? Math.fround(base) : 0;
-  if (!(float > 0 && float < Infinity)) {
-    throw invalidOption("base", "a finite float32 number > 0", base);
-  }
+  const { base, dim, interleaved } = checkRotary(options, headDim);
   const positions =
     options.positions === undefined
       ? undefined
@@ -72,7 +76,7 @@ export function rotaryEmbedding(instance: Instance, xLike: TensorLike, optionsLi
       headDim,
       headsFirst: rank === 4,
       dim,
-      interleaved: checkBoolean(interleaved, "interleaved"),
+      interleaved,
       base,
       input: staging.pointer(slots.input),
       output: staging.pointer(slots.output),
