@@ -37,7 +37,7 @@ export const moduleCases = [
         if (keyDim === valueDim) calls["query, memory"] = [query, key];
         if (keyDim === embedDim && valueDim === embedDim) calls["query"] = [query];
         for (const [label, args] of Object.entries(calls)) {
-          const options = { causal: true, offset: 1 };
+          const options = { causal: true, offset: Int32Array.of(1, -2), window: { left: 9 } };
           const result = await mha.forward(...args, { ...options, return: { weights: "probabilities" } });
           const expected = (name) => (round) => {
             const [q, k = q, v = k] = args;
