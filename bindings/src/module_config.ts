@@ -93,7 +93,9 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
     scale: given.scale === undefined ? 1 / Math.sqrt(headDim) : checkScale(given.scale),
     softcap: given.softcap === undefined ? 0 : checkScale(given.softcap, "softcap"),
     ...(given.rope !== undefined && {
-      rope: Object.freeze(checkRope(checkOptions(given.rope, "rope", ["base", "dim", "interleaved"]), headDim, "rope.")),
+      rope: Object.freeze(
+        checkRope(checkOptions(given.rope, "rope", ["base", "dim", "interleaved"]), headDim, "rope."),
+      ),
     }),
     alibi: given.alibi === undefined ? false : checkBoolean(given.alibi, "alibi"),
     seed: given.seed === undefined ? 0 : checkInteger(given.seed, "seed", 0, 2 ** 32 - 1),

@@ -226,7 +226,8 @@ class Module implements MultiHeadAttention {
     if (cache === undefined) return undefined;
     if (!(cache instanceof Cache)) throw invalidOption("cache", "what the module's cache() has made", cache);
     if (!self) throw new HeadwiseError("invalid-option", "cache: for self-attention only, forward(query, options)");
-    if (offset !== undefined) throw new HeadwiseError("invalid-option", "offset: with a cache it is the cache's length");
+    if (offset !== undefined)
+      throw new HeadwiseError("invalid-option", "offset: with a cache it is the cache's length");
     return cache.append(native, batch, tokens, keyLengths);
   }
 

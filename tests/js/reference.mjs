@@ -189,7 +189,13 @@ export function multiHeadAttention(config, parameters, query, key, value, option
   const turn = (x, position) => {
     if (rope === undefined) return x;
     const angle = (b, i, k) => position(b, i) * rope.base ** ((-2 * k) / rope.dim);
-    return rotaryEmbedding(x, rope, (...at) => Math.cos(angle(...at)), (...at) => Math.sin(angle(...at)), round);
+    return rotaryEmbedding(
+      x,
+      rope,
+      (...at) => Math.cos(angle(...at)),
+      (...at) => Math.sin(angle(...at)),
+      round,
+    );
   };
   const { positions, offset = 0, slopes = alibiSlopes(H) } = options;
   const place = (b, i) => i + (typeof offset === "number" ? offset : offset[b]);
