@@ -68,6 +68,9 @@ const stages = {
     await test("JavaScript, this Node", () => nodeTests("node", [relaxed, "--expose-gc"], "js", { concurrency: 2 }));
     await test("JavaScript, newer Node", () => nodeTests(newer, ["--expose-gc"], "js", { concurrency: 2 }));
   },
+  async conformance() {
+    await test("ONNX's own cases, and ONNX Runtime as a peer", () => nodeTests("node", [relaxed], "conformance"));
+  },
   async package() {
     await test("The package in an empty project", () => nodeTests("node", [], "package", { concurrency: 2 }));
   },

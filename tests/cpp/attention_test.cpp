@@ -260,6 +260,14 @@ TEST_CASE("no keys, no queries or no heads: zeros of the right shape") {
   }
 }
 
+TEST_CASE("a mask shorter than the keys is not read beyond its end") {
+  const std::vector<std::uint8_t> bytes = {1, 0, 1};
+  const Mask mask(MaskType::kUint8, bytes.data(), {1, 1, 1, 3});
+  Floats bias(5, 7.0f);
+  CHECK(mask.bias_row(0, 0, 0, 0, 5, bias.data()) == bias.data());
+  CHECK(bias == Floats{0.0f, -kInf, 0.0f, 7.0f, 7.0f});
+}
+
 TEST_CASE("large scores neither overflow nor lose the largest") {
   Case c{.shape = {1, 2, 2, 17, 33, 8, 8}};
   c.scale = 1000.0f;

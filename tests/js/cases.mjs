@@ -1,11 +1,23 @@
 // The cases of the public API, the same in Node and in browsers, for both entries: everything is awaited, and results
 // are compared with tests/js/reference.mjs.
 import { attentionCases } from "./cases/attention.mjs";
+import { attentionOptionCases } from "./cases/attention_options.mjs";
+import { cacheCases } from "./cases/cache.mjs";
 import { errorCases } from "./cases/errors.mjs";
 import { moduleCases } from "./cases/module.mjs";
+import { moduleOptionCases } from "./cases/module_options.mjs";
+import { rotaryEmbeddingCases } from "./cases/rotary_embedding.mjs";
 
 /**
  * `run({ hw, expect, load, entry })`: a loaded instance, chai's expect, and the entry's load function.
  * @type {{ name: string, run: (context: any) => Promise<void> }[]}
  */
-export const cases = [...attentionCases, ...moduleCases, ...errorCases];
+export const cases = [
+  ...attentionCases,
+  ...attentionOptionCases,
+  ...rotaryEmbeddingCases,
+  ...moduleCases,
+  ...moduleOptionCases,
+  ...cacheCases,
+  ...errorCases,
+];

@@ -11,8 +11,9 @@ const consumer = `
 import { HeadwiseError, load, readSafetensors, tensor, writeSafetensors } from "headwise";
 import type {
   AnalyzeHeadsOptions, AttentionOptions, AttentionResult, ErrorCode, ForwardOptions, ForwardResult, HeadStatistics,
-  Headwise, Info, LoadOptions, Mask, MemoryUse, MultiHeadAttention, MultiHeadAttentionConfig, Parameters,
-  ResolvedConfig, Safetensors, SafetensorsInfo, Tensor, TensorLike, WriteSafetensorsOptions,
+  Headwise, Info, KeysAndValues, LoadOptions, Mask, MemoryUse, MultiHeadAttention, MultiHeadAttentionConfig, Parameters,
+  ResolvedConfig, RotaryEmbeddingOptions, Safetensors, SafetensorsInfo, Tensor, TensorLike, VisibilityOptions,
+  WeightsStage, WriteSafetensorsOptions,
 } from "headwise";
 import * as worker from "headwise/worker";
 import type { Abortable, WorkerHeadwise, WorkerLoadOptions, WorkerMultiHeadAttention } from "headwise/worker";
@@ -32,6 +33,13 @@ export async function onThisThread(): Promise<HeadStatistics[]> {
   const mask: Mask = { data: new BigInt64Array(9), shape: [3, 3] };
   const attentionOptions: AttentionOptions = { mask, causal: true, offset: 0, scale: 1, return: { weights: "probabilities" } };
   const result: AttentionResult = hw.attention(x, foreign, x, attentionOptions);
+  const visibility: VisibilityOptions = { window: { left: 3 }, offset: new Int32Array(1) };
+  const rotary: RotaryEmbeddingOptions = { positions: new Int32Array(3), cos: x, sin: foreign, interleaved: true };
+  const turned: Tensor = hw.rotaryEmbedding(x, rotary);
+  const stage: WeightsStage = "masked";
+  const grouped = hw.attention(turned, x, x, { ...visibility, numHeads: 2, numKvHeads: 1, softcap: 2, return: { weights: stage, present: true } });
+  const past: KeysAndValues<Tensor> = grouped.present; // asked for, so it is there
+  const next = hw.attention(x, x, grouped.weights, { past, return: { present: false } });
   const analyze: AnalyzeHeadsOptions = { keyLengths: new Int32Array(1), causal: true };
   const statistics: HeadStatistics[] = result.weights ? hw.analyzeHeads(result.weights, analyze) : [];
   const entropy: number | undefined = statistics[0]?.entropy;
@@ -76,6 +84,12 @@ export async function onThisThread(): Promise<HeadStatistics[]> {
   hw.attention(x, x, { data: x.data });
   // @ts-expect-error: numHeads is a number
   hw.attention(x, x, x, { numHeads: "2" });
+  // @ts-expect-error: not asked for
+  next.present.key;
+  // @ts-expect-error: no such stage
+  hw.attention(x, x, x, { return: { weights: "softmax" } });
+  // @ts-expect-error: a past is keys and values
+  hw.attention(x, x, x, { past: { key: x } });
   // @ts-expect-error: weights may be missing
   result.weights.data;
   // @ts-expect-error: embedDim is required
@@ -94,6 +108,7 @@ export async function inAWorker(): Promise<Tensor> {
   const cancel: Abortable = { signal: new AbortController().signal };
   const x = worker.tensor(new Float32Array(12), [3, 4]);
   const { output, weights }: AttentionResult = await hw.attention(x, x, x, { causal: true, ...cancel });
+  const { present } = await hw.attention(x, x, await hw.rotaryEmbedding(x, { base: 100, ...cancel }), { return: { present: true } });
   const statistics: HeadStatistics[] = await hw.analyzeHeads(weights ?? output);
   const module: WorkerMultiHeadAttention = await hw.multiHeadAttention({ embedDim: 4, numHeads: 2 });
   const numbers: number[] = [module.numHeads, module.parameterCount, ...module.keptHeads, statistics.length];
@@ -108,7 +123,7 @@ export async function inAWorker(): Promise<Tensor> {
   await module.forward(x, { signal: "stop" });
   await module.dispose();
   await hw.dispose();
-  console.log(numbers, gates, memory.liveObjects);
+  console.log(numbers, gates, memory.liveObjects, present.key.shape);
   return output;
 }
 `;

@@ -5,7 +5,9 @@ export default async function* reporter(events) {
   for await (const { type, data } of events) {
     if (type === "test:start") path.length = data.nesting;
     if (type === "test:start") path[data.nesting] = data.name;
-    if (type === "test:pass" && data.details.type !== "suite") {
+    if (type === "test:pass" && data.skip) {
+      yield `\n  skipped: ${data.name}: ${data.skip}\n`;
+    } else if (type === "test:pass" && data.details.type !== "suite") {
       yield ++counts.pass % 100 === 0 ? ".\n" : ".";
     } else if (type === "test:fail" && data.details.error.failureType !== "subtestsFailed") {
       ++counts.fail;

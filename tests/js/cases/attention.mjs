@@ -232,8 +232,8 @@ export const attentionCases = [
       }
       const expected = await hw.attention(...tensors, { causal: true });
       expect(await hw.attention(...tensors, new Options())).to.deep.equal(expected);
-      await expectError(expect, "invalid-option", '"window"', () =>
-        hw.attention(...tensors, Object.create({ window: 3 })),
+      await expectError(expect, "invalid-option", '"windows"', () =>
+        hw.attention(...tensors, Object.create({ windows: 3 })),
       );
       const Memory = globalThis.SharedArrayBuffer ?? ArrayBuffer; // which pages without isolation do not have
       const shared = new Uint8Array(new Memory(6)).fill(1);
@@ -253,6 +253,7 @@ export const attentionCases = [
         { causal: true },
         { mask, keyLengths: Int32Array.of(9, 5) },
         { causal: true, offset: 2, mask },
+        { window: { left: 2, right: 1 }, offset: Int32Array.of(3, -2), mask },
       ]) {
         const { weights } = await hw.attention(query, key, value, { ...options, return: { weights: "probabilities" } });
         const statistics = await hw.analyzeHeads(weights, options);
@@ -262,10 +263,9 @@ export const attentionCases = [
           let [entropy, choosing, distance, seeing] = [0, 0, 0, 0];
           for (let b = 0; b < B; ++b)
             for (let i = 0; i < L; ++i) {
-              const position = i + (options.offset ?? 0);
+              const position = i + (options.offset?.[b] ?? options.offset ?? 0);
               const allowed = Array.from({ length: S }, (_, j) => j).filter(
-                (j) =>
-                  !(options.causal && j > position) && j < (options.keyLengths?.[b] ?? S) && bias(b, h, i, j) === 0,
+                (j) => reference.sees(options, b, i, j) && bias(b, h, i, j) === 0,
               );
               const p = (j) => weights.data[((b * H + h) * L + i) * S + j];
               if (allowed.length > 0) {

@@ -6,6 +6,9 @@ const x = random([2, 3, 4], 1);
 const heads = random([1, 2, 3, 4], 2);
 const flat = random([3, 4], 3);
 
+const wide = random([2, 3, 3], 4);
+const past = { key: random([1, 2, 2, 4], 5), value: random([1, 2, 2, 4], 6) };
+
 const attentionErrors = [
   // [code, parts of the message, arguments]
   ["invalid-option", ["query", "tensor", "undefined"], []],
@@ -21,7 +24,6 @@ const attentionErrors = [
   ["invalid-shape", ["key", "rank 2", "[2, 3, 4]"], [flat, x, flat]],
   ["invalid-shape", ["key", "[3, 4]", "[3, 5]"], [flat, random([3, 5], 1), flat]],
   ["invalid-shape", ["value", "[3, 2]", "[4, 2]"], [flat, flat, random([4, 2], 1)]],
-  ["invalid-shape", ["query", "empty", "[0, 4]"], [random([0, 4], 1), flat, flat]],
   ["invalid-shape", ["key", "[1, 2, 3, 4]", "[1, 3, 3, 4]"], [heads, random([1, 3, 3, 4], 1), heads]],
   ["invalid-option", ["numHeads", "undefined"], [x, x, x]],
   ["invalid-option", ["numHeads", "rank 4"], [heads, heads, heads, { numHeads: 2 }]],
@@ -58,18 +60,77 @@ const attentionErrors = [
     ["mask", "[3, 3]", "9", "8"],
     [flat, flat, flat, { mask: { data: new Uint8Array(8), shape: [3, 3] } }],
   ],
-  // Not built yet: refused, never ignored.
-  ...["numKvHeads", "window", "softcap", "past"].map((name) => [
-    "invalid-option",
-    [`"${name}"`],
-    [flat, flat, flat, { [name]: 1 }],
-  ]),
-  ["invalid-option", ["offset", "array"], [flat, flat, flat, { offset: Int32Array.of(0) }]],
-  ["invalid-option", ["return.weights", '"scores"'], [flat, flat, flat, { return: { weights: "scores" } }]],
-  ["invalid-option", ["return", '"present"'], [flat, flat, flat, { return: { present: true } }]],
-  ["invalid-shape", ["key", "empty"], [flat, random([0, 4], 1), random([0, 4], 1)]],
-  ["invalid-shape", ["mask", "[3, 2]"], [flat, flat, flat, { mask: { data: new Uint8Array(6), shape: [3, 2] } }]],
+  ["invalid-option", ["attention", '"dropout"'], [flat, flat, flat, { dropout: 1 }]],
+  ["invalid-shape", ["mask", "[1, 1, 3, 3]", "[3, 4]"], [flat, flat, flat, { mask: random([3, 4], 1) }]],
+  ["invalid-shape", ["mask", "[1, 1, 3, 3]", "[3, 0]"], [flat, flat, flat, { mask: random([3, 0], 1) }]],
+  ["invalid-option", ["numKvHeads", "rank 2"], [flat, flat, flat, { numKvHeads: 1 }]],
+  ["invalid-option", ["numKvHeads", "0"], [x, x, x, { numHeads: 2, numKvHeads: 0 }]],
+  ["invalid-shape", ["numKvHeads", "divides", "4", "3"], [x, wide, wide, { numHeads: 4, numKvHeads: 3 }]],
+  ["invalid-shape", ["key", "divides", "2", "3"], [heads, random([1, 3, 3, 4], 1), random([1, 3, 3, 4], 1)]],
+  ["invalid-shape", ["value", "empty", "[1, 0, 3, 4]"], [heads, random([1, 0, 3, 4], 1), random([1, 0, 3, 4], 1)]],
+  ["invalid-shape", ["value", "[1, 1, 3, 4]", "[1, 2, 3, 4]"], [heads, random([1, 1, 3, 4], 1), heads]],
+  ["invalid-shape", ["value", "numKvHeads = 2", "[2, 3, 3]"], [x, x, wide, { numHeads: 2 }]],
+  ["invalid-shape", ["query", "empty", "[3, 0]"], [random([3, 0], 1), random([3, 0], 1), flat]],
+  ["invalid-shape", ["value", "empty", "[3, 0]"], [flat, flat, random([3, 0], 1)]],
+  ["invalid-shape", ["query", "empty", "[0, 2, 3, 4]"], [random([0, 2, 3, 4], 1), heads, heads]],
+  ["invalid-option", ["window", "an object", "3"], [flat, flat, flat, { window: 3 }]],
+  ["invalid-option", ["window", '"lft"'], [flat, flat, flat, { window: { lft: 3 } }]],
+  ["invalid-option", ["window.left", ">= 0", "-1"], [flat, flat, flat, { window: { left: -1 } }]],
+  ["invalid-option", ["window.right", "integer", "Infinity"], [flat, flat, flat, { window: { right: Infinity } }]],
+  ["invalid-option", ["offset", "integer", "Int32Array", "[1]"], [flat, flat, flat, { offset: [1] }]],
+  ["invalid-shape", ["offset", "1", "2"], [flat, flat, flat, { offset: Int32Array.of(1, 2) }]],
+  ["invalid-option", ["softcap", ">= 0", "-2"], [flat, flat, flat, { softcap: -2 }]],
+  ["invalid-option", ["softcap", "finite", "Infinity"], [flat, flat, flat, { softcap: Infinity }]],
+  ["invalid-option", ["keyLengths", "S = 5", "6"], [heads, heads, heads, { past, keyLengths: Int32Array.of(6) }]],
+  ["invalid-option", ["past", "an object", "3"], [flat, flat, flat, { past: 3 }]],
+  ["invalid-option", ["past.value", "tensor", "undefined"], [heads, heads, heads, { past: { key: past.key } }]],
+  [
+    "invalid-shape",
+    ["past.key", "[1, 2, 2, 4]", "[1, 1, 2, 4]"],
+    [heads, heads, heads, { past: { ...past, key: random([1, 1, 2, 4], 1) } }],
+  ],
+  [
+    "invalid-shape",
+    ["past.value", "[1, 2, 2, 4]", "[1, 2, 3, 4]"],
+    [heads, heads, heads, { past: { ...past, value: heads } }],
+  ],
+  ["invalid-shape", ["past.key", "[1, 1, 0, 4]", "[3, 4]"], [flat, flat, flat, { past: { key: flat, value: flat } }]],
+  ["invalid-option", ["return.weights", '"scores"', '"score"'], [flat, flat, flat, { return: { weights: "score" } }]],
+  ["invalid-option", ["return.present", "true or false", "1"], [flat, flat, flat, { return: { present: 1 } }]],
 ];
+
+const rotaryErrors = [
+  ["invalid-option", ["x", "tensor", "undefined"], []],
+  ["invalid-shape", ["x", "rank 3", "[3, 4]"], [flat]],
+  ["invalid-shape", ["x", "empty", "[1, 2, 3, 0]"], [random([1, 2, 3, 0], 1)]],
+  ["invalid-option", ["numHeads", "rank 3", "undefined"], [x]],
+  ["invalid-option", ["numHeads", "rank 4"], [heads, { numHeads: 2 }]],
+  ["invalid-shape", ["x", "numHeads = 3", "[2, 3, 4]"], [x, { numHeads: 3 }]],
+  ["invalid-option", ["dim", "even", "D = 1", "1"], [x, { numHeads: 4 }]],
+  ["invalid-option", ["dim", "even", "3"], [heads, { dim: 3 }]],
+  ["invalid-option", ["dim", "2 to D = 4", "6"], [heads, { dim: 6 }]],
+  ["invalid-option", ["base", "> 0", "-1"], [heads, { base: -1 }]],
+  ["invalid-option", ["base", "finite", "1e-50"], [heads, { base: 1e-50 }]],
+  ["invalid-option", ["interleaved", "true or false", "1"], [heads, { interleaved: 1 }]],
+  ["invalid-option", ["rotaryEmbedding", '"theta"'], [heads, { theta: 1 }]],
+  ["invalid-option", ["positions", "Int32Array", "[0, 1, 2]"], [heads, { positions: [0, 1, 2] }]],
+  ["invalid-shape", ["positions", "3", "2"], [heads, { positions: Int32Array.of(0, 1) }]],
+  ["invalid-option", ["sin", "tensor", "undefined"], [heads, { cos: random([1, 3, 2], 1) }]],
+  ["invalid-option", ["base", "cos"], [heads, { base: 10, cos: random([1, 3, 2], 1), sin: random([1, 3, 2], 1) }]],
+  ["invalid-shape", ["cos", "[1, 3, 2]", "[3, 2]"], [heads, { cos: random([3, 2], 1), sin: random([3, 2], 1) }]],
+  [
+    "invalid-shape",
+    ["sin", "[9, 2]", "[8, 2]"],
+    [heads, { positions: new Int32Array(3), cos: random([9, 2], 1), sin: random([8, 2], 1) }],
+  ],
+  ...[-1, 9].map((row) => [
+    "invalid-option",
+    ["positions", "0 to 8", `${row}`],
+    [heads, { positions: Int32Array.of(0, 8, row), cos: random([9, 2], 1), sin: random([9, 2], 1) }],
+  ]),
+];
+
+const grouped = (headGroups) => ({ embedDim: 9, numHeads: 3, headGroups });
 
 const configErrors = [
   ["invalid-option", ["embedDim", "undefined"], { numHeads: 2 }],
@@ -79,11 +140,33 @@ const configErrors = [
   ["invalid-option", ["scale", "Infinity"], { embedDim: 8, numHeads: 2, scale: Infinity }],
   ["invalid-option", ["seed", "-1"], { embedDim: 8, numHeads: 2, seed: -1 }],
   ["invalid-option", ['"dropout"'], { embedDim: 8, numHeads: 2, dropout: 0.1 }],
-  ...["numKvHeads", "rope", "alibi", "softcap"].map((name) => [
-    "invalid-option",
-    [`"${name}"`],
-    { embedDim: 8, numHeads: 2, [name]: 1 },
-  ]),
+  ["invalid-shape", ["numKvHeads", "3", "numHeads = 4"], { embedDim: 8, numHeads: 4, numKvHeads: 3 }],
+  ["invalid-shape", ["numKvHeads", "8", "numHeads = 4"], { embedDim: 8, numHeads: 4, numKvHeads: 8 }],
+  ["invalid-option", ["numKvHeads", "0"], { embedDim: 8, numHeads: 4, numKvHeads: 0 }],
+  ["invalid-option", ["numKvHeads", "2, as headGroups", "1"], { ...grouped([0, 0, 1]), numKvHeads: 1 }],
+  ["invalid-option", ["headGroups", "array", '"001"'], grouped("001")],
+  ["invalid-shape", ["headGroups", "3", "2"], grouped([0, 1])],
+  ...[
+    [1, 1, 1],
+    [0, 2, 2],
+    [0, 1, 0],
+    [0, 1, NaN],
+    [0, 0, "1"],
+    [0, [0], 1],
+    [0, true, 1],
+    [0, 0.5, 1],
+    [0, , 1],
+  ].map((groups) => ["invalid-option", ["headGroups", "ascend from 0 without gaps", "["], grouped(groups)]),
+  ["invalid-option", ["rope", "an object", "true"], { embedDim: 8, numHeads: 2, rope: true }],
+  ["invalid-option", ["rope", '"theta"'], { embedDim: 8, numHeads: 2, rope: { theta: 1e6 } }],
+  ["invalid-option", ["rope.dim", "even", "D = 3", "3"], { embedDim: 9, numHeads: 3, rope: {} }],
+  ["invalid-option", ["rope.dim", "D = 4", "6"], { embedDim: 8, numHeads: 2, rope: { dim: 6 } }],
+  ["invalid-option", ["rope.dim", "even", '"2"'], { embedDim: 8, numHeads: 2, rope: { dim: "2" } }],
+  ["invalid-option", ["rope.base", "> 0", "0"], { embedDim: 8, numHeads: 2, rope: { base: 0 } }],
+  ["invalid-option", ["rope.interleaved", "1"], { embedDim: 8, numHeads: 2, rope: { interleaved: 1 } }],
+  ["invalid-option", ["alibi", "true or false", "1"], { embedDim: 8, numHeads: 2, alibi: 1 }],
+  ["invalid-option", ["softcap", "finite", "Infinity"], { embedDim: 8, numHeads: 2, softcap: Infinity }],
+  ["invalid-option", ["softcap", ">= 0", "-1"], { embedDim: 8, numHeads: 2, softcap: -1 }],
   ["out-of-memory", ["MiB", "4 GiB"], { embedDim: 2 ** 20, numHeads: 1 }],
   ["out-of-memory", ["MiB", "4 GiB"], { embedDim: 2 ** 31 - 1, numHeads: 1 }],
 ];
@@ -94,6 +177,13 @@ export const errorCases = [
     async run({ hw, expect }) {
       for (const [code, parts, args] of attentionErrors)
         await expectError(expect, code, parts, () => hw.attention(...args));
+    },
+  },
+  {
+    name: "rotaryEmbedding names the argument that is wrong, and what was expected beside what was given",
+    async run({ hw, expect }) {
+      for (const [code, parts, args] of rotaryErrors)
+        await expectError(expect, code, parts, () => hw.rotaryEmbedding(...args));
     },
   },
   {
@@ -118,11 +208,17 @@ export const errorCases = [
         ["invalid-shape", ["memory (as value)", "[2, 7, 5]", "[2, 7, 6]"], () => mha.forward(query, key)],
         ["invalid-shape", ["query (as key)", "[2, 3, 6]", "[2, 3, 4]"], () => mha.forward(query)],
         ["invalid-option", ["forward", "(query, key, value)"], () => mha.forward(query, key, value, query)],
-        ["invalid-option", ["forward", '"cache"'], () => mha.forward(query, key, value, { cache: {} })],
         [
           "invalid-option",
-          ["forward", '"positions"'],
-          () => mha.forward(query, key, value, { positions: Int32Array.of(1) }),
+          ["positions", "rope"],
+          () => mha.forward(query, key, value, { positions: new Int32Array(6) }),
+        ],
+        ["invalid-option", ["window", "an object"], () => mha.forward(query, key, value, { window: 2 })],
+        ["invalid-shape", ["offset", "2", "3"], () => mha.forward(query, key, value, { offset: new Int32Array(3) })],
+        [
+          "invalid-option",
+          ["return.weights", '"capped"', '"logits"'],
+          () => mha.forward(query, key, value, { return: { weights: "logits" } }),
         ],
         ["invalid-option", ["forward", '"train"'], () => mha.forward(query, key, value, { train: true })],
         [

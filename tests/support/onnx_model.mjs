@@ -1,0 +1,44 @@
+// Small ONNX models, as bytes: what the bench and the differential tests give to ONNX Runtime.
+import onnxProto from "onnx-proto";
+
+const { onnx } = onnxProto;
+const { FLOAT, INT32, INT64, BOOL } = onnx.TensorProto.DataType;
+const dataTypes = { float32: FLOAT, int32: INT32, int64: INT64, bool: BOOL };
+
+/** An input or output; without dims its shape is open. */
+export const valueInfo = (name, dims, type = "float32") => ({
+  name,
+  type: {
+    tensorType: { elemType: dataTypes[type], shape: dims && { dim: dims.map((dimValue) => ({ dimValue })) } },
+  },
+});
+
+export const constant = (name, data, dims) => ({
+  name,
+  dims,
+  dataType: FLOAT,
+  rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+});
+
+/** One operator; "" stands for an input or output that is left out. Attributes are integers or floats. */
+export function node(opType, input, output, { domain = "", ints = {}, floats = {} } = {}) {
+  const { INT, FLOAT } = onnx.AttributeProto.AttributeType;
+  const attribute = [
+    ...Object.entries(ints).map(([name, i]) => ({ name, type: INT, i })),
+    ...Object.entries(floats).map(([name, f]) => ({ name, type: FLOAT, f })),
+  ];
+  return { opType, domain, input, output, attribute };
+}
+
+/** A model of ONNX's operators at `opset`, and of ONNX Runtime's own. */
+export function model({ opset, inputs, outputs, initializer = [], nodes }) {
+  const proto = {
+    irVersion: 10,
+    opsetImport: [
+      { domain: "", version: opset },
+      { domain: "com.microsoft", version: 1 },
+    ],
+    graph: { name: "attention", input: inputs, output: outputs, initializer, node: nodes },
+  };
+  return onnx.ModelProto.encode(onnx.ModelProto.fromObject(proto)).finish();
+}
