@@ -54,7 +54,7 @@ struct AnalysisCall {
 struct ForwardCall {
   std::size_t batch, queries, keys;
   Pointer query, key, value;
-  Pointer positions;  // [B, L] or null
+  Pointer query_positions, key_positions;  // [B, L], [B, keys] or null; with a cache both [B, L]
   Pointer output, weights, heads;
   int weights_stage, head_output;  // WeightsStage, HeadOutput
   VisibilityCall visibility;

@@ -6,7 +6,7 @@ import type { AttentionOptions, AttentionResult, AttentionReturn, TensorLike } f
 import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
 
 /** In the order of the core's WeightsStage. */
-const weightsStages = ["probabilities", "scores", "capped", "masked"] as const;
+export const weightsStages = ["probabilities", "scores", "capped", "masked"] as const;
 
 export function attention<R extends AttentionReturn>(
   instance: Instance,

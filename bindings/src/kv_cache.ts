@@ -36,7 +36,13 @@ export class Cache implements KvCache {
 
   reset(): void {
     this.#alive();
-    this.#length.fill(0);
+    this.#length = new Int32Array(this.#length.length);
+  }
+
+  /** Puts the length back to what it is now: nothing that is put behind the tokens changes these. */
+  checkpoint(): () => void {
+    const length = this.#length;
+    return () => void (this.#length = length);
   }
 
   /**
@@ -66,7 +72,8 @@ export class Cache implements KvCache {
       }
       return length + count;
     });
-    return { native, before, after, keys: Math.max(0, ...after), commit: () => void (this.#length = after) };
+    const keys = after.reduce((longest, length) => Math.max(longest, length), 0);
+    return { native, before, after, keys, commit: () => void (this.#length = after) };
   }
 
   dispose(): void {
@@ -92,7 +99,7 @@ export function makeCache(
   const options = checkOptions(optionsLike, "cache", ["batch", "capacity"]);
   const batch = checkInteger(options.batch, "batch", 1, maxExtent);
   const capacity = checkInteger(options.capacity, "capacity", 1, maxExtent);
-  const bytes = 4 * batch * capacity * numKvHeads * (headDim + valueHeadDim);
+  const bytes = 4 * batch * (1 + capacity * numKvHeads * (headDim + valueHeadDim)); // 1: the row's length
   const native = bytes >= 2 ** 32 ? null : module.cache(batch, capacity);
   if (native === null) throw instance.outOfMemory(bytes, "keys and values");
   return new Cache(instance, module, native, batch, capacity);

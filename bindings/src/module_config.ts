@@ -10,41 +10,37 @@ import {
   maxExtent,
 } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
-import { checkRotary } from "./rotary_embedding.js";
+import { checkRope } from "./rotary_embedding.js";
 import type { MultiHeadAttentionConfig, ResolvedConfig } from "./types.js";
 
 /** How many key/value heads there are; which head reads which, where a formula does not say it. */
 function checkGroups({ numKvHeads, headGroups }: Partial<MultiHeadAttentionConfig>, numHeads: number) {
   if (headGroups === undefined) {
-    const count = numKvHeads === undefined ? numHeads : checkInteger(numKvHeads, "numKvHeads", 1, numHeads);
+    const count = numKvHeads === undefined ? numHeads : checkInteger(numKvHeads, "numKvHeads", 1, maxExtent);
     if (numHeads % count !== 0) {
-      throw new HeadwiseError("invalid-option", `numKvHeads: ${count} does not divide numHeads = ${numHeads}`);
+      throw new HeadwiseError("invalid-shape", `numKvHeads: ${count} does not divide numHeads = ${numHeads}`);
     }
     return { numKvHeads: count };
   }
-  const ascending = (group: unknown, h: number) =>
-    group === 0 || (h > 0 && [0, 1].includes(Number(group) - headGroups[h - 1]!));
-  if (
-    !Array.isArray(headGroups) ||
-    headGroups.length !== numHeads ||
-    headGroups[0] !== 0 ||
-    !headGroups.every(ascending)
-  ) {
-    throw invalidOption("headGroups", `${numHeads} key/value heads, ascending from 0 without gaps`, headGroups);
+  if (!Array.isArray(headGroups)) throw invalidOption("headGroups", "an array of key/value heads", headGroups);
+  if (headGroups.length !== numHeads) {
+    throw new HeadwiseError("invalid-shape", `headGroups: expected ${numHeads} elements, got ${headGroups.length}`);
   }
-  const count = headGroups.at(-1)! + 1;
-  if (numKvHeads !== undefined && numKvHeads !== count)
-    throw invalidOption("numKvHeads", `${count}, as headGroups has`, numKvHeads);
-  return groupsOf(headGroups);
+  const kvHeads: number[] = Array.from(headGroups);
+  if (!kvHeads.every((g, h) => (h === 0 ? g === 0 : g === kvHeads[h - 1] || g === kvHeads[h - 1]! + 1)))
+    throw invalidOption("headGroups", "key/value heads that ascend from 0 without gaps", headGroups);
+  const groups = groupsOf(kvHeads);
+  if (numKvHeads !== undefined && numKvHeads !== groups.numKvHeads)
+    throw invalidOption("numKvHeads", `${groups.numKvHeads}, as headGroups has`, numKvHeads);
+  return groups;
 }
 
 /** The configuration of heads that read these key/value heads. */
 export function groupsOf(kvHeads: readonly number[]): { numKvHeads: number; headGroups?: readonly number[] } {
-  const numKvHeads = kvHeads.length === 0 ? 0 : kvHeads.at(-1)! + 1;
-  const even = kvHeads.every((g, h) => g === Math.floor((h * numKvHeads) / kvHeads.length));
-  return even && kvHeads.length % numKvHeads === 0
-    ? { numKvHeads }
-    : { numKvHeads, headGroups: Object.freeze([...kvHeads]) };
+  const numKvHeads = (kvHeads.at(-1) ?? -1) + 1;
+  const size = kvHeads.length / numKvHeads;
+  const uneven = kvHeads.some((g, h) => !Number.isInteger(size) || g !== Math.floor(h / size));
+  return uneven ? { numKvHeads, headGroups: Object.freeze([...kvHeads]) } : { numKvHeads };
 }
 
 /** The key/value head that each head reads. */
@@ -98,7 +94,7 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
     softcap: given.softcap === undefined ? 0 : checkScale(given.softcap, "softcap"),
     ...(given.rope !== undefined && {
       rope: Object.freeze(
-        checkRotary(checkOptions(given.rope, "rope", ["base", "dim", "interleaved"]), headDim, "rope."),
+        checkRope(checkOptions(given.rope, "rope", ["base", "dim", "interleaved"]), headDim, "rope."),
       ),
     }),
     alibi: given.alibi === undefined ? false : checkBoolean(given.alibi, "alibi"),

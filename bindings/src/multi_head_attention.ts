@@ -1,3 +1,4 @@
+import { weightsStages } from "./attention.js";
 import {
   checkArray,
   checkGates,
@@ -29,7 +30,6 @@ import type {
 } from "./types.js";
 import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
 
-const weightsStages = ["probabilities", "scores", "capped", "masked"] as const; // in the order of the core's WeightsStage
 const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the core's HeadOutput
 
 /** Frees modules that were never disposed. A net, not a plan: `dispose()` is prompt. */
@@ -121,15 +121,17 @@ class Module implements MultiHeadAttention {
     const { numHeads, outputDim, valueHeadDim } = this.config;
     const batched = query.shape.length === 3;
     const [batch, queries] = [batched ? query.shape[0]! : 1, query.shape.at(-2)!];
-    const step = this.#step(native, options, batch, queries, key === query);
+    const self = isSame(key, query) && isSame(value, query);
+    const step = this.#step(native, options, batch, queries, self);
     const keys = step?.keys ?? key.shape.at(-2)!;
+    const { mask, causal, window, offset, keyLengths, positions } = options;
     const visibility = checkVisibility(
-      step ? { ...options, offset: step.before, keyLengths: step.after } : options,
+      { mask, causal, window, offset: step?.before ?? offset, keyLengths: step?.after ?? keyLengths },
       [batch, numHeads, queries, keys],
       staging,
     );
-    if (options.positions !== undefined && this.config.rope === undefined) {
-      throw new HeadwiseError("invalid-option", "positions: only modules with rope have a use for them");
+    if (positions !== undefined && this.config.rope === undefined) {
+      throw new HeadwiseError("invalid-option", "positions: only a module with rope has a use for them");
     }
     const leading = batched ? [batch] : [];
     const outputShape = [...leading, queries, outputDim];
@@ -140,8 +142,9 @@ class Module implements MultiHeadAttention {
       key: staging.input(key.data),
       value: staging.input(value.data),
       positions:
-        options.positions &&
-        staging.input(checkArray<Int32Array>(options.positions, "positions", "Int32Array", batch * queries)),
+        positions === undefined
+          ? undefined
+          : staging.input(checkArray<Int32Array>(positions, "positions", "Int32Array", batch * queries)),
       output: staging.output(product(outputShape)),
       weights: asked.weights && staging.output(product(weightsShape)),
       heads: asked.heads && staging.output(product(headsShape)),
@@ -156,7 +159,8 @@ class Module implements MultiHeadAttention {
           query: staging.pointer(slots.query),
           key: staging.pointer(slots.key),
           value: staging.pointer(slots.value),
-          positions: staging.pointer(slots.positions),
+          queryPositions: staging.pointer(slots.positions),
+          keyPositions: self ? staging.pointer(slots.positions) : 0,
           output: staging.pointer(slots.output),
           weights: staging.pointer(slots.weights),
           weightsStage: weightsStages.indexOf(asked.weights ?? "probabilities"),
@@ -167,12 +171,13 @@ class Module implements MultiHeadAttention {
         step?.native ?? null,
       ),
     );
-    step?.commit();
-    return {
+    const result = {
       output: { data: staging.read(slots.output), shape: outputShape },
       ...(slots.weights && { weights: { data: staging.read(slots.weights), shape: weightsShape } }),
       ...(slots.heads && { heads: { data: staging.read(slots.heads), shape: headsShape } }),
     };
+    step?.commit(); // now that nothing can fail
+    return result;
   }
 
   prune(heads: readonly number[]): MultiHeadAttention {
@@ -221,7 +226,8 @@ class Module implements MultiHeadAttention {
     if (cache === undefined) return undefined;
     if (!(cache instanceof Cache)) throw invalidOption("cache", "what the module's cache() has made", cache);
     if (!self) throw new HeadwiseError("invalid-option", "cache: for self-attention only, forward(query, options)");
-    if (offset !== undefined) throw new HeadwiseError("invalid-option", "offset: a cache gives it, its length");
+    if (offset !== undefined)
+      throw new HeadwiseError("invalid-option", "offset: with a cache it is the cache's length");
     return cache.append(native, batch, tokens, keyLengths);
   }
 
@@ -267,6 +273,8 @@ class Module implements MultiHeadAttention {
     return { query, key, value, optionsLike };
   }
 }
+
+const isSame = (a: Tensor, b: Tensor) => a.data === b.data && String(a.shape) === String(b.shape);
 
 function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig): NativeConfig {
   return {

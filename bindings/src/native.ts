@@ -76,7 +76,8 @@ export interface ForwardCall {
   query: Pointer;
   key: Pointer;
   value: Pointer;
-  positions: Pointer;
+  queryPositions: Pointer;
+  keyPositions: Pointer;
   output: Pointer;
   weights: Pointer;
   weightsStage: number;

@@ -5,12 +5,11 @@ import { Staging, type Instance } from "./instance.js";
 import { checkTensor } from "./tensor.js";
 import type { RopeConfig, RotaryEmbeddingOptions, Tensor, TensorLike } from "./types.js";
 
-/** How heads turn, with every default filled in. `prefix`: of the options' names in messages. */
-export function checkRotary(options: RopeConfig, headDim: number, prefix = ""): Required<RopeConfig> {
-  const { base = 10000, dim = headDim, interleaved = false } = options;
-  if (typeof dim !== "number" || dim % 2 !== 0 || dim < 2 || dim > headDim) {
+/** What turns, and how fast; with the defaults. `prefix`: of the options' names. */
+export function checkRope(given: RopeConfig, headDim: number, prefix = ""): Required<RopeConfig> {
+  const { base = 10000, dim = headDim, interleaved = false } = given;
+  if (typeof dim !== "number" || dim % 2 !== 0 || dim < 2 || dim > headDim)
     throw invalidOption(`${prefix}dim`, `an even integer from 2 to D = ${headDim}, its default`, dim);
-  }
   const float = typeof base === "number" ? Math.fround(base) : 0;
   if (!(float > 0 && float < Infinity)) throw invalidOption(`${prefix}base`, "a finite float32 number > 0", base);
   return { base, dim, interleaved: checkBoolean(interleaved, `${prefix}interleaved`) };
@@ -54,12 +53,12 @@ export function rotaryEmbedding(instance: Instance, xLike: TensorLike, optionsLi
   const heads = checkHeads(rank, options.numHeads, "numHeads") ?? x.shape[1]!;
   const headDim = widthOf(x, "x", heads, "numHeads");
   const [batch, length] = [x.shape[0]!, x.shape[rank - 2]!];
-  const { base, dim, interleaved } = checkRotary(options, headDim);
+  const rope = checkRope(options, headDim);
   const positions =
     options.positions === undefined
       ? undefined
       : checkArray<Int32Array>(options.positions, "positions", "Int32Array", batch * length);
-  const tables = checkTables(options, positions, [batch, length], dim / 2);
+  const tables = checkTables(options, positions, [batch, length], rope.dim / 2);
   const slots = {
     input: staging.input(x.data),
     output: staging.output(x.data.length),
@@ -75,9 +74,7 @@ export function rotaryEmbedding(instance: Instance, xLike: TensorLike, optionsLi
       length,
       headDim,
       headsFirst: rank === 4,
-      dim,
-      interleaved,
-      base,
+      ...rope,
       input: staging.pointer(slots.input),
       output: staging.pointer(slots.output),
       positions: staging.pointer(slots.positions),

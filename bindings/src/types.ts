@@ -64,7 +64,7 @@ export interface MemoryUse {
   readonly usedBytes: number;
   /** Size of the WebAssembly memory: it grows, up to 4 GiB, and never shrinks. */
   readonly capacityBytes: number;
-  /** Modules that are alive (made and not yet disposed). */
+  /** Modules and caches that are alive (made and not yet disposed). */
   readonly liveObjects: number;
 }
 

@@ -33,11 +33,11 @@ function checkWorker(given: unknown): Worker | NodeWorker {
   return worker as unknown as Worker;
 }
 
-/** Objects that live in the worker, and their numbers there. */
-const targets = new WeakMap<object, number>();
+/** Objects that live in a worker, and their numbers there. */
+const targets = new WeakMap<object, { connection: Connection; target: number }>();
 
-/** A deep copy of arguments, in a form that can be sent. `copies`: of each array, to be transferred. */
-function copyOf(value: unknown, copies: Map<unknown, ArrayBufferView>): unknown {
+/** A deep copy of arguments, in a form that `to` can send. `copies`: of each array, to be transferred. */
+function copyOf(value: unknown, copies: Map<unknown, ArrayBufferView>, to: Connection): unknown {
   if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
     if (!copies.has(value)) {
       // Of the view alone: sending it would copy its whole buffer. A detached one has nothing left to copy.
@@ -47,24 +47,28 @@ function copyOf(value: unknown, copies: Map<unknown, ArrayBufferView>): unknown 
     }
     return copies.get(value);
   }
-  if (Array.isArray(value)) return Array.from(value, (element) => copyOf(element, copies));
+  if (Array.isArray(value)) return Array.from(value, (element) => copyOf(element, copies, to));
   if (!isObject(value)) return value;
-  const target = targets.get(value);
-  if (target !== undefined) return { target };
+  const remote = targets.get(value);
+  if (remote !== undefined) {
+    if (remote.connection === to) return { target: remote.target };
+    throw new HeadwiseError("invalid-option", "cache: it belongs to another Headwise instance");
+  }
   if (isTensorLike(value)) {
     const { data, shape, dims } = value as { data: unknown; shape?: unknown; dims?: unknown };
-    return { data: copyOf(data, copies), shape: copyOf(shape ?? dims, copies) };
+    return { data: copyOf(data, copies, to), shape: copyOf(shape ?? dims, copies, to) };
   }
-  return Object.fromEntries(namesOf(value).map((name) => [name, copyOf(value[name], copies)]));
+  return Object.fromEntries(namesOf(value).map((name) => [name, copyOf(value[name], copies, to)]));
 }
 
 /** Takes `signal` out of the options, which come last. */
 function takeSignal(args: readonly unknown[]): { rest: unknown[]; signal: AbortSignal | undefined } {
   const last = args.at(-1);
   if (!isObject(last) || isTensorLike(last) || last.signal === undefined) return { rest: [...args], signal: undefined };
-  const { signal, ...options } = last;
+  const { signal } = last;
   if (!(signal instanceof AbortSignal)) throw invalidOption("signal", "an AbortSignal", signal);
-  return { rest: [...args.slice(0, -1), options], signal };
+  const names = namesOf(last).filter((name) => name !== "signal");
+  return { rest: [...args.slice(0, -1), Object.fromEntries(names.map((name) => [name, last[name]]))], signal };
 }
 
 function valueOf<T>(reply: Reply<T>): T {
@@ -128,7 +132,7 @@ class Connection {
     const copies = new Map<unknown, ArrayBufferView>();
     let copied: unknown[];
     try {
-      copied = rest.map((argument) => copyOf(argument, copies));
+      copied = rest.map((argument) => copyOf(argument, copies, this));
     } catch (error) {
       throw sendable(error);
     }
@@ -234,7 +238,7 @@ function remoteObject<T extends { dispose(): Promise<void> }>(
       await free();
     },
   });
-  targets.set(object, target);
+  targets.set(object, { connection, target });
   net.register(object, free, object);
   return object as unknown as T;
 }

@@ -6,6 +6,7 @@ import { glue, locate } from "./binaries.js";
 import { isObject } from "./checks.js";
 import { choose } from "./choose.js";
 import { HeadwiseError } from "./errors.js";
+import { Cache } from "./kv_cache.js";
 import { startHeadwise } from "./load.js";
 import { detectMachine, nodeBuiltin } from "./machine.js";
 import type { Headwise, KvCache, MultiHeadAttention } from "./types.js";
@@ -18,6 +19,8 @@ let headwise: Headwise;
 const objects = new Map<number, MultiHeadAttention | KvCache>();
 let nextTarget = 1;
 const waiting = new Set<number>(); // calls that have not begun
+let begun = -1; // the last call that has
+let undo = () => {}; // what that did to a cache
 let last: Promise<unknown> = Promise.resolve();
 
 /** Lets the messages in that have come meanwhile, aborts among them. In browsers a timer would wait for milliseconds. */
@@ -61,6 +64,7 @@ function withCache(argument: unknown): unknown {
   if (!isObject(argument) || !isObject(argument.cache) || !("target" in argument.cache)) return argument;
   const cache = objects.get(argument.cache.target as number);
   if (cache === undefined) throw new HeadwiseError("disposed", "cache: it was disposed");
+  if (cache instanceof Cache) undo = cache.checkpoint();
   return { ...argument, cache };
 }
 
@@ -70,6 +74,7 @@ function run({ target, method, args }: Call): unknown {
   const object = target === 0 ? headwise : objects.get(target);
   if (object === undefined) return undefined; // disposed already
   if (method === "dispose") objects.delete(target);
+  if (object instanceof Cache) undo = object.checkpoint();
   const member = (object as unknown as Record<string, unknown>)[method];
   const result = typeof member === "function" ? member.apply(object, args.map(withCache)) : member;
   return makesObjects.includes(method) ? remember(result as MultiHeadAttention | KvCache) : result;
@@ -99,6 +104,8 @@ const host: Host = {
     const result = last.then(takeMessages).then(() =>
       reply(() => {
         if (!waiting.delete(call.id)) throw new HeadwiseError("aborted", "the call was aborted");
+        begun = call.id;
+        undo = () => {};
         return run(call);
       }),
     );
@@ -107,7 +114,7 @@ const host: Host = {
     return transfer(answer, [...new Set(buffersOf(answer))]);
   },
   abort(id) {
-    waiting.delete(id);
+    if (!waiting.delete(id) && id === begun) undo();
   },
 };
 

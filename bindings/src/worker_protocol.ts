@@ -44,6 +44,6 @@ export interface Host {
   start(choice: Choice, source: SentSource): Promise<Reply<Info>>;
   /** Runs a call after all earlier ones. */
   call(call: Call): Promise<Reply<unknown>>;
-  /** Drops a call unless it has begun. */
+  /** Drops a call unless it has begun; takes back what it did to a cache, unless another has begun. */
   abort(id: number): void;
 }

@@ -222,17 +222,22 @@ void weighted_sum_panel(const AttentionArgs& args, const Panel& panel, const Pan
   }
   const std::size_t Dv = args.shape.Dv;
   const auto output_row = [&](std::size_t r) { return args.output.at(panel.b, panel.h[r], panel.i[r]); };
-  const auto add_all = [&](auto add) {
-    for (std::size_t r = 0; r < panel.rows; ++r) std::fill_n(output_row(r), Dv, 0.0f);
+  bool todo[kTileRows] = {};
+  const auto add_todo = [&](auto add) {
+    for (std::size_t r = 0; r < panel.rows; ++r) {
+      if (todo[r]) std::fill_n(output_row(r), Dv, 0.0f);
+    }
     for_each_key_block(args, args.value, panel,
                        [&](std::size_t r, const float* values, std::size_t j, std::size_t count) {
+                         if (!todo[r]) return;
                          add(scratch.scores + r * scratch.row + j, values, args.value.row, count, Dv, output_row(r));
                        });
   };
-  add_all(add_weighted_rows);
-  bool finite = true;
-  for (std::size_t r = 0; r < panel.rows; ++r) finite = finite && all_finite(output_row(r), Dv);
-  if (!finite) add_all(add_weighted_rows_skipping_zeros);  // perhaps 0 times infinity, which is to add nothing
+  std::fill_n(todo, panel.rows, true);
+  add_todo(add_weighted_rows);
+  // Perhaps 0 times infinity, which is to add nothing. Each row for itself: threads share rows out in different ways.
+  for (std::size_t r = 0; r < panel.rows; ++r) todo[r] = !all_finite(output_row(r), Dv);
+  add_todo(add_weighted_rows_skipping_zeros);
   for (std::size_t r = 0; r < panel.rows; ++r) {
     for (std::size_t n = 0; n < Dv; ++n) output_row(r)[n] *= factors[r];
   }

@@ -20,6 +20,8 @@ class KvCache {
     return values_.reserve(rows * value_head_dim);
   }
 
+  std::size_t capacity() const { return capacity_; }
+
   // [B, G, capacity, D] and [B, G, capacity, Dv]: each head's rows lie together, the way attention reads them fastest.
   HeadView<float> keys() { return HeadView<float>::heads_first(keys_.data(), heads_, capacity_, head_dim_); }
   HeadView<float> values() { return HeadView<float>::heads_first(values_.data(), heads_, capacity_, value_head_dim_); }

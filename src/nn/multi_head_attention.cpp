@@ -42,6 +42,16 @@ float alibi_slope(std::size_t h, std::size_t H) {
   return static_cast<float>(std::exp2(-8.0 * static_cast<double>(n) / static_cast<double>(of)));
 }
 
+// Floats that attention takes: with a cache as many as it will take when that is full, so that no step allocates.
+std::uint64_t attention_scratch(const Config& config, const ForwardArgs& args, std::size_t threads) {
+  AttentionShape shape = shape_of(config, args);
+  const std::uint64_t now = attention_scratch(shape, threads);
+  if (args.cache == nullptr) return now;
+  shape.L = 1;
+  shape.S = args.cache->capacity();
+  return std::max(now, attention_scratch(shape, threads));
+}
+
 // Calls fn(piece, floats) for each piece of scratch, in an order that is always the same.
 template <class Fn>
 void for_each_piece(const Config& config, const ForwardArgs& args, Activations& activations, Angles& angles,
@@ -123,10 +133,9 @@ void turn(const Config& config, float* x, std::size_t B, std::size_t length, std
 void embed_positions(const Config& config, const ForwardArgs& args, const Activations& activations,
                      const Angles& angles, ThreadPool& pool) {
   if (config.rope_dim == 0) return;
-  const bool self = args.key == args.query;
   const std::int32_t* offsets = args.visibility.offsets;
-  turn(config, activations.query, args.B, args.L, config.num_heads, args.positions, offsets, angles, pool);
-  turn(config, activations.key, args.B, projected_keys(args), config.num_kv_heads, self ? args.positions : nullptr,
+  turn(config, activations.query, args.B, args.L, config.num_heads, args.query_positions, offsets, angles, pool);
+  turn(config, activations.key, args.B, projected_keys(args), config.num_kv_heads, args.key_positions,
        args.cache == nullptr ? nullptr : offsets, angles, pool);
 }
 
@@ -140,6 +149,10 @@ void remember(const Config& config, const ForwardArgs& args, const Activations& 
     const std::size_t fresh = static_cast<std::size_t>(args.visibility.key_lengths[b]) - earlier;
     append_rows(key, b, G, fresh, D, args.cache->keys(), earlier);
     append_rows(value, b, G, fresh, Dv, args.cache->values(), earlier);
+    if (args.weights == nullptr) continue;
+    for (std::size_t g = 0; g < G; ++g) {  // places that are still empty score 0
+      std::fill(args.cache->keys().at(b, g, earlier + fresh), args.cache->keys().at(b, g, args.S), 0.0f);
+    }
   }
 }
 
@@ -235,7 +248,7 @@ Status MultiHeadAttention::create(const Config& config, const std::uint32_t* kv_
 Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) const {
   Activations activations;
   Angles angles;
-  std::uint64_t floats = attention_scratch(shape_of(config_, args), context.pool.threads());
+  std::uint64_t floats = attention_scratch(config_, args, context.pool.threads());
   for_each_piece(config_, args, activations, angles,
                  [&](auto*, std::uint64_t count) { floats += Arena::padded(count); });
   HEADWISE_RETURN_IF_ERROR(context.arena.reserve(floats));

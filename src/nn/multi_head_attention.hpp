@@ -42,8 +42,9 @@ struct ForwardArgs {
   const float* key;    // [B, S, key_dim]
   const float* value;  // [B, S, value_dim]
   Visibility visibility;
-  const std::int32_t* positions = nullptr;  // [B, L] for rotary embedding, of the keys too where key is query; null:
-                                            // offset + i for queries and j for keys
+  // For rotary embedding, [B, L] and [B, S] (with a cache: [B, L]); null: offset + i for queries and j for keys.
+  const std::int32_t* query_positions = nullptr;
+  const std::int32_t* key_positions = nullptr;
   // Self-attention with earlier tokens: row b has visibility.offsets[b] of them in the cache; the new ones are put
   // behind them, which makes visibility.key_lengths[b]; S is at least the largest of these.
   KvCache* cache = nullptr;

@@ -243,12 +243,12 @@ TEST_CASE("given positions stand in for places") {
                    .output = output.data()};
   REQUIRE(module.mha.forward(args, module.context) == Status::kOk);
   const std::vector<std::int32_t> positions = {1000, 1001, 1002, 1003, 1004, 1005};
-  args.positions = positions.data();
+  args.query_positions = args.key_positions = positions.data();
   args.output = shifted.data();
   REQUIRE(module.mha.forward(args, module.context) == Status::kOk);
   for (std::size_t n = 0; n < output.size(); ++n) CHECK(shifted[n] == doctest::Approx(output[n]).epsilon(1e-4));
   const std::vector<std::int32_t> others = {0, 5, 1, 9, 2, 7};
-  args.positions = others.data();
+  args.query_positions = args.key_positions = others.data();
   REQUIRE(module.mha.forward(args, module.context) == Status::kOk);
   CHECK(shifted[0] != doctest::Approx(output[0]).epsilon(1e-4));
 }

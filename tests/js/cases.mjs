@@ -2,8 +2,10 @@
 // are compared with tests/js/reference.mjs.
 import { attentionCases } from "./cases/attention.mjs";
 import { attentionOptionCases } from "./cases/attention_options.mjs";
+import { cacheCases } from "./cases/cache.mjs";
 import { errorCases } from "./cases/errors.mjs";
 import { moduleCases } from "./cases/module.mjs";
+import { moduleOptionCases } from "./cases/module_options.mjs";
 import { rotaryEmbeddingCases } from "./cases/rotary_embedding.mjs";
 
 /**
@@ -15,5 +17,7 @@ export const cases = [
   ...attentionOptionCases,
   ...rotaryEmbeddingCases,
   ...moduleCases,
+  ...moduleOptionCases,
+  ...cacheCases,
   ...errorCases,
 ];

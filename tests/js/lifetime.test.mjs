@@ -39,11 +39,42 @@ describe("memory", () => {
     }
   });
 
+  it("is back where it was after 1,000 caches, and does not change from step to step", async () => {
+    for (const open of [load, loadWorker]) {
+      const hw = await open({ threads: 2 });
+      const mha = await hw.multiHeadAttention({ embedDim: 48, numHeads: 4, numKvHeads: 2, rope: {} });
+      const empty = await hw.memory();
+      for (const prefill of [0, 40]) {
+        const cache = await mha.cache({ batch: 2, capacity: 500 });
+        if (prefill > 0) await mha.forward(random([2, prefill, 48], 1), { cache, causal: true });
+        const token = random([2, 1, 48], 1);
+        await mha.forward(token, { cache });
+        const first = await hw.memory();
+        expect(first.liveObjects).to.equal(2);
+        for (let n = prefill + 1; n < 500; ++n) {
+          await mha.forward(token, { cache });
+          if (n % 50 === 0) expect(await hw.memory(), `token ${n}`).to.deep.equal(first);
+        }
+        expect(await hw.memory()).to.deep.equal(first);
+        await cache.dispose();
+      }
+      const before = await hw.memory();
+      expect(before.liveObjects).to.equal(empty.liveObjects);
+      for (let n = 0; n < 1000; ++n) {
+        const cache = await mha.cache({ batch: 1, capacity: 100 });
+        await mha.forward(random([3, 48], 1), { cache });
+        await cache.dispose();
+      }
+      expect(await hw.memory()).to.deep.equal(before);
+      await hw.dispose();
+    }
+  });
+
   it("is back where it was after 50 instances", async () => {
     const x = random([1, 4, 64, 64], 1);
     const cycle = async (threads) => {
       const hw = await load({ threads });
-      hw.multiHeadAttention({ embedDim: 64, numHeads: 4 }); // left to dispose()
+      hw.multiHeadAttention({ embedDim: 64, numHeads: 4 }).cache({ batch: 1, capacity: 1000 }); // left to dispose()
       hw.attention(x, x, x);
       hw.dispose();
     };
@@ -65,10 +96,13 @@ describe("memory", () => {
     }
   });
 
-  it("of modules that nobody holds is freed by the garbage collector", async () => {
+  it("of modules and caches that nobody holds is freed by the garbage collector", async () => {
     for (const open of [load, loadWorker]) {
       const hw = await open({ threads: 1 });
-      for (let n = 0; n < 20; ++n) await hw.multiHeadAttention({ embedDim: 64, numHeads: 4 });
+      for (let n = 0; n < 20; ++n) {
+        const mha = await hw.multiHeadAttention({ embedDim: 64, numHeads: 4 });
+        await mha.cache({ batch: 1, capacity: 10 });
+      }
       for (let n = 0; n < 50 && (await hw.memory()).liveObjects > 1; ++n) {
         globalThis.gc();
         await new Promise((resolve) => setTimeout(resolve, 10));
@@ -85,6 +119,26 @@ describe("memory", () => {
     const before = hw.memory();
     for (let n = 0; n < 50; ++n) hw.attention(x, x, x);
     expect(hw.memory()).to.deep.equal(before);
+    hw.dispose();
+  });
+});
+
+describe("a result that JavaScript has no room for", () => {
+  it("throws, and leaves the cache as it was", async () => {
+    const hw = await load({ threads: 1 });
+    const mha = hw.multiHeadAttention({ embedDim: 8, numHeads: 2 });
+    const cache = mha.cache({ batch: 1, capacity: 4 });
+    mha.forward(random([2, 8], 1), { cache });
+    const { slice } = Float32Array.prototype;
+    Float32Array.prototype.slice = () => {
+      throw new RangeError("Array buffer allocation failed");
+    };
+    try {
+      await expectError(expect, "out-of-memory", "16 floats", () => mha.forward(random([2, 8], 1), { cache }));
+    } finally {
+      Float32Array.prototype.slice = slice;
+    }
+    expect([...cache.length]).to.deep.equal([2]);
     hw.dispose();
   });
 });
@@ -148,6 +202,40 @@ describe("a worker", () => {
     await expectError(expect, "invalid-option", "cannot be sent", () =>
       hw.attention(slow, slow, slow, { scale: () => 1 }),
     );
+    await hw.dispose();
+  });
+
+  it("takes back what an aborted call did to a cache, and what is lost with it is lost", async () => {
+    const worker = new Worker(new URL("worker-host.js", dist));
+    const hw = await loadWorker({ worker, threads: 1 });
+    const mha = await hw.multiHeadAttention({ embedDim: 64, numHeads: 4 });
+    const cache = await mha.cache({ batch: 1, capacity: 7000 });
+    const [prompt, token] = [random([1, 6000, 64], 1), random([1, 1, 64], 2)];
+    await mha.forward(token, { cache });
+    const expected = await mha.forward(token, { cache });
+    const lengthAfter = async (milliseconds, call) => {
+      const controller = new AbortController();
+      const pending = call({ cache, signal: controller.signal });
+      if (milliseconds > 0) await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      controller.abort();
+      await expectError(expect, "aborted", "aborted", () => pending);
+      return [...(await cache.getLength())];
+    };
+    // Before it has begun; while it runs, for half a second.
+    for (const milliseconds of [0, 60])
+      expect(await lengthAfter(milliseconds, (options) => mha.forward(prompt, options))).to.deep.equal([2]);
+    const first = mha.forward(prompt, { cache: await mha.cache({ batch: 1, capacity: 6000 }) }); // keeps the worker busy
+    expect(await lengthAfter(0, ({ signal }) => cache.reset({ signal }))).to.deep.equal([2]);
+    await first;
+    await cache.reset();
+    await mha.forward(token, { cache });
+    expect(await mha.forward(token, { cache })).to.deep.equal(expected);
+
+    const pending = [mha.forward(prompt, { cache }), cache.getLength(), cache.reset()];
+    setTimeout(() => worker.terminate(), 20);
+    for (const call of pending) await expectError(expect, "worker-lost", "gone", () => call);
+    await expectError(expect, "worker-lost", "gone", () => mha.forward(token, { cache }));
+    await cache.dispose();
     await hw.dispose();
   });
 

@@ -22,6 +22,14 @@ for (const [entry, open] of Object.entries({ headwise: load, "headwise/worker": 
   await expectError(expect, "out-of-memory", "parameters", async () => {
     for (let n = 0; n < 5; ++n) await mha.prune([]);
   });
+  const decoder = await hw.multiHeadAttention({ embedDim: 8, numHeads: 1 });
+  const cache = await decoder.cache({ batch: 1, capacity: 100_000 }); // 6 MiB
+  await expectError(expect, "out-of-memory", "keys and values", () => decoder.cache({ batch: 1, capacity: 900_000 }));
+  const flat = (length) => ({ data: new Float32Array(length * 8).fill(0.5), shape: [length, 8] });
+  await decoder.forward(flat(1), { cache });
+  await expectError(expect, "out-of-memory", "room to compute", () => decoder.forward(flat(90_000), { cache }));
+  expect([...(cache.length ?? (await cache.getLength()))]).to.deep.equal([1]);
+  await decoder.forward(flat(1), { cache });
   const { output } = await hw.attention(square(3, 4), square(3, 4), square(3, 4));
   expect([...output.data]).to.deep.equal(Array(12).fill(0.5));
   expect((await mha.forward({ data: new Float32Array(1100), shape: [1, 1100] })).output.shape).to.deep.equal([1, 1100]);

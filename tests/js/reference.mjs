@@ -22,6 +22,7 @@ export const random = (shape, seed) => ({ data: randomFloats(product(shape), see
  */
 export function biasOf(mask) {
   if (mask === undefined) return () => 0;
+  if (typeof mask === "function") return mask;
   const extents = [...Array(4 - mask.shape.length).fill(1), ...mask.shape];
   const strides = extents.map((extent, axis) => (extent === 1 ? 0 : product(extents.slice(axis + 1))));
   return (...index) => {
@@ -160,15 +161,52 @@ export function linear(x, weight, bias, round = (v) => v) {
   return { data, shape: [...x.shape.slice(0, -1), outputs] };
 }
 
-/** The whole module on [B, L, E], [B, S, keyDim], [B, S, valueDim]. */
+/** The slopes of ALiBi for H heads, as the code that was published with it computes them (Press et al. 2022). */
+export function alibiSlopes(H) {
+  const first = 2 ** -(2 ** -(Math.log2(H) - 3));
+  if (Number.isInteger(Math.log2(H))) return Array.from({ length: H }, (_, n) => first ** (n + 1));
+  const lower = 2 ** Math.floor(Math.log2(H));
+  const others = alibiSlopes(2 * lower).filter((_, n) => n % 2 === 0);
+  return [...alibiSlopes(lower), ...others.slice(0, H - lower)];
+}
+
+/** Heads of [B, G, L, D] by number, [B, numbers.length, L, D]. */
+export function takeHeads({ data, shape: [B, G, L, D] }, numbers) {
+  const at = (b, g) => (b * G + g) * L * D;
+  const parts = Array.from({ length: B }, (_, b) => numbers.map((g) => [...data.subarray(at(b, g), at(b, g + 1))]));
+  return { data: data.constructor.from(parts.flat(2)), shape: [B, numbers.length, L, D] };
+}
+
+/**
+ * The whole module on [B, L, E], [B, S, keyDim], [B, S, valueDim]. `options` are forward's, and `headGates`; `slopes`
+ * stands in for the heads' own where the module was pruned.
+ */
 export function multiHeadAttention(config, parameters, query, key, value, options = {}, round = (v) => v) {
+  const { numHeads: H, numKvHeads: G, rope } = config;
+  const groups = config.headGroups ?? Array.from({ length: H }, (_, h) => Math.floor(h / (H / G)));
   const project = (name, x) => linear(x, parameters[`${name}.weight`], parameters[`${name}.bias`], round);
-  const split = (name, x) => splitHeads(project(name, x), config.numHeads);
+  const split = (name, x, count) => splitHeads(project(name, x), count);
+  const turn = (x, position) => {
+    if (rope === undefined) return x;
+    const angle = (b, i, k) => position(b, i) * rope.base ** ((-2 * k) / rope.dim);
+    return rotaryEmbedding(
+      x,
+      rope,
+      (...at) => Math.cos(angle(...at)),
+      (...at) => Math.sin(angle(...at)),
+      round,
+    );
+  };
+  const { positions, offset = 0, slopes = alibiSlopes(H) } = options;
+  const place = (b, i) => i + (typeof offset === "number" ? offset : offset[b]);
+  const given = (b, i) => positions[b * query.shape[1] + i];
+  const bias = biasOf(options.mask);
+  const mask = (b, h, i, j) => bias(b, h, i, j) - round(slopes[h] * Math.abs(place(b, i) - j));
   const heads = attention(
-    split("q_proj", query),
-    split("k_proj", key),
-    split("v_proj", value),
-    { ...options, scale: config.scale },
+    turn(split("q_proj", query, H), positions ? given : place),
+    takeHeads(turn(split("k_proj", key, G), positions && key === query ? given : (b, j) => j), groups),
+    takeHeads(split("v_proj", value, G), groups),
+    { ...options, scale: config.scale, softcap: config.softcap, mask: config.alibi ? mask : options.mask },
     round,
   );
   return { output: project("out_proj", mergeHeads(heads.output)), weights: heads.weights };

@@ -130,6 +130,8 @@ const rotaryErrors = [
   ]),
 ];
 
+const grouped = (headGroups) => ({ embedDim: 9, numHeads: 3, headGroups });
+
 const configErrors = [
   ["invalid-option", ["embedDim", "undefined"], { numHeads: 2 }],
   ["invalid-option", ["numHeads", "0"], { embedDim: 8, numHeads: 0 }],
@@ -138,13 +140,33 @@ const configErrors = [
   ["invalid-option", ["scale", "Infinity"], { embedDim: 8, numHeads: 2, scale: Infinity }],
   ["invalid-option", ["seed", "-1"], { embedDim: 8, numHeads: 2, seed: -1 }],
   ["invalid-option", ['"dropout"'], { embedDim: 8, numHeads: 2, dropout: 0.1 }],
-  ["invalid-option", ["numKvHeads", "3", "4"], { embedDim: 8, numHeads: 4, numKvHeads: 3 }],
-  ["invalid-option", ["softcap", "-1"], { embedDim: 8, numHeads: 2, softcap: -1 }],
-  ["invalid-option", ["alibi", "true or false", "1"], { embedDim: 8, numHeads: 2, alibi: 1 }],
-  ["invalid-option", ["rope", "an object", "1"], { embedDim: 8, numHeads: 2, rope: 1 }],
-  ["invalid-option", ["rope", '"theta"'], { embedDim: 8, numHeads: 2, rope: { theta: 1 } }],
-  ["invalid-option", ["rope.dim", "even", "3"], { embedDim: 8, numHeads: 2, rope: { dim: 3 } }],
+  ["invalid-shape", ["numKvHeads", "3", "numHeads = 4"], { embedDim: 8, numHeads: 4, numKvHeads: 3 }],
+  ["invalid-shape", ["numKvHeads", "8", "numHeads = 4"], { embedDim: 8, numHeads: 4, numKvHeads: 8 }],
+  ["invalid-option", ["numKvHeads", "0"], { embedDim: 8, numHeads: 4, numKvHeads: 0 }],
+  ["invalid-option", ["numKvHeads", "2, as headGroups", "1"], { ...grouped([0, 0, 1]), numKvHeads: 1 }],
+  ["invalid-option", ["headGroups", "array", '"001"'], grouped("001")],
+  ["invalid-shape", ["headGroups", "3", "2"], grouped([0, 1])],
+  ...[
+    [1, 1, 1],
+    [0, 2, 2],
+    [0, 1, 0],
+    [0, 1, NaN],
+    [0, 0, "1"],
+    [0, [0], 1],
+    [0, true, 1],
+    [0, 0.5, 1],
+    [0, , 1],
+  ].map((groups) => ["invalid-option", ["headGroups", "ascend from 0 without gaps", "["], grouped(groups)]),
+  ["invalid-option", ["rope", "an object", "true"], { embedDim: 8, numHeads: 2, rope: true }],
+  ["invalid-option", ["rope", '"theta"'], { embedDim: 8, numHeads: 2, rope: { theta: 1e6 } }],
+  ["invalid-option", ["rope.dim", "even", "D = 3", "3"], { embedDim: 9, numHeads: 3, rope: {} }],
+  ["invalid-option", ["rope.dim", "D = 4", "6"], { embedDim: 8, numHeads: 2, rope: { dim: 6 } }],
+  ["invalid-option", ["rope.dim", "even", '"2"'], { embedDim: 8, numHeads: 2, rope: { dim: "2" } }],
   ["invalid-option", ["rope.base", "> 0", "0"], { embedDim: 8, numHeads: 2, rope: { base: 0 } }],
+  ["invalid-option", ["rope.interleaved", "1"], { embedDim: 8, numHeads: 2, rope: { interleaved: 1 } }],
+  ["invalid-option", ["alibi", "true or false", "1"], { embedDim: 8, numHeads: 2, alibi: 1 }],
+  ["invalid-option", ["softcap", "finite", "Infinity"], { embedDim: 8, numHeads: 2, softcap: Infinity }],
+  ["invalid-option", ["softcap", ">= 0", "-1"], { embedDim: 8, numHeads: 2, softcap: -1 }],
   ["out-of-memory", ["MiB", "4 GiB"], { embedDim: 2 ** 20, numHeads: 1 }],
   ["out-of-memory", ["MiB", "4 GiB"], { embedDim: 2 ** 31 - 1, numHeads: 1 }],
 ];
@@ -186,11 +208,17 @@ export const errorCases = [
         ["invalid-shape", ["memory (as value)", "[2, 7, 5]", "[2, 7, 6]"], () => mha.forward(query, key)],
         ["invalid-shape", ["query (as key)", "[2, 3, 6]", "[2, 3, 4]"], () => mha.forward(query)],
         ["invalid-option", ["forward", "(query, key, value)"], () => mha.forward(query, key, value, query)],
-        ["invalid-option", ["cache", "Object"], () => mha.forward(query, key, value, { cache: {} })],
         [
           "invalid-option",
           ["positions", "rope"],
-          () => mha.forward(query, key, value, { positions: Int32Array.of(1) }),
+          () => mha.forward(query, key, value, { positions: new Int32Array(6) }),
+        ],
+        ["invalid-option", ["window", "an object"], () => mha.forward(query, key, value, { window: 2 })],
+        ["invalid-shape", ["offset", "2", "3"], () => mha.forward(query, key, value, { offset: new Int32Array(3) })],
+        [
+          "invalid-option",
+          ["return.weights", '"capped"', '"logits"'],
+          () => mha.forward(query, key, value, { return: { weights: "logits" } }),
         ],
         ["invalid-option", ["forward", '"train"'], () => mha.forward(query, key, value, { train: true })],
         [

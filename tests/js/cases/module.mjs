@@ -1,19 +1,8 @@
 import * as reference from "../reference.mjs";
 import { random } from "../reference.mjs";
-import { expectClose, expectError, gatesOf } from "./support.mjs";
+import { expectClose, expectError, gatesOf, makeModule } from "./support.mjs";
 
 const ownWidths = { embedDim: 12, numHeads: 3, headDim: 5, valueHeadDim: 7, keyDim: 9, valueDim: 11, outputDim: 13 };
-
-/** A module whose biases are not zeros, with its parameters. */
-async function makeModule(hw, config) {
-  const mha = await hw.multiHeadAttention(config);
-  const parameters = await mha.parameters();
-  for (const [name, { shape }] of Object.entries(parameters)) {
-    if (name.endsWith(".bias")) parameters[name] = random(shape, name.length);
-  }
-  await mha.setParameters(parameters);
-  return { mha, parameters };
-}
 
 export const moduleCases = [
   {

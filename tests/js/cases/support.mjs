@@ -1,4 +1,15 @@
-import { compare } from "../reference.mjs";
+import { compare, random } from "../reference.mjs";
+
+/** A module whose biases are not zeros, with its parameters. */
+export async function makeModule(hw, config) {
+  const mha = await hw.multiHeadAttention(config);
+  const parameters = await mha.parameters();
+  for (const [name, { shape }] of Object.entries(parameters)) {
+    if (name.endsWith(".bias")) parameters[name] = random(shape, name.length);
+  }
+  await mha.setParameters(parameters);
+  return { mha, parameters };
+}
 
 /** Expects the shape of a tensor, and its values by the rule of all comparisons; `reference(round)` computes them. */
 export function expectClose(expect, ours, reference, label = "output") {
