@@ -126,18 +126,22 @@ export type AttentionResult<Return extends AttentionReturn = AttentionReturn> = 
 } & Asked<Return, "weights"> &
   (Return extends { present: true } ? { readonly present: KeysAndValues<Tensor> } : unknown);
 
+/** How a rotary position embedding turns pairs of a head's numbers: pair k by position · base^(−2k / dim). */
+export interface RopeConfig {
+  /** > 0. Default 10000. */
+  base?: number;
+  /** Leading numbers of each head that turn: even, at most D; the rest stays. Default D. */
+  dim?: number;
+  /** Whether pairs are neighbours (2k, 2k + 1), or else halves (k, k + dim / 2). Default false. */
+  interleaved?: boolean;
+}
+
 /** Options of `Headwise.rotaryEmbedding`. */
-export interface RotaryEmbeddingOptions {
+export interface RotaryEmbeddingOptions extends RopeConfig {
   /** H. Required for rank 3 (`[B, L, H*D]`), refused for rank 4, where the shape says it. */
   numHeads?: number;
   /** [B, L]: the position of each token; with `cos` and `sin`, their row. Default 0 … L − 1. */
   positions?: Int32Array;
-  /** Pair k turns by position · base^(−2k / dim). Default 10000. */
-  base?: number;
-  /** Leading numbers of a head that turn: even, at most D. Default D. */
-  dim?: number;
-  /** Pairs are neighbours (2k, 2k + 1), not (k, k + dim / 2). Default false. */
-  interleaved?: boolean;
   /** Cosines and sines in the place of `base`: [maxPosition, dim / 2] with `positions`, [B, L, dim / 2] without. */
   cos?: TensorLike;
   sin?: TensorLike;
@@ -186,16 +190,6 @@ export interface MultiHeadAttentionConfig {
   alibi?: boolean;
   /** Seed of the Xavier-uniform initialisation: an integer, 0 … 2^32 − 1. Default 0. */
   seed?: number;
-}
-
-/** How a rotary position embedding turns pairs of a head's numbers: pair k by position · base^(−2k / dim). */
-export interface RopeConfig {
-  /** > 0. Default 10000. */
-  base?: number;
-  /** Leading numbers of each head that turn: even, at most D; the rest stays. Default D. */
-  dim?: number;
-  /** Whether pairs are neighbours (2k, 2k + 1), or else halves (k, k + dim / 2). Default false. */
-  interleaved?: boolean;
 }
 
 /** A configuration with every default filled in; `headGroups` and `rope` are there where they apply. */

@@ -23,10 +23,17 @@ inline void pack_rows(const float* rows, std::size_t row, std::size_t n_count, s
     if (lanes < simd::kTile) std::fill(packed, packed + simd::kTile * depth, 0.0f);
     std::size_t k = 0;  // squares first, then what is left of a row
     if (lanes == simd::kTile) {
-      for (; k + simd::kLanes <= depth; k += simd::kLanes) {
+      const auto squares = [&](std::size_t count) {
         for (std::size_t v = 0; v < simd::kTile; v += simd::kLanes) {
-          simd::transpose_scaled(rows + (n + v) * row + k, row, scale, packed + k * simd::kTile + v, simd::kTile);
+          simd::transpose_scaled(rows + (n + v) * row + k, row, scale, packed + k * simd::kTile + v, simd::kTile,
+                                 count);
         }
+      };
+      for (; k + simd::kLanes <= depth; k += simd::kLanes) squares(simd::kLanes);
+      // A square may reach into the row behind it, where there is one.
+      if (k < depth && (n_count - n - simd::kTile) * row >= simd::kLanes) {
+        squares(depth - k);
+        k = depth;
       }
     }
     for (std::size_t lane = 0; lane < lanes; ++lane) {
@@ -45,23 +52,40 @@ inline void unpack_rows(const float* packed, std::size_t n_count, std::size_t de
   }
 }
 
+// packed[j][0 … 8) = rows[j][0 … lanes), zeros behind, for one panel of fewer than 8 columns.
+inline void pack_narrow_panel(const float* rows, std::size_t row, std::size_t depth, std::size_t lanes,
+                              float* packed) noexcept {
+  // Whole vectors, although they reach into the next row; but not beyond the last one.
+  const std::size_t reach = (simd::kTile - lanes + row - 1) / std::max<std::size_t>(row, 1);
+  const std::size_t whole = depth - std::min(reach, depth);
+  for (std::size_t v = 0; v < simd::kTile; v += simd::kLanes) {
+    const simd::VecMask kept = simd::first_lanes(lanes - std::min(lanes, v));
+    for (std::size_t j = 0; j < whole; ++j) {
+      const simd::Vec values = simd::load(rows + j * row + v);
+      simd::store(packed + j * simd::kTile + v, simd::select(kept, values, simd::splat(0.0f)));
+    }
+  }
+  for (std::size_t j = whole; j < depth; ++j) {
+    float* to = packed + j * simd::kTile;
+    std::fill(std::copy_n(rows + j * row, lanes, to), to + simd::kTile, 0.0f);
+  }
+}
+
 // Columns stay columns: packed[n / 8][j][n % 8] = rows[j][n].   rows: [depth, n_count] with stride `row`
 // Returns whether every value is finite.
 inline bool pack_columns(const float* rows, std::size_t row, std::size_t depth, std::size_t n_count,
                          float* packed) noexcept {
   simd::Vec poison = simd::splat(0.0f);  // 0 * value: NaN as soon as a value is infinite or NaN
   const simd::Vec zero = simd::splat(0.0f);
-  for (std::size_t n = 0; n < n_count; n += simd::kTile) {
-    const std::size_t lanes = std::min(simd::kTile, n_count - n);
-    for (std::size_t j = 0; j < depth; ++j, packed += simd::kTile) {
-      const float* from = rows + j * row + n;
-      if (lanes == simd::kTile) {
-        for (std::size_t v = 0; v < simd::kTile; v += simd::kLanes) simd::store(packed + v, simd::load(from + v));
-      } else {
-        std::fill(std::copy(from, from + lanes, packed), packed + simd::kTile, 0.0f);
-      }
+  for (std::size_t n = 0; n < n_count; n += simd::kTile, packed += simd::kTile * depth) {
+    const bool narrow = n + simd::kTile > n_count;
+    if (narrow) pack_narrow_panel(rows + n, row, depth, n_count - n, packed);
+    for (std::size_t j = 0; j < depth; ++j) {
+      const float* from = narrow ? packed + j * simd::kTile : rows + j * row + n;
       for (std::size_t v = 0; v < simd::kTile; v += simd::kLanes) {
-        poison = simd::fma(simd::load(packed + v), zero, poison);
+        const simd::Vec values = simd::load(from + v);
+        simd::store(packed + j * simd::kTile + v, values);
+        poison = simd::fma(values, zero, poison);
       }
     }
   }

@@ -12,6 +12,7 @@
 namespace headwise::simd {
 
 using Vec = xsimd::batch<float>;
+using VecMask = xsimd::batch_bool<float>;
 
 inline constexpr std::size_t kLanes = Vec::size;
 // Columns of a tile. With 8, 6 rows of accumulators (12 vectors of 4) stay in V8's registers; with 16 they spill.
@@ -46,9 +47,7 @@ inline Vec max_skipping_nan(Vec a, Vec b) noexcept {
 #endif
 }
 
-inline Vec select(xsimd::batch_bool<float> condition, Vec yes, Vec no) noexcept {
-  return xsimd::select(condition, yes, no);
-}
+inline Vec select(VecMask condition, Vec yes, Vec no) noexcept { return xsimd::select(condition, yes, no); }
 
 inline Vec abs(Vec v) noexcept { return xsimd::abs(v); }
 
@@ -61,6 +60,9 @@ inline Vec iota(float first) noexcept {
   for (std::size_t i = 0; i < kLanes; ++i) lane[i] = first + static_cast<float>(i);
   return Vec::load_aligned(lane);
 }
+
+// True in the first `count` lanes, which may be more than there are.
+inline VecMask first_lanes(std::size_t count) noexcept { return iota(0.0f) < splat(static_cast<float>(count)); }
 
 inline float reduce_max(Vec v) noexcept {
   alignas(64) float lane[kLanes];
@@ -86,14 +88,14 @@ inline Vec sum_each(Vec* v) noexcept {
   return sum;
 }
 
-// to[k][n] = from[n][k] * scale for a square of kLanes x kLanes; from_row, to_row: strides. With it, packing keys took
-// 4 % less of attention at head widths 32 and 64 than element by element.
-inline void transpose_scaled(const float* from, std::size_t from_row, float scale, float* to,
-                             std::size_t to_row) noexcept {
+// to[k][n] = from[n][k] * scale for k < count of a square of kLanes x kLanes; from_row, to_row: strides. With it,
+// packing keys took 4 % less of attention at head widths 32 and 64 than element by element.
+inline void transpose_scaled(const float* from, std::size_t from_row, float scale, float* to, std::size_t to_row,
+                             std::size_t count = kLanes) noexcept {
   Vec square[kLanes];
   for (std::size_t i = 0; i < kLanes; ++i) square[i] = load(from + i * from_row) * splat(scale);
   xsimd::transpose(square, square + kLanes);
-  for (std::size_t i = 0; i < kLanes; ++i) store(to + i * to_row, square[i]);
+  for (std::size_t i = 0; i < count; ++i) store(to + i * to_row, square[i]);
 }
 
 // Hides from the compiler where a pointer comes from. Vector constants read through it are loaded once, before a loop;

@@ -68,15 +68,17 @@ EMSCRIPTEN_KEEPALIVE float* room(std::uint32_t floats) {
   return memory.reserve(floats) == Status::kOk ? memory.data() : nullptr;
 }
 
-// q: [B, L, H*D], k, v: [B, S, H*D], output: [B, L, H*D], weights: [B, H, L, S] or null
+// q: [B, L, H*D], k, v: [B, S, H*D] or with heads_first as in a cache [B, H, S, D], output: [B, L, H*D],
+// weights: [B, H, L, S] or null
 EMSCRIPTEN_KEEPALIVE int run_core(std::uint32_t B, std::uint32_t H, std::uint32_t L, std::uint32_t S, std::uint32_t D,
-                                  bool causal, const float* q, const float* k, const float* v, float* output,
-                                  float* weights, std::uint32_t n) {
+                                  bool causal, bool heads_first, const float* q, const float* k, const float* v,
+                                  float* output, float* weights, std::uint32_t n) {
   AttentionArgs args;
   args.shape = {B, H, H, L, S, D, D};
   args.query = HeadView<const float>::heads_in_rows(q, H, L, D);
-  args.key = HeadView<const float>::heads_in_rows(k, H, S, D);
-  args.value = HeadView<const float>::heads_in_rows(v, H, S, D);
+  const auto view = heads_first ? HeadView<const float>::heads_first : HeadView<const float>::heads_in_rows;
+  args.key = view(k, H, S, D);
+  args.value = view(v, H, S, D);
   args.output = HeadView<float>::heads_in_rows(output, H, L, D);
   args.weights = weights;
   args.visibility.causal = causal;

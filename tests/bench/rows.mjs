@@ -16,7 +16,8 @@ const table = [
   },
   { name: "long", B: 1, L: 4096, E: 512, H: 8, core: { limit: 0.78 }, block: { limit: 0.79 } },
   { name: "batch8", B: 8, L: 128, E: 384, H: 12, core: { limit: 0.7, ort: 2.2 }, block: { limit: 0.8, ort: 1.8 } },
-  // Cross-attention of one query: bound by memory, and so measured against a plain read of K and V.
+  // Cross-attention of one query: bound by memory, and so measured against a plain read of K and V. In the core these lie
+  // as in a key/value cache, [B, H, S, D].
   { name: "decode", B: 1, L: 1, S: 1024, E: 768, H: 12, core: { limit: 0.8, ort: 1.2 } },
   { name: "odd", B: 1, L: 77, E: 60, H: 4, core: { limit: 0.55, ort: 1.5 }, block: { limit: 0.6, ort: 1.5 } },
 ];

@@ -77,7 +77,7 @@ export async function weights(options) {
   const count = B * H * L * S;
   const addresses = place(module, [query, key, value], B * L * E + count);
   const to = addresses.at(-1) + 4 * B * L * E;
-  const core = (target) => (n) => module._run_core(B, H, L, S, D, false, ...addresses, target, n);
+  const core = (target) => (n) => module._run_core(B, H, L, S, D, false, false, ...addresses, target, n);
   const samples = await takeTurns(
     [core(0), core(to), (n) => module._limit_write(to, count, n)].map((repeat) => ({ sampleMs: 5, repeat })),
     options.seconds,
