@@ -7,6 +7,7 @@ type Same<A, B> = [A, B] extends [B, A] ? true : never;
 export const structsAgree: [
   Same<emitted.VisibilityCall, ours.VisibilityCall>,
   Same<emitted.AttentionCall, ours.AttentionCall>,
+  Same<emitted.RotaryCall, ours.RotaryCall>,
   Same<emitted.AnalysisCall, ours.AnalysisCall>,
   Same<emitted.ForwardCall, ours.ForwardCall>,
   Same<emitted.MultiHeadAttentionConfig, ours.NativeConfig>,
