@@ -186,7 +186,7 @@ export interface MultiHeadAttentionConfig {
   softcap?: number;
   /** Rotary position embedding of queries and keys (Su et al. 2021). Default: none. */
   rope?: RopeConfig;
-  /** Linear biases −slope_h · |i + offset − j| (ALiBi, Press et al. 2022), slope_h = 2^(−8(h+1)/H). Default false. */
+  /** Linear biases −slope_h · |i + offset − j| (ALiBi, Press et al. 2022), slope_h = 2^(−8(h+1)/H), for H not a power of two by the published rule. Default false. */
   alibi?: boolean;
   /** Seed of the Xavier-uniform initialisation: an integer, 0 … 2^32 − 1. Default 0. */
   seed?: number;
@@ -225,7 +225,7 @@ export interface ForwardOptions<
   Return extends ForwardReturn = ForwardReturn,
   Cache = KvCache,
 > extends VisibilityOptions {
-  /** Self-attention only: the new keys and values are put behind those of the cache, and all are attended to. `offset` is then each row's length, and `keyLengths` counts the valid new tokens alone. */
+  /** Self-attention only: the new keys and values are put behind those of the cache, and all are attended to. `offset` is then each row's length, and `keyLengths` counts the valid new tokens alone. S is the longest row. A row beyond the capacity is refused with `invalid-option`, and nothing changes. */
   cache?: Cache;
   /** [B, L], for `rope`: positions of the queries, and in self-attention of the keys. Default: offset + i for queries, j for keys. */
   positions?: Int32Array;
@@ -281,9 +281,12 @@ export interface MultiHeadAttention {
   parameters(): Parameters;
   /** Replaces the parameters given, all or nothing: unknown names and other shapes are refused and nothing changes. */
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void;
-  /** A new, smaller module without those heads (this module's indices); this one lives on. */
+  /**
+   * A new, smaller module without those heads (this module's indices); this one lives on. Gates, ALiBi slopes and
+   * key/value heads follow the heads that are left; a key/value head goes with its last head.
+   */
   prune(heads: readonly number[]): MultiHeadAttention;
-  /** Room for the keys and values of `capacity` tokens in each of `batch` rows. */
+  /** Room for the keys and values of `capacity` tokens in each of `batch` rows, for this module alone. */
   cache(options: { batch: number; capacity: number }): KvCache;
   /** Frees the module's memory. Idempotent; any other use afterwards throws `disposed`. */
   dispose(): void;

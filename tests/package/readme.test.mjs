@@ -11,7 +11,7 @@ import { serve } from "../support/server.mjs";
 import { makeProject, nodes } from "./project.mjs";
 
 const readme = await readFile(join(root, "README.md"), "utf8");
-const [nodeExample, webExample] = [...readme.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => code);
+const [nodeExample, webExample, cacheExample] = [...readme.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => code);
 
 let project;
 before(async () => (project = await makeProject()));
@@ -27,6 +27,15 @@ test("the Node example prints what its comments say", async () => {
     const lines = stdout.trim().split("\n");
     deepEqual([lines[0], lines.at(-1)], promised);
     match(stdout, /entropy: 0\.\d+, distance: \d/);
+  }
+});
+
+test("the example of a cache prints what its comment says", async () => {
+  await project.write({ "cache.js": cacheExample });
+  for (const { path } of await nodes()) {
+    const { code, stdout, text } = await project.run(path, ["cache.js"]);
+    equal(code, 0, text);
+    equal(stdout.trim(), cacheExample.match(/console\.log\(.*\); \/\/ (.*)/)[1]);
   }
 });
 

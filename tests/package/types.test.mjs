@@ -11,12 +11,12 @@ const consumer = `
 import { HeadwiseError, load, readSafetensors, tensor, writeSafetensors } from "headwise";
 import type {
   AnalyzeHeadsOptions, AttentionOptions, AttentionResult, ErrorCode, ForwardOptions, ForwardResult, HeadStatistics,
-  Headwise, Info, KeysAndValues, LoadOptions, Mask, MemoryUse, MultiHeadAttention, MultiHeadAttentionConfig, Parameters,
+  Headwise, Info, KeysAndValues, LoadOptions, Mask, MemoryUse, MultiHeadAttention, MultiHeadAttentionConfig, Parameters, KvCache, RopeConfig,
   ResolvedConfig, RotaryEmbeddingOptions, Safetensors, SafetensorsInfo, Tensor, TensorLike, VisibilityOptions,
   WeightsStage, WriteSafetensorsOptions,
 } from "headwise";
 import * as worker from "headwise/worker";
-import type { Abortable, WorkerHeadwise, WorkerLoadOptions, WorkerMultiHeadAttention } from "headwise/worker";
+import type { Abortable, WorkerHeadwise, WorkerKvCache, WorkerLoadOptions, WorkerMultiHeadAttention } from "headwise/worker";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Equal<A, B>) => {};
@@ -44,7 +44,8 @@ export async function onThisThread(): Promise<HeadStatistics[]> {
   const statistics: HeadStatistics[] = result.weights ? hw.analyzeHeads(result.weights, analyze) : [];
   const entropy: number | undefined = statistics[0]?.entropy;
 
-  const config: MultiHeadAttentionConfig = { embedDim: 4, numHeads: 2, bias: "qkv", seed: 1 };
+  const config: MultiHeadAttentionConfig = { embedDim: 4, numHeads: 2, bias: "qkv", seed: 1, numKvHeads: 1, alibi: false, softcap: 30 };
+  const rope: RopeConfig = { base: 5e5, dim: 2, interleaved: true };
   const module: MultiHeadAttention = hw.multiHeadAttention(config);
   const resolved: ResolvedConfig = module.config;
   const parameters: Parameters = module.parameters();
@@ -58,6 +59,13 @@ export async function onThisThread(): Promise<HeadStatistics[]> {
   module.forward(x, x, x, forward);
   const smaller: MultiHeadAttention = module.prune([0]);
   module.setHeadGates(smaller.headGates);
+  const decoder = hw.multiHeadAttention({ ...smaller.config, rope, headGroups: [0] });
+  const cache: KvCache = decoder.cache({ batch: 1, capacity: 8 });
+  const positions: Int32Array = cache.length;
+  sizes.push(decoder.forward(x, { cache, positions, window: { left: 2 }, return: { weights: "capped" } }).weights.data.length);
+  cache.reset();
+  cache.dispose();
+  const groups: readonly number[] | undefined = decoder.config.headGroups;
 
   const dtype: WriteSafetensorsOptions = { metadata: { made: "here" } };
   const file: Safetensors = readSafetensors(writeSafetensors({ output: one.output, ...parameters }, dtype));
@@ -94,11 +102,17 @@ export async function onThisThread(): Promise<HeadStatistics[]> {
   result.weights.data;
   // @ts-expect-error: embedDim is required
   hw.multiHeadAttention({ numHeads: 2 });
+  // @ts-expect-error: a capacity is required
+  module.cache({ batch: 1 });
+  // @ts-expect-error: no cache
+  module.forward(x, { cache: { length: positions } });
+  // @ts-expect-error: no such stage
+  module.forward(x, { return: { weights: "logits" } });
   // @ts-expect-error: results are read-only
   result.output = x;
   // @ts-expect-error: cancelling is for headwise/worker
   hw.attention(x, x, x, { signal: new AbortController().signal });
-  console.log(text, entropy, resolved.headDim, described.shape);
+  console.log(text, entropy, groups, resolved.headDim, described.shape);
   return statistics;
 }
 
@@ -114,7 +128,13 @@ export async function inAWorker(): Promise<Tensor> {
   const numbers: number[] = [module.numHeads, module.parameterCount, ...module.keptHeads, statistics.length];
   const gates: Float32Array = await module.getHeadGates();
   const memory: MemoryUse = await hw.memory();
+  const cache: WorkerKvCache = await module.cache({ batch: 1, capacity: 8, ...cancel });
+  const length: Int32Array = await cache.getLength();
+  await module.forward(x, { cache, ...cancel });
+  await cache.reset(cancel);
 
+  // @ts-expect-error: a getter with data is a method here
+  cache.length;
   // @ts-expect-error: methods return promises
   hw.attention(x, x, x).output;
   // @ts-expect-error: a getter with data is a method here
@@ -123,7 +143,7 @@ export async function inAWorker(): Promise<Tensor> {
   await module.forward(x, { signal: "stop" });
   await module.dispose();
   await hw.dispose();
-  console.log(numbers, gates, memory.liveObjects, present.key.shape);
+  console.log(numbers, gates, length, cache.capacity, memory.liveObjects, present.key.shape);
   return output;
 }
 `;
