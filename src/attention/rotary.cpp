@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
+#include <cstdint>
 
 namespace headwise {
 namespace {
@@ -17,22 +17,45 @@ void turn(const float* first, const float* second, std::size_t step, const float
   }
 }
 
+// x such that x^n = y, for y > 0, by bisection.
+double root(double y, std::size_t n) noexcept {
+  double low = std::min(1.0, y), high = std::max(1.0, y);
+  for (int step = 0; step < 100; ++step) {
+    const double x = 0.5 * (low + high);
+    double power = 1.0, factor = x;
+    for (std::size_t rest = n; rest > 0; rest /= 2, factor *= factor) {
+      if (rest % 2 == 1) power *= factor;
+    }
+    (power < y ? low : high) = x;
+  }
+  return low;
+}
+
+// Cosine and sine of angles up to 2^32 to the precision of a float. The quarter turns are taken off exactly: pi / 2 is
+// in three parts, of which the first two have few enough digits that their multiples are exact.
+void turn_by(double angle, float& cos, float& sin) noexcept {
+  constexpr double kHalfPi[] = {0x1.921fbp0, 0x1.5110bp-22, 0x1.18469898cc517p-44};
+  const double quarters = std::nearbyint(angle * 0.63661977236758134);
+  const double x = ((angle - quarters * kHalfPi[0]) - quarters * kHalfPi[1]) - quarters * kHalfPi[2];
+  const double z = x * x;
+  const double c = 1 - z / 2 * (1 - z / 12 * (1 - z / 30 * (1 - z / 56 * (1 - z / 90))));
+  const double s = x * (1 - z / 6 * (1 - z / 20 * (1 - z / 42 * (1 - z / 72 * (1 - z / 110)))));
+  const auto quadrant = static_cast<std::int64_t>(quarters) & 3;
+  cos = static_cast<float>(quadrant == 0 ? c : quadrant == 1 ? -s : quadrant == 2 ? -c : s);
+  sin = static_cast<float>(quadrant == 0 ? s : quadrant == 1 ? c : quadrant == 2 ? -s : -c);
+}
+
 }  // namespace
 
+// Without the standard library's pow, cos and sin, whose tables would add 8 KB to each binary's download.
 void fill_rotary_table(const Rotary& rotary, const std::int32_t* positions, std::size_t count, float* cos, float* sin,
                        ThreadPool& pool) noexcept {
   const std::size_t pairs = rotary.dim / 2;
-  // base^(-2 / dim) in base 2. With std::pow, whose tables are incompressible, each binary is 3 KB larger, gzipped.
-  const double step =
-      -2.0 / static_cast<double>(rotary.dim) * (std::log(static_cast<double>(rotary.base)) / std::numbers::ln2);
-  const double nanoseconds = 40.0 * static_cast<double>(count * pairs);
-  pool.parallel_for(count, 50 * nanoseconds, [&](std::size_t n, std::size_t) {
-    for (std::size_t k = 0; k < pairs; ++k) {
-      const double frequency = std::exp2(static_cast<double>(k) * step);
-      const double angle = positions[n] * frequency;
-      cos[n * pairs + k] = static_cast<float>(std::cos(angle));
-      sin[n * pairs + k] = static_cast<float>(std::sin(angle));
-    }
+  const double ratio = root(1.0 / static_cast<double>(rotary.base), std::max<std::size_t>(pairs, 1));  // of neighbours
+  const double flops = 40.0 * static_cast<double>(count * pairs);
+  pool.parallel_for(count, flops, [&](std::size_t n, std::size_t) {
+    double angle = positions[n];
+    for (std::size_t k = 0; k < pairs; ++k, angle *= ratio) turn_by(angle, cos[n * pairs + k], sin[n * pairs + k]);
   });
 }
 

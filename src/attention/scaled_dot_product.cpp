@@ -203,11 +203,7 @@ void sum_packed(const AttentionArgs& args, const Panel& panel, const PanelScratc
   for (std::size_t n = 0; n < Dv; n += simd::kTile, values += simd::kTile * packed_keys) {
     Tile<kRows> tile;
     tile.fill(0.0f);
-    if (packed.finite_values) {
-      tile.multiply_add(scratch.scores + begin, scratch.row, values, end - begin);
-    } else {
-      tile.multiply_add_skipping_zeros(scratch.scores + begin, scratch.row, values, end - begin);
-    }
+    tile.multiply_add(scratch.scores + begin, scratch.row, values, end - begin);
     for (std::size_t r = 0; r < kRows; ++r) {
       for (auto& v : tile.row[r]) v = v * simd::splat(factors[r]);
       tile.store_row(r, output_row_bhi + r * args.output.row + n, std::min(simd::kTile, Dv - n));
@@ -215,9 +211,27 @@ void sum_packed(const AttentionArgs& args, const Panel& panel, const PanelScratc
   }
 }
 
+// The same where values may be infinite or NaN: those that are masked add nothing.
+void sum_packed_carefully(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
+                          const float* factors) noexcept {
+  const PackedHead& packed = *panel.packed;
+  const std::size_t Dv = args.shape.Dv, packed_keys = packed.range.end - packed.range.begin;
+  const auto [begin, end] = panel.columns;
+  const float* values = packed.values + (begin - packed.range.begin) * simd::kTile;
+  for (std::size_t n = 0; n < Dv; n += simd::kTile, values += simd::kTile * packed_keys) {
+    for (std::size_t r = 0; r < panel.rows; ++r) {
+      float sum[simd::kTile];
+      multiply_skipping_zeros(scratch.scores + r * scratch.row + begin, values, end - begin, sum);
+      float* output_row_bhi = args.output.at(panel.b, panel.h[r], panel.i[r]) + n;
+      for (std::size_t m = 0; m < std::min(simd::kTile, Dv - n); ++m) output_row_bhi[m] = sum[m] * factors[r];
+    }
+  }
+}
+
 void weighted_sum_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
                         const float* factors) noexcept {
   if (panel.packed != nullptr) {
+    if (!panel.packed->finite_values) return sum_packed_carefully(args, panel, scratch, factors);
     return with_constant_rows(panel.rows, [&](auto kRows) { sum_packed<kRows>(args, panel, scratch, factors); });
   }
   const std::size_t Dv = args.shape.Dv;

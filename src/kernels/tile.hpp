@@ -69,19 +69,6 @@ struct Tile {
     }
   }
 
-  // The same, leaving out the terms whose a[r][k] is 0, so that 0 times infinity or NaN adds nothing.
-  void multiply_add_skipping_zeros(const float* a, std::size_t a_row, const float* panel, std::size_t depth) noexcept {
-    for (std::size_t k = 0; k < depth; ++k, panel += simd::kTile) {
-      for (std::size_t r = 0; r < kRows; ++r) {
-        if (a[r * a_row + k] == 0.0f) continue;
-        const simd::Vec value = simd::splat(a[r * a_row + k]);
-        for (std::size_t v = 0; v < simd::kTileVecs; ++v) {
-          row[r][v] = simd::fma(value, simd::load(panel + v * simd::kLanes), row[r][v]);
-        }
-      }
-    }
-  }
-
   // Writes the first `columns` (1 … 8) of row r to `to`.
   void store_row(std::size_t r, float* to, std::size_t columns) const noexcept {
     if (columns >= simd::kTile) {
@@ -93,5 +80,15 @@ struct Tile {
     std::copy(whole, whole + columns, to);
   }
 };
+
+// sum[n] = sum over k of a[k] * panel[k][n], leaving out the terms whose a[k] is 0, so that 0 times infinity or NaN adds
+// nothing. Rare, hence small and not fast.   panel: [depth, 8]
+inline void multiply_skipping_zeros(const float* a, const float* panel, std::size_t depth, float* sum) noexcept {
+  std::fill_n(sum, simd::kTile, 0.0f);
+  for (std::size_t k = 0; k < depth; ++k, panel += simd::kTile) {
+    if (a[k] == 0.0f) continue;
+    for (std::size_t n = 0; n < simd::kTile; ++n) sum[n] += a[k] * panel[n];
+  }
+}
 
 }  // namespace headwise

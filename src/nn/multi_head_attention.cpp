@@ -39,7 +39,10 @@ std::size_t projected_keys(const ForwardArgs& args) { return args.cache == nullp
 float alibi_slope(std::size_t h, std::size_t H) {
   const std::size_t lower = std::bit_floor(H);
   const std::size_t of = h < lower ? lower : 2 * lower, n = h < lower ? h + 1 : 2 * (h - lower) + 1;
-  return static_cast<float>(std::exp2(-8.0 * static_cast<double>(n) / static_cast<double>(of)));
+  double ratio = 0x1p-8, slope = 1.0;  // ratio: 2^(-8 / of), by square roots, since std::exp2 would bring its tables
+  for (std::size_t power = of; power > 1; power /= 2) ratio = std::sqrt(ratio);
+  for (std::size_t factor = 0; factor < n; ++factor) slope *= ratio;
+  return static_cast<float>(slope);
 }
 
 // Floats that attention takes: with a cache as many as it will take when that is full, so that no step allocates.
