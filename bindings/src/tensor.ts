@@ -7,6 +7,15 @@ export function product(shape: readonly number[]): number {
   return shape.reduce((count, extent) => count * extent, 1);
 }
 
+/** A buffer of zeros. Throws `out-of-memory` where the engine has no room. */
+export function allocate(bytes: number): ArrayBuffer {
+  try {
+    return new Uint8Array(bytes).buffer; // not ArrayBuffer, which may be greater than any array
+  } catch (error) {
+    throw new HeadwiseError("out-of-memory", `no room for ${bytes} bytes`, { cause: error });
+  }
+}
+
 /** The shape as a fresh array of integers >= 0 whose product is `count`. */
 export function checkShape(shape: unknown, count: number, name: string): number[] {
   if (!Array.isArray(shape) && !ArrayBuffer.isView(shape))
