@@ -53,6 +53,11 @@ export function checkTensor(value: unknown, name: string): Tensor {
   return { data: data as Float32Array, shape: checkShape(shape, (data as Float32Array).length, name) };
 }
 
+/** Refuses tensors of another shape. */
+export function refuseOtherShape(t: Tensor, name: string, shape: readonly number[]): void {
+  if (String(t.shape) !== String(shape)) throw invalidShape(name, `[${shape.join(", ")}]`, t.shape);
+}
+
 /** Refuses tensors with an empty axis. `mayBeEmpty`: an axis that is let pass. */
 export function refuseEmpty(t: Tensor, name: string, mayBeEmpty?: number): void {
   if (t.shape.some((extent, axis) => extent === 0 && axis !== mayBeEmpty))

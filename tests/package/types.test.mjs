@@ -8,12 +8,15 @@ import { makeProject } from "./project.mjs";
 
 // Every public type, and with each @ts-expect-error something that must be refused.
 const consumer = `
-import { HeadwiseError, load, readSafetensors, tensor, writeSafetensors } from "headwise";
+import {
+  HeadwiseError, exportParameters, importParameters, load, readSafetensors, tensor, writeSafetensors,
+} from "headwise";
 import type {
-  AnalyzeHeadsOptions, AttentionOptions, AttentionResult, ErrorCode, ForwardOptions, ForwardResult, HeadStatistics,
-  Headwise, Info, KeysAndValues, LoadOptions, Mask, MemoryUse, MultiHeadAttention, MultiHeadAttentionConfig, Parameters,
-  ResolvedConfig, RotaryEmbeddingOptions, Safetensors, SafetensorsInfo, Tensor, TensorLike, VisibilityOptions,
-  WeightsStage, WriteSafetensorsOptions,
+  AnalyzeHeadsOptions, AttentionOptions, AttentionResult, ErrorCode, ExportParametersOptions, ForwardOptions,
+  ForwardResult, HeadStatistics, Headwise, ImportParametersOptions, Info, KeysAndValues, LoadOptions, Mask, MemoryUse,
+  ModuleState, MultiHeadAttention, MultiHeadAttentionConfig, Parameters, ResolvedConfig, RotaryEmbeddingOptions,
+  Safetensors, SafetensorsInfo, StateDictLayout, Tensor, TensorLike, VisibilityOptions, WeightsStage,
+  WriteSafetensorsOptions,
 } from "headwise";
 import * as worker from "headwise/worker";
 import type { Abortable, WorkerHeadwise, WorkerLoadOptions, WorkerMultiHeadAttention } from "headwise/worker";
@@ -59,10 +62,19 @@ export async function onThisThread(): Promise<HeadStatistics[]> {
   const smaller: MultiHeadAttention = module.prune([0]);
   module.setHeadGates(smaller.headGates);
 
-  const dtype: WriteSafetensorsOptions = { metadata: { made: "here" } };
+  const dtype: WriteSafetensorsOptions = { dtype: "BF16", metadata: { made: "here" } };
   const file: Safetensors = readSafetensors(writeSafetensors({ output: one.output, ...parameters }, dtype));
   const described: SafetensorsInfo = file.info("output");
   same<typeof file.names, readonly string[]>(true);
+
+  const layout: StateDictLayout = "llama";
+  const importing: ImportParametersOptions = { layout, prefix: "model.layers.0", numHeads: 4, numKvHeads: 2 };
+  const state: ModuleState = importParameters(file, importing);
+  hw.multiHeadAttention(state.config).setParameters(state.parameters);
+  importParameters({ in_proj_weight: x, "out_proj.weight": foreign }, { layout: "torch", numHeads: 4 });
+  const exporting: ExportParametersOptions = { layout };
+  const exported: Parameters[] = [exportParameters(state, exporting), exportParameters(module, exporting)];
+  writeSafetensors(exported[0]!, { dtype: "F16" });
 
   try {
     hw.dispose();
@@ -90,6 +102,12 @@ export async function onThisThread(): Promise<HeadStatistics[]> {
   hw.attention(x, x, x, { return: { weights: "softmax" } });
   // @ts-expect-error: a past is keys and values
   hw.attention(x, x, x, { past: { key: x } });
+  // @ts-expect-error: no state dict tells numHeads
+  importParameters(file, { layout: "bert" });
+  // @ts-expect-error: no such layout
+  exportParameters(module, { layout: "t5" });
+  // @ts-expect-error: no such type
+  writeSafetensors(exported[1]!, { dtype: "F64" });
   // @ts-expect-error: weights may be missing
   result.weights.data;
   // @ts-expect-error: embedDim is required
@@ -114,6 +132,7 @@ export async function inAWorker(): Promise<Tensor> {
   const numbers: number[] = [module.numHeads, module.parameterCount, ...module.keptHeads, statistics.length];
   const gates: Float32Array = await module.getHeadGates();
   const memory: MemoryUse = await hw.memory();
+  const exported: Tensor | undefined = (await worker.exportParameters(module, { layout: "torch" }))["in_proj_weight"];
 
   // @ts-expect-error: methods return promises
   hw.attention(x, x, x).output;
@@ -123,7 +142,7 @@ export async function inAWorker(): Promise<Tensor> {
   await module.forward(x, { signal: "stop" });
   await module.dispose();
   await hw.dispose();
-  console.log(numbers, gates, memory.liveObjects, present.key.shape);
+  console.log(numbers, gates, memory.liveObjects, present.key.shape, exported);
   return output;
 }
 `;
