@@ -87,12 +87,12 @@ async function bundle() {
     transform: { define: { HEADWISE_VERSION: JSON.stringify(version) } },
     platform: "browser",
   });
-  // Users' bundlers minify. Here lines and names stay, so that an uncaught error shows where it was thrown.
-  const readable = { compress: true, mangle: false, codegen: { removeWhitespace: false } };
+  // Small for pages without a bundler; functions keep their names, so that an uncaught error shows where it was thrown.
+  const small = { compress: true, mangle: { keepNames: true }, codegen: { removeWhitespace: true } };
   await build.write({
     dir: dist,
     chunkFileNames: "shared-[name].js",
-    minify: readable,
+    minify: small,
     comments: { legal: true, annotation: true, jsdoc: false },
   });
   await build.close();

@@ -28,14 +28,16 @@ struct RowPanels {
   std::size_t small, larger;  // rows of the smaller panels, and how many panels have one more
 };
 
-// Calls fn(std::integral_constant<std::size_t, rows>) for 1 <= rows <= kTileRows, so that tiles have constant height.
-template <class Fn>
+// Calls fn(std::integral_constant<std::size_t, rows>) for kLeast <= rows <= kTileRows, so that tiles have constant height.
+template <std::size_t kLeast = 1, class Fn>
 inline void with_constant_rows(std::size_t rows, const Fn& fn) noexcept {
   switch (rows) {
     case 1:
-      return fn(std::integral_constant<std::size_t, 1>());
+      if constexpr (kLeast <= 1) fn(std::integral_constant<std::size_t, 1>());
+      return;
     case 2:
-      return fn(std::integral_constant<std::size_t, 2>());
+      if constexpr (kLeast <= 2) fn(std::integral_constant<std::size_t, 2>());
+      return;
     case 3:
       return fn(std::integral_constant<std::size_t, 3>());
     case 4:
