@@ -16,7 +16,7 @@ import { freeing, Staging, type Instance } from "./instance.js";
 import { Cache, makeCache } from "./kv_cache.js";
 import { groupsOf, kvHeadsOf, parametersOf, resolveConfig, type Parameter } from "./module_config.js";
 import type { NativeConfig, NativeModule } from "./native.js";
-import { checkTensor, isTensorLike, product } from "./tensor.js";
+import { checkTensor, isTensorLike, product, refuseOtherShape } from "./tensor.js";
 import type {
   ForwardOptions,
   ForwardResult,
@@ -100,9 +100,7 @@ class Module implements MultiHeadAttention {
         throw new HeadwiseError("invalid-option", `parameters: unknown name ${show(name)}; there are ${names}`);
       }
       const given = checkTensor(value, name);
-      if (String(given.shape) !== String(parameter.shape)) {
-        throw invalidShape(name, `[${parameter.shape.join(", ")}]`, given.shape);
-      }
+      refuseOtherShape(given, name, parameter.shape);
       return { index: parameter.index, slot: staging.input(given.data) };
     });
     staging.place();
@@ -266,10 +264,7 @@ class Module implements MultiHeadAttention {
       [...leading, keys, keyDim],
       [...leading, keys, valueDim],
     ];
-    for (const [n, t] of [query, key, value].entries()) {
-      if (String(t.shape) !== String(expected[n]))
-        throw invalidShape(names[n]!, `[${expected[n]!.join(", ")}]`, t.shape);
-    }
+    for (const [n, t] of [query, key, value].entries()) refuseOtherShape(t, names[n]!, expected[n]!);
     return { query, key, value, optionsLike };
   }
 }

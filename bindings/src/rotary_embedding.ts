@@ -2,7 +2,7 @@ import { checkHeads, widthOf } from "./attention_shapes.js";
 import { checkArray, checkBoolean, checkOptions, invalidOption, invalidShape } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
 import { Staging, type Instance } from "./instance.js";
-import { checkTensor } from "./tensor.js";
+import { checkTensor, refuseOtherShape } from "./tensor.js";
 import type { RopeConfig, RotaryEmbeddingOptions, Tensor, TensorLike } from "./types.js";
 
 /** What turns, and how fast; with the defaults. `prefix`: of the options' names. */
@@ -28,9 +28,8 @@ function checkTables(
   const sin = checkTensor(sinLike, "sin");
   const rows = cos.shape[0] ?? 0;
   const expected = positions === undefined ? [...tokens, pairs] : [rows, pairs];
-  for (const [name, { shape }] of Object.entries({ cos, sin })) {
-    if (String(shape) !== String(expected)) throw invalidShape(name, `[${expected.join(", ")}]`, shape);
-  }
+  refuseOtherShape(cos, "cos", expected);
+  refuseOtherShape(sin, "sin", expected);
   const wrong = positions?.find((row) => row < 0 || row >= rows);
   if (wrong !== undefined) throw invalidOption("positions", `rows of cos, from 0 to ${rows - 1}`, wrong);
   return { cos, sin };

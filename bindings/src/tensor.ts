@@ -7,6 +7,15 @@ export function product(shape: readonly number[]): number {
   return shape.reduce((count, extent) => count * extent, 1);
 }
 
+/** A buffer of zeros. Throws `out-of-memory` where the engine has no room. */
+export function allocate(bytes: number): ArrayBuffer {
+  try {
+    return new Uint8Array(bytes).buffer; // not ArrayBuffer, which may be greater than any array
+  } catch (error) {
+    throw new HeadwiseError("out-of-memory", `no room for ${bytes} bytes`, { cause: error });
+  }
+}
+
 /** The shape as a fresh array of integers >= 0 whose product is `count`. */
 export function checkShape(shape: unknown, count: number, name: string): number[] {
   if (!Array.isArray(shape) && !ArrayBuffer.isView(shape))
@@ -42,6 +51,11 @@ export function checkTensor(value: unknown, name: string): Tensor {
   if (typeTag(data) !== "Float32Array") throw invalidOption(`${name}.data`, "a Float32Array", data);
   const shape = "shape" in value && value.shape !== undefined ? value.shape : (value as { dims?: unknown }).dims;
   return { data: data as Float32Array, shape: checkShape(shape, (data as Float32Array).length, name) };
+}
+
+/** Refuses tensors of another shape. */
+export function refuseOtherShape(t: Tensor, name: string, shape: readonly number[]): void {
+  if (String(t.shape) !== String(shape)) throw invalidShape(name, `[${shape.join(", ")}]`, t.shape);
 }
 
 /** Refuses tensors with an empty axis. `mayBeEmpty`: an axis that is let pass. */

@@ -13,6 +13,12 @@ function file(header, dataBytes = 0, padding = 0) {
   json.copy(bytes, 8);
   return new Uint8Array(bytes);
 }
+
+function detached(buffer) {
+  structuredClone(buffer, { transfer: [buffer] });
+  return buffer;
+}
+
 const entry = (extra = {}) => ({ dtype: "F32", shape: [2, 2], data_offsets: [0, 16], ...extra });
 
 describe("safetensors", () => {
@@ -77,21 +83,115 @@ describe("safetensors", () => {
     await refused(['"x"', "0 to 16", "15"], file({ x: entry() }, 15));
     await refused(['"x"', "16", "12"], file({ x: entry({ data_offsets: [0, 12] }) }, 16));
     await refused(['"x"', "overlap", '"y"'], file({ y: entry(), x: entry({ data_offsets: [8, 24] }) }, 24));
+    await refused(['"x"', "16 to 20"], file({ y: entry(), x: entry({ data_offsets: [20, 36] }) }, 36));
+    await refused("16 to 17", file({ x: entry() }, 17));
+    await refused(['"x"', "shape [1, 3] of BF16 needs 6"], file({ x: entry({ dtype: "BF16", shape: [1, 3] }) }, 16));
     await refused("__metadata__", file({ __metadata__: { a: 1 } }));
+    await refused("__metadata__", file({ __metadata__: null }));
+    await refused("at least 8 bytes, this one 0", detached(new ArrayBuffer(64)));
   });
 
-  it("of a type that is not read yet fail when that tensor is read", async () => {
-    const read = readSafetensors(
-      file({ h: entry({ dtype: "F16", data_offsets: [0, 8] }), x: entry({ data_offsets: [8, 24] }) }, 24),
-    );
-    expect(read.info("h").dtype).to.equal("F16");
+  it("whose numbers are huge are refused", async () => {
+    const refused = (parts, bytes) => expectError(expect, "invalid-file", parts, () => readSafetensors(bytes));
+    for (const length of [17n, 2n ** 31n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n]) {
+      const bytes = file({ x: entry() });
+      new DataView(bytes.buffer).setBigUint64(0, length === 17n ? BigInt(bytes.length - 7) : length, true);
+      await refused("header", bytes);
+    }
+    for (const huge of [2 ** 53, 2 ** 64, 1e308]) {
+      await refused('"x": its shape', file({ x: entry({ shape: [huge, 0], data_offsets: [0, 0] }) }));
+      await refused('"x": its data_offsets', file({ x: entry({ data_offsets: [0, huge] }) }, 16));
+      await refused('"x": its data_offsets', file({ x: entry({ data_offsets: [huge, huge] }) }, 16));
+    }
+    const most = 2 ** 53 - 1;
+    await refused(['"x"', "0 to 9007199254740991"], file({ x: entry({ data_offsets: [0, most] }) }, 16));
+    await refused('"x": shape', file({ x: entry({ shape: [most, most] }) }, 16));
+    await refused('"x": shape', file({ x: entry({ shape: Array(40).fill(most) }) }, 16));
+    await refused('"x": shape', file({ x: entry({ shape: [...Array(40).fill(most), 0], data_offsets: [0, 0] }) }));
+  });
+
+  it("whose header is nested or endless are refused before it takes memory", async () => {
+    const refused = (parts, json) => expectError(expect, "invalid-file", parts, () => readSafetensors(file(json)));
+    const deep = (count, open, close) => open.repeat(count) + close.repeat(count);
+    const before = process.resourceUsage().maxRSS;
+    for (const count of [3, 200, 4_000_000]) {
+      await refused("not a JSON object", deep(count, "[", "]"));
+      await refused('"x": its entry', `{"y":{},"x":${deep(count, "[", "]")}}`);
+      await refused('"x": its entry', `{"x":{"shape":${deep(count, "[", "]")}}}`);
+      await refused('"a": its entry', deep(count, '{"a":', "}"));
+      await refused('"x": its entry', `{"x":{"shape":[${"{},".repeat(count)}0]}}`);
+    }
+    await refused("not JSON", '{"x":'.repeat(2));
+    await refused('"a\\\\\\"]": its entry', '{"a\\\"]":[[1]]}'); // brackets and quotes in strings are no nesting
+    expect(readSafetensors(file(`{"__metadata__":{"a":"${"[{".repeat(99)}"}}`)).names).to.deep.equal([]);
+    expect((process.resourceUsage().maxRSS - before) / 1024, "MiB").to.be.lessThan(256); // JSON.parse alone takes 400
+  });
+
+  it("of another type fail when that tensor is read", async () => {
+    const sizes = {
+      F64: 8,
+      I64: 8,
+      U64: 8,
+      I32: 4,
+      U32: 4,
+      I16: 2,
+      U16: 2,
+      I8: 1,
+      U8: 1,
+      BOOL: 1,
+      F8_E4M3: 1,
+      F4: 0.5,
+    };
+    const header = {};
+    let end = 0;
+    for (const [dtype, size] of Object.entries({ ...sizes, "unknown 7": 0.25 })) {
+      header[dtype] = { dtype, shape: [4], data_offsets: [end, (end += 4 * size)] };
+    }
+    header.x = entry({ data_offsets: [end, end + 16] });
+    const read = readSafetensors(file(header, end + 16));
+    for (const dtype of Object.keys(sizes)) {
+      expect(read.info(dtype)).to.deep.equal({ dtype, shape: [4] });
+      await expectError(expect, "invalid-file", [`"${dtype}"`, dtype, "F32, F16 and BF16"], () => read.tensor(dtype));
+      const short = file({ x: { dtype, shape: [4], data_offsets: [0, 4 * sizes[dtype] - 1] } }, 4 * sizes[dtype] - 1);
+      await expectError(expect, "invalid-file", ['"x"', dtype], () => readSafetensors(short));
+    }
+    await expectError(expect, "invalid-file", "unknown 7", () => read.tensor("unknown 7"));
     expect(read.tensor("x").shape).to.deep.equal([2, 2]);
-    await expectError(expect, "invalid-file", ['"h"', "F16"], () => read.tensor("h"));
     await expectError(expect, "invalid-option", '"z"', () => read.tensor("z"));
+    await expectError(expect, "invalid-option", '"z"', () => read.info("z"));
+  });
+
+  it("of more than 100 MB are read without a copy of the whole", () => {
+    const count = 40_000_000; // 160 MB, and then 4 bytes
+    const json = JSON.stringify({
+      large: { dtype: "F32", shape: [count], data_offsets: [0, 4 * count] },
+      small: { dtype: "F32", shape: [], data_offsets: [4 * count, 4 * count + 4] },
+    });
+    const dataStart = 8 + Math.ceil(json.length / 4) * 4;
+    const bytes = new Uint8Array(dataStart + 4 * count + 4).fill(0x20, 8, dataStart);
+    new DataView(bytes.buffer).setBigUint64(0, BigInt(dataStart - 8), true);
+    new TextEncoder().encodeInto(json, bytes.subarray(8));
+    bytes.set([0, 0, 0xe0, 0x40], dataStart + 4 * count);
+
+    const before = process.memoryUsage().arrayBuffers;
+    const read = readSafetensors(bytes);
+    const [large, small] = [read.tensor("large"), read.tensor("small")];
+    expect(process.memoryUsage().arrayBuffers - before).to.be.lessThan(10_000);
+    expect(large.data.buffer).to.equal(bytes.buffer);
+    expect(large.data.length).to.equal(count);
+    expect([...small.data]).to.deep.equal([7]);
+  });
+
+  it("whose buffer was transferred say so", async () => {
+    const bytes = writeSafetensors({ x: random([2, 2], 1) });
+    const read = readSafetensors(bytes);
+    detached(bytes.buffer);
+    await expectError(expect, "invalid-file", ['"x"', "transferred"], () => read.tensor("x"));
+    expect(read.info("x").shape).to.deep.equal([2, 2]);
   });
 
   it("are not written of anything else", async () => {
-    await expectError(expect, "invalid-option", "dtype", () => writeSafetensors({}, { dtype: "F16" }));
+    await expectError(expect, "invalid-option", "dtype", () => writeSafetensors({}, { dtype: "F64" }));
     await expectError(expect, "invalid-option", "__metadata__", () =>
       writeSafetensors({ __metadata__: random([1], 1) }),
     );
@@ -100,6 +200,9 @@ describe("safetensors", () => {
       writeSafetensors({ x: { data: new Float32Array(3), shape: [2] } }),
     );
     await expectError(expect, "invalid-option", "readSafetensors", () => readSafetensors("file"));
+    const large = tensor(new Float32Array(2 ** 28), [2 ** 28]); // 1 GiB, of pages that are never touched
+    const many = Object.fromEntries(Array.from({ length: 2 ** 17 }, (_, n) => [n, large]));
+    await expectError(expect, "out-of-memory", "bytes", () => writeSafetensors(many));
   });
 });
 

@@ -8,11 +8,14 @@ import { makeProject } from "./project.mjs";
 
 // Every public type, and with each @ts-expect-error something that must be refused.
 const consumer = `
-import { HeadwiseError, load, readSafetensors, tensor, writeSafetensors } from "headwise";
+import {
+  HeadwiseError, exportParameters, importParameters, load, readSafetensors, tensor, writeSafetensors,
+} from "headwise";
 import type {
-  AnalyzeHeadsOptions, AttentionOptions, AttentionResult, ErrorCode, ForwardOptions, ForwardResult, HeadStatistics,
-  Headwise, Info, KeysAndValues, LoadOptions, Mask, MemoryUse, MultiHeadAttention, MultiHeadAttentionConfig, Parameters, KvCache, RopeConfig,
-  ResolvedConfig, RotaryEmbeddingOptions, Safetensors, SafetensorsInfo, Tensor, TensorLike, VisibilityOptions,
+  AnalyzeHeadsOptions, AttentionOptions, AttentionResult, ErrorCode, ExportParametersOptions, ForwardOptions,
+  ForwardResult, HeadStatistics, Headwise, ImportParametersOptions, Info, KeysAndValues, KvCache, LoadOptions, Mask,
+  MemoryUse, ModuleState, MultiHeadAttention, MultiHeadAttentionConfig, Parameters, ResolvedConfig, RopeConfig,
+  RotaryEmbeddingOptions, Safetensors, SafetensorsInfo, StateDictLayout, Tensor, TensorLike, VisibilityOptions,
   WeightsStage, WriteSafetensorsOptions,
 } from "headwise";
 import * as worker from "headwise/worker";
@@ -67,10 +70,19 @@ export async function onThisThread(): Promise<HeadStatistics[]> {
   cache.dispose();
   const groups: readonly number[] | undefined = decoder.config.headGroups;
 
-  const dtype: WriteSafetensorsOptions = { metadata: { made: "here" } };
+  const dtype: WriteSafetensorsOptions = { dtype: "BF16", metadata: { made: "here" } };
   const file: Safetensors = readSafetensors(writeSafetensors({ output: one.output, ...parameters }, dtype));
   const described: SafetensorsInfo = file.info("output");
   same<typeof file.names, readonly string[]>(true);
+
+  const layout: StateDictLayout = "llama";
+  const importing: ImportParametersOptions = { layout, prefix: "model.layers.0", numHeads: 4, numKvHeads: 2 };
+  const state: ModuleState = importParameters(file, importing);
+  hw.multiHeadAttention(state.config).setParameters(state.parameters);
+  importParameters({ in_proj_weight: x, "out_proj.weight": foreign }, { layout: "torch", numHeads: 4 });
+  const exporting: ExportParametersOptions = { layout };
+  const exported: Parameters[] = [exportParameters(state, exporting), exportParameters(module, exporting)];
+  writeSafetensors(exported[0]!, { dtype: "F16" });
 
   try {
     hw.dispose();
@@ -98,6 +110,12 @@ export async function onThisThread(): Promise<HeadStatistics[]> {
   hw.attention(x, x, x, { return: { weights: "softmax" } });
   // @ts-expect-error: a past is keys and values
   hw.attention(x, x, x, { past: { key: x } });
+  // @ts-expect-error: no state dict tells numHeads
+  importParameters(file, { layout: "bert" });
+  // @ts-expect-error: no such layout
+  exportParameters(module, { layout: "t5" });
+  // @ts-expect-error: no such type
+  writeSafetensors(exported[1]!, { dtype: "F64" });
   // @ts-expect-error: weights may be missing
   result.weights.data;
   // @ts-expect-error: embedDim is required
@@ -132,6 +150,7 @@ export async function inAWorker(): Promise<Tensor> {
   const length: Int32Array = await cache.getLength();
   await module.forward(x, { cache, ...cancel });
   await cache.reset(cancel);
+  const exported: Tensor | undefined = (await worker.exportParameters(module, { layout: "torch" }))["in_proj_weight"];
 
   // @ts-expect-error: a getter with data is a method here
   cache.length;
@@ -143,7 +162,7 @@ export async function inAWorker(): Promise<Tensor> {
   await module.forward(x, { signal: "stop" });
   await module.dispose();
   await hw.dispose();
-  console.log(numbers, gates, length, cache.capacity, memory.liveObjects, present.key.shape);
+  console.log(numbers, gates, length, cache.capacity, memory.liveObjects, present.key.shape, exported);
   return output;
 }
 `;
