@@ -47,7 +47,11 @@ function copyOf(value: unknown, copies: Map<unknown, ArrayBufferView>, to: Conne
     }
     return copies.get(value);
   }
-  if (Array.isArray(value)) return Array.from(value, (element) => copyOf(element, copies, to));
+  if (Array.isArray(value)) {
+    // Of what is there: in a sparse array of 2^32 - 1 elements, nothing.
+    const elements = Object.entries(value).map(([index, element]) => [index, copyOf(element, copies, to)]);
+    return Object.assign(new Array(value.length), Object.fromEntries(elements));
+  }
   if (!isObject(value)) return value;
   const remote = targets.get(value);
   if (remote !== undefined) {

@@ -36,6 +36,7 @@ struct Case {
 Floats floats(FuzzedDataProvider& data, std::size_t count, bool special) {
   constexpr float kSpecial[] = {0.0f, -0.0f, kInf, -kInf, kNaN, 1e-42f, 3e38f, -3.4028235e38f, 1e19f};
   Floats values = random_floats(count, data.ConsumeIntegral<std::uint32_t>());
+  values.reserve(1);  // callers' memory is never null, not even where it is empty
   for (std::size_t n = special ? data.ConsumeIntegralInRange<std::size_t>(0, 8) : 0; n > 0 && count > 0; --n) {
     values[data.ConsumeIntegralInRange<std::size_t>(0, count - 1)] = data.PickValueInArray(kSpecial);
   }
@@ -93,6 +94,7 @@ HeadView<Float> view(const Case& c, Float* data, std::size_t heads, std::size_t 
 Result run(const Case& c, std::size_t threads) {
   const AttentionShape& s = c.shape;
   Result result{Floats(s.B * s.H * s.L * s.Dv, 7.0f), Floats(s.B * s.H * s.L * s.S, 7.0f)};
+  result.output.reserve(1), result.weights.reserve(1);
   AttentionArgs args;
   args.shape = s;
   args.query = view(c, c.q.data(), s.H, s.L, s.D);
