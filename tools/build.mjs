@@ -88,7 +88,11 @@ async function bundle() {
     platform: "browser",
   });
   // Small for pages without a bundler; functions keep their names, so that an uncaught error shows where it was thrown.
-  const small = { compress: true, mangle: { keepNames: true }, codegen: { removeWhitespace: true } };
+  const small = {
+    compress: true,
+    mangle: { keepNames: { function: true, class: false } },
+    codegen: { removeWhitespace: true },
+  };
   await build.write({
     dir: dist,
     chunkFileNames: "shared-[name].js",

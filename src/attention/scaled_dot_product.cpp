@@ -20,7 +20,7 @@ constexpr float kLog2E = 1.44269504088896340736f;
 constexpr std::size_t kPanelsPerTask = 8;  // 48 query rows read a head's packed keys and values from cache
 constexpr std::size_t kWaveFloats = (1u << 19) / sizeof(float);  // half of a 1 MB cache
 constexpr std::size_t kFewQueries = 4;                           // up to here, packing costs more than it saves
-constexpr std::size_t kLeastRows = 3;            // of a packed panel: L = 7 has 4 and 3
+constexpr std::size_t kLeastRows = 3;                            // of a packed panel: L = 7 has 4 and 3
 constexpr std::size_t kKeysPerBlock = 64;                        // that the rows of a panel read in turn
 
 struct Keys {
@@ -100,8 +100,8 @@ void for_each_key_block(const AttentionArgs& args, const HeadView<const float>& 
 
 void score_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept {
   if (panel.packed != nullptr) {
-    return with_constant_rows<kLeastRows>(panel.rows,
-                              [&](auto kRows) { score_packed<kRows>(args, panel, scratch.scores, scratch.row); });
+    return with_constant_rows<kLeastRows>(
+        panel.rows, [&](auto kRows) { score_packed<kRows>(args, panel, scratch.scores, scratch.row); });
   }
   const float scale = key_scale(args);
   for_each_key_block(args, args.key, panel, [&](std::size_t r, const float* keys, std::size_t j, std::size_t count) {
@@ -233,7 +233,8 @@ void weighted_sum_panel(const AttentionArgs& args, const Panel& panel, const Pan
                         const float* factors) noexcept {
   if (panel.packed != nullptr) {
     if (!panel.packed->finite_values) return sum_packed_carefully(args, panel, scratch, factors);
-    return with_constant_rows<kLeastRows>(panel.rows, [&](auto kRows) { sum_packed<kRows>(args, panel, scratch, factors); });
+    return with_constant_rows<kLeastRows>(panel.rows,
+                                          [&](auto kRows) { sum_packed<kRows>(args, panel, scratch, factors); });
   }
   const std::size_t Dv = args.shape.Dv;
   const auto output_row = [&](std::size_t r) { return args.output.at(panel.b, panel.h[r], panel.i[r]); };

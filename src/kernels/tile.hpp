@@ -28,7 +28,8 @@ struct RowPanels {
   std::size_t small, larger;  // rows of the smaller panels, and how many panels have one more
 };
 
-// Calls fn(std::integral_constant<std::size_t, rows>) for kLeast <= rows <= kTileRows, so that tiles have constant height.
+// Calls fn(std::integral_constant<std::size_t, rows>) for kLeast <= rows <= kTileRows, so that tiles have constant
+// height.
 template <std::size_t kLeast = 1, class Fn>
 inline void with_constant_rows(std::size_t rows, const Fn& fn) noexcept {
   switch (rows) {
@@ -83,8 +84,8 @@ struct Tile {
   }
 };
 
-// sum[n] = sum over k of a[k] * panel[k][n], leaving out the terms whose a[k] is 0, so that 0 times infinity or NaN adds
-// nothing. Rare, hence small and not fast.   panel: [depth, 8]
+// sum[n] = sum over k of a[k] * panel[k][n], leaving out the terms whose a[k] is 0, so that 0 times infinity or NaN
+// adds nothing. Rare, hence small and not fast.   panel: [depth, 8]
 inline void multiply_skipping_zeros(const float* a, const float* panel, std::size_t depth, float* sum) noexcept {
   std::fill_n(sum, simd::kTile, 0.0f);
   for (std::size_t k = 0; k < depth; ++k, panel += simd::kTile) {
