@@ -36,6 +36,7 @@ HeadView<Float> view(bool heads_first, Pointer data, std::size_t heads, std::siz
 HeadView<const float> concatenate(const AttentionCall& call, Pointer past, const HeadView<const float>& fresh,
                                   std::size_t width, Pointer present) {
   const std::size_t S = call.past + call.keys;
+  if (S == 0) return fresh;  // however many batch rows there are
   const auto from = HeadView<const float>::heads_first(at<const float>(past), call.kv_heads, call.past, width);
   const auto to = HeadView<float>::heads_first(at<float>(present), call.kv_heads, S, width);
   for (std::size_t b = 0; b < call.batch; ++b) {

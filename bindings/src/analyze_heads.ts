@@ -25,7 +25,7 @@ export function analyzeHeads(
   ];
   const options = checkOptions(optionsLike, "analyzeHeads", [...visibilityOptionNames]);
   const visibility = checkVisibility(options, [batch, heads, queries, keys], staging);
-  const weightsSlot = staging.input(weights.data);
+  const weightsSlot = staging.tensor(weights);
   const statisticsSlot = staging.output(heads * statisticNames.length);
   staging.place();
   staging.check(

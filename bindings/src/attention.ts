@@ -45,11 +45,11 @@ export function attention<R extends AttentionReturn>(
   const result = (shape: number[]) => ({ shape, slot: staging.output(product(shape)) });
   const cached = (width: number) => (past || returnsPresent ? result([batch, kvHeads, keys, width]) : undefined);
   const inputs = {
-    query: staging.input(query.data),
-    key: staging.input(key.data),
-    value: staging.input(value.data),
-    pastKey: past && staging.input(past.key.data),
-    pastValue: past && staging.input(past.value.data),
+    query: staging.tensor(query),
+    key: staging.tensor(key),
+    value: staging.tensor(value),
+    pastKey: past && staging.tensor(past.key),
+    pastValue: past && staging.tensor(past.value),
     gates:
       options.headGates === undefined ? undefined : staging.input(checkGates(options.headGates, "headGates", heads)),
   };

@@ -14,9 +14,15 @@ export function show(value: unknown): string {
   return /^[AEIOU]/.test(tag) ? `an ${tag}` : `a ${tag}`;
 }
 
-/** "Float32Array", "Object" and the like; the same for arrays of another realm, where `instanceof` fails. */
+/**
+ * "Float32Array", "Object" and the like; the same for arrays of another realm, where `instanceof` fails. Nothing but a typed
+ * array has the tag of one, whatever it says of itself.
+ */
 export function typeTag(value: unknown): string {
-  return Object.prototype.toString.call(value).slice(8, -1);
+  const typedArrays = Object.getPrototypeOf(Uint8Array.prototype) as object;
+  const { get } = Object.getOwnPropertyDescriptor(typedArrays, Symbol.toStringTag)!;
+  const tag = (get!.call(value) as string | undefined) ?? Object.prototype.toString.call(value).slice(8, -1);
+  return /.Array$/.test(tag) && !ArrayBuffer.isView(value) ? "Object" : tag;
 }
 
 /** A copy of a typed array alone, without the rest of its buffer. Not `array.slice()`, which in Node's Buffer is a view. */
@@ -49,7 +55,7 @@ export function namesOf(object: object): string[] {
   return [...names];
 }
 
-/** Options as an object that has no names but the ones allowed. */
+/** A copy of options that have no names but the ones allowed. Each is read once: getters may change their mind. */
 export function checkOptions<T extends object>(
   value: T | undefined,
   name: string,
@@ -57,15 +63,17 @@ export function checkOptions<T extends object>(
 ): Partial<T> {
   if (value === undefined) return {};
   if (!isObject(value) || Array.isArray(value)) throw invalidOption(name, "an object", value);
+  const options: Record<string, unknown> = {};
   for (const key of namesOf(value)) {
-    if ((value as Record<string, unknown>)[key] !== undefined && !(allowed as readonly string[]).includes(key)) {
+    options[key] = (value as Record<string, unknown>)[key];
+    if (options[key] !== undefined && !(allowed as readonly string[]).includes(key)) {
       throw new HeadwiseError(
         "invalid-option",
         `${name}: unknown option ${show(key)}; there are ${allowed.join(", ")}`,
       );
     }
   }
-  return value;
+  return options as Partial<T>;
 }
 
 /** The largest extent: products of these are checked where they are formed. */
@@ -118,5 +126,5 @@ export function checkArray<T extends Float32Array | Int32Array>(
   if (array.length !== length) {
     throw new HeadwiseError("invalid-shape", `${name}: expected ${length} elements, got ${array.length}`);
   }
-  return array;
+  return length === 0 ? (new globalThis[type](0) as T) : array; // a detached one has no methods
 }

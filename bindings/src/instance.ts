@@ -1,6 +1,8 @@
 /** One running binary: its memory, the objects alive in it, and the way of a call's data in and out. */
 import { HeadwiseError } from "./errors.js";
 import type { Engine, Native } from "./native.js";
+import { product } from "./tensor.js";
+import type { Tensor } from "./types.js";
 
 const kOk = 0;
 const kAlignment = 64; // bytes
@@ -57,6 +59,9 @@ export function freeing(instance: Instance, native: { delete(): void }): () => v
   };
 }
 
+/** What calls read. */
+type Input = ArrayBufferView & { readonly length: number; readonly BYTES_PER_ELEMENT: number };
+
 /** A piece of the staging block: a call's input or result. */
 export interface Slot {
   readonly offset: number;
@@ -71,7 +76,7 @@ export class Staging {
   #instance: Instance;
   #bytes = 0;
   #base = 0;
-  #inputs = new Map<ArrayBufferView, Slot>();
+  #inputs = new Map<Input, Slot>();
 
   constructor(instance: Instance) {
     instance.checkAlive();
@@ -79,13 +84,18 @@ export class Staging {
   }
 
   /** An array that the call reads. The same array twice is copied once. */
-  input(array: ArrayBufferView & { readonly length: number }): Slot {
+  input(array: Input, length = array.length): Slot {
     let slot = this.#inputs.get(array);
     if (slot === undefined) {
-      slot = this.#reserve(array.byteLength, array.length);
+      slot = this.#reserve(length * array.BYTES_PER_ELEMENT, length);
       this.#inputs.set(array, slot);
     }
     return slot;
+  }
+
+  /** A tensor that the call reads, as large as it was when it was checked. */
+  tensor({ data, shape }: Tensor): Slot {
+    return this.input(data, product(shape));
   }
 
   /** Floats that the call writes. */
@@ -100,6 +110,10 @@ export class Staging {
     if (this.#base === 0) throw this.#outOfMemory();
     const heap = new Uint8Array(this.#instance.memory.buffer);
     for (const [array, slot] of this.#inputs) {
+      // Getters of later arguments may have done anything to the buffer.
+      if (array.length !== slot.length) {
+        throw new HeadwiseError("invalid-shape", `an array of ${slot.length} elements has ${array.length} now`);
+      }
       if (slot.length === 0) continue; // its buffer may be detached
       heap.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), this.#base + slot.offset);
     }

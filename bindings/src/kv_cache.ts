@@ -27,6 +27,7 @@ export class Cache implements KvCache {
     this.#free = freeing(instance, native);
     net.register(this, this.#free, this);
     makeDisposable(this);
+    Object.freeze(this); // what it says of itself is what memory was sized for
   }
 
   get length(): Int32Array {

@@ -57,6 +57,7 @@ class Module implements MultiHeadAttention {
     this.#free = freeing(instance, native);
     net.register(this, this.#free, this);
     makeDisposable(this);
+    Object.freeze(this); // what it says of itself is what memory was sized for
   }
 
   get headGates(): Float32Array {
@@ -101,7 +102,7 @@ class Module implements MultiHeadAttention {
       }
       const given = checkTensor(value, name);
       refuseOtherShape(given, name, parameter.shape);
-      return { index: parameter.index, slot: staging.input(given.data) };
+      return { index: parameter.index, slot: staging.tensor(given) };
     });
     staging.place();
     for (const { index, slot } of changes) native.setParameter(index, staging.pointer(slot));
@@ -136,9 +137,9 @@ class Module implements MultiHeadAttention {
     const weightsShape = [...leading, numHeads, queries, keys];
     const headsShape = [...leading, numHeads, queries, asked.heads === "values" ? valueHeadDim : outputDim];
     const slots = {
-      query: staging.input(query.data),
-      key: staging.input(key.data),
-      value: staging.input(value.data),
+      query: staging.tensor(query),
+      key: staging.tensor(key),
+      value: staging.tensor(value),
       positions:
         positions === undefined
           ? undefined

@@ -2,7 +2,7 @@ import { checkHeads, widthOf } from "./attention_shapes.js";
 import { checkArray, checkBoolean, checkOptions, invalidOption, invalidShape } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
 import { Staging, type Instance } from "./instance.js";
-import { checkTensor, refuseOtherShape } from "./tensor.js";
+import { checkTensor, product, refuseOtherShape } from "./tensor.js";
 import type { RopeConfig, RotaryEmbeddingOptions, Tensor, TensorLike } from "./types.js";
 
 /** What turns, and how fast; with the defaults. `prefix`: of the options' names. */
@@ -59,11 +59,11 @@ export function rotaryEmbedding(instance: Instance, xLike: TensorLike, optionsLi
       : checkArray<Int32Array>(options.positions, "positions", "Int32Array", batch * length);
   const tables = checkTables(options, positions, [batch, length], rope.dim / 2);
   const slots = {
-    input: staging.input(x.data),
-    output: staging.output(x.data.length),
-    positions: positions && staging.input(positions),
-    cos: tables && staging.input(tables.cos.data),
-    sin: tables && staging.input(tables.sin.data),
+    input: staging.tensor(x),
+    output: staging.output(product(x.shape)),
+    positions: positions && staging.input(positions, batch * length),
+    cos: tables && staging.tensor(tables.cos),
+    sin: tables && staging.tensor(tables.sin),
   };
   staging.place();
   staging.check(

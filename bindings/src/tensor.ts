@@ -1,5 +1,5 @@
 import { HeadwiseError } from "./errors.js";
-import { invalidOption, invalidShape, isObject, typeTag } from "./checks.js";
+import { invalidOption, invalidShape, isObject, maxExtent, typeTag } from "./checks.js";
 import type { Tensor, TensorLike } from "./types.js";
 
 /** Elements of a shape. */
@@ -16,14 +16,20 @@ export function allocate(bytes: number): ArrayBuffer {
   }
 }
 
+const maxRank = 32;
+
 /** The shape as a fresh array of integers >= 0 whose product is `count`. */
 export function checkShape(shape: unknown, count: number, name: string): number[] {
-  if (!Array.isArray(shape) && !ArrayBuffer.isView(shape))
-    throw invalidOption(`${name}.shape`, "an array of integers", shape);
-  const extents = Array.from(shape as ArrayLike<number>);
+  if (!/Array$/.test(typeTag(shape))) throw invalidOption(`${name}.shape`, "an array of integers", shape);
+  const given = shape as ArrayLike<number>;
+  const { length } = given;
+  if (length > maxRank)
+    throw new HeadwiseError("invalid-shape", `${name}.shape: expected at most ${maxRank} extents, got ${length}`);
+  const extents = Array.from({ length }, (_, axis) => given[axis]!); // not by iteration: it may be detached
   for (const extent of extents) {
     if (!Number.isInteger(extent) || extent < 0) throw invalidOption(`${name}.shape`, "integers >= 0", extents);
   }
+  if (extents.some((extent) => extent > maxExtent)) throw invalidShape(name, `extents up to ${maxExtent}`, extents);
   if (product(extents) !== count) {
     throw new HeadwiseError(
       "invalid-shape",
@@ -44,12 +50,17 @@ export function isTensorLike(value: unknown): value is TensorLike {
   return isObject(value) && "data" in value;
 }
 
+/** What a tensor or a mask says it is. Each property is read once: getters may change their mind. */
+export function readTensor(value: TensorLike): { data: unknown; shape: unknown } {
+  const { data, shape, dims } = value as { data: unknown; shape?: unknown; dims?: unknown };
+  return { data, shape: shape === undefined ? dims : shape };
+}
+
 /** Reads a tensor argument, ours or one with `dims`, and checks everything about it but the meaning of its shape. */
 export function checkTensor(value: unknown, name: string): Tensor {
   if (!isTensorLike(value)) throw invalidOption(name, "a tensor { data, shape }", value);
-  const data = value.data;
+  const { data, shape } = readTensor(value);
   if (typeTag(data) !== "Float32Array") throw invalidOption(`${name}.data`, "a Float32Array", data);
-  const shape = "shape" in value && value.shape !== undefined ? value.shape : (value as { dims?: unknown }).dims;
   return { data: data as Float32Array, shape: checkShape(shape, (data as Float32Array).length, name) };
 }
 

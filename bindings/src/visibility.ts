@@ -11,7 +11,7 @@ import {
 } from "./checks.js";
 import type { Slot, Staging } from "./instance.js";
 import type { VisibilityCall } from "./native.js";
-import { checkShape, isTensorLike } from "./tensor.js";
+import { checkShape, isTensorLike, product, readTensor } from "./tensor.js";
 import type { Mask, VisibilityOptions } from "./types.js";
 
 export const visibilityOptionNames = ["mask", "causal", "window", "offset", "keyLengths"] as const;
@@ -36,12 +36,13 @@ const noMask = { maskType: 0, maskExtents: [1, 1, 1, 1] as Extents, mask: undefi
 
 function checkMask(mask: unknown, extents: Extents, staging: Staging) {
   if (!isTensorLike(mask)) throw invalidOption("mask", "{ data, shape }", mask);
-  const maskType = maskTypes[typeTag(mask.data)];
+  const given = readTensor(mask);
+  const maskType = maskTypes[typeTag(given.data)];
   if (maskType === undefined) {
-    throw invalidOption("mask.data", "a Float32Array, Uint8Array, Int32Array or BigInt64Array", mask.data);
+    throw invalidOption("mask.data", "a Float32Array, Uint8Array, Int32Array or BigInt64Array", given.data);
   }
-  const data = mask.data as Mask["data"];
-  const shape = checkShape("shape" in mask ? mask.shape : mask.dims, data.length, "mask");
+  const data = given.data as Mask["data"];
+  const shape = checkShape(given.shape, data.length, "mask");
   const padded = [...Array<number>(Math.max(4 - shape.length, 0)).fill(1), ...shape];
   const fits = (extent: number, axis: number) =>
     extent === 1 || extent === extents[axis] || (axis === 3 && extent > 1 && extent < extents[3]);
@@ -49,7 +50,7 @@ function checkMask(mask: unknown, extents: Extents, staging: Staging) {
     const expected = `a shape that broadcasts to [B, H, L, S] = [${extents.join(", ")}], or with a shorter last axis`;
     throw invalidShape("mask", expected, shape);
   }
-  return { maskType, maskExtents: padded as unknown as Extents, mask: staging.input(data) };
+  return { maskType, maskExtents: padded as unknown as Extents, mask: staging.input(data, product(shape)) };
 }
 
 function checkKeyLengths(value: unknown, [batch, , , keys]: Extents, staging: Staging): Slot {
@@ -60,11 +61,11 @@ function checkKeyLengths(value: unknown, [batch, , , keys]: Extents, staging: St
   return staging.input(lengths);
 }
 
-/** [B]: one number for all batch rows, or one each. */
-function checkOffset(offset: unknown, batch: number): Int32Array {
+/** [B]: one number for all batch rows, or one each; of no use, and no size, where no row computes. */
+function checkOffset(offset: unknown, [batch, heads, queries]: Extents): Int32Array {
   if (typeTag(offset) === "Int32Array") return checkArray<Int32Array>(offset, "offset", "Int32Array", batch);
   if (typeof offset !== "number") throw invalidOption("offset", "an integer or an Int32Array", offset);
-  return new Int32Array(batch).fill(checkInteger(offset, "offset", -(2 ** 31), maxExtent));
+  return new Int32Array(heads * queries === 0 ? 0 : batch).fill(checkInteger(offset, "offset", -(2 ** 31), maxExtent));
 }
 
 /** Checks the options against the extents [B, H, L, S] of the scores. `past`: of the S keys; the offset's default. */
@@ -78,7 +79,7 @@ export function checkVisibility(options: VisibilityOptions, extents: Extents, st
     causal: causal === undefined ? false : checkBoolean(causal, "causal"),
     windowLeft: side("left"),
     windowRight: side("right"),
-    offsets: offset === 0 ? undefined : staging.input(checkOffset(offset, extents[0])),
+    offsets: offset === 0 ? undefined : staging.input(checkOffset(offset, extents)),
     keyLengths: keyLengths === undefined ? undefined : checkKeyLengths(keyLengths, extents, staging),
   };
 }

@@ -36,6 +36,9 @@ function checkWorker(given: unknown): Worker | NodeWorker {
 /** Objects that live in a worker, and their numbers there. */
 const targets = new WeakMap<object, { connection: Connection; target: number }>();
 
+/** Of plain arrays: shapes, heads. A sparse one may claim many more, and engines would walk through them all. */
+const maxElements = 2 ** 20;
+
 /** A deep copy of arguments, in a form that `to` can send. `copies`: of each array, to be transferred. */
 function copyOf(value: unknown, copies: Map<unknown, ArrayBufferView>, to: Connection): unknown {
   if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
@@ -47,7 +50,13 @@ function copyOf(value: unknown, copies: Map<unknown, ArrayBufferView>, to: Conne
     }
     return copies.get(value);
   }
-  if (Array.isArray(value)) return Array.from(value, (element) => copyOf(element, copies, to));
+  if (Array.isArray(value)) {
+    if (value.length > maxElements) {
+      const given = `got one of ${value.length}`;
+      throw new HeadwiseError("invalid-shape", `expected plain arrays of at most ${maxElements} elements, ${given}`);
+    }
+    return Array.from(value, (element) => copyOf(element, copies, to));
+  }
   if (!isObject(value)) return value;
   const remote = targets.get(value);
   if (remote !== undefined) {

@@ -278,7 +278,10 @@ void attend_panel(const AttentionArgs& args, const Panel& panel, const PanelScra
   softmax_panel(args, panel, scratch, factors);
   if (asks_for(args, WeightsStage::kProbabilities)) write_weights(args, panel, scratch, factors, 0.0f);
   if (args.gates != nullptr) {
-    for (std::size_t r = 0; r < panel.rows; ++r) factors[r] *= args.gates[panel.h[r]];
+    for (std::size_t r = 0; r < panel.rows; ++r) {
+      const float gate = args.gates[panel.h[r]];
+      factors[r] = gate == 0.0f ? 0.0f : factors[r] * gate;  // also where the sum is NaN
+    }
   }
   weighted_sum_panel(args, panel, scratch, factors);
   for (std::size_t r = 0; r < panel.rows; ++r) {  // 0 times infinity is to be 0 here, too

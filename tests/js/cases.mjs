@@ -4,6 +4,7 @@ import { attentionCases } from "./cases/attention.mjs";
 import { attentionOptionCases } from "./cases/attention_options.mjs";
 import { cacheCases } from "./cases/cache.mjs";
 import { errorCases } from "./cases/errors.mjs";
+import { hostileCases } from "./cases/hostile.mjs";
 import { moduleCases } from "./cases/module.mjs";
 import { moduleOptionCases } from "./cases/module_options.mjs";
 import { rotaryEmbeddingCases } from "./cases/rotary_embedding.mjs";
@@ -20,4 +21,5 @@ export const cases = [
   ...moduleOptionCases,
   ...cacheCases,
   ...errorCases,
+  ...hostileCases,
 ];
