@@ -2,7 +2,7 @@
 # Installs what our scripts call, from the host's own Debian release, where it is missing and where it may (root, or sudo
 # without a password). Where it may not, it says once what is missing and which command installs it.
 #
-#   tools/machine.sh toolchain|build|test ...      silent and quick when nothing is missing
+#   tools/machine.sh toolchain|build|test|fuzz ...      silent and quick when nothing is missing
 #
 # Progress goes to stderr; stdout stays empty.
 set -euo pipefail
@@ -13,6 +13,7 @@ build=("${toolchain[@]}" cmake=cmake ninja=ninja-build "g++=g++")          # g++
 test=(clang-format=clang-format chromium=chromium firefox-esr=firefox-esr
       WebKitWebDriver=webkit2gtk-driver Xvfb=xvfb xauth=xauth              # the driver brings WebKitGTK's MiniBrowser
       fonts-dejavu-core)                                                   # without a font, pages render empty boxes
+fuzz=("clang++=clang" libclang-rt-dev)                                     # the latter brings libFuzzer and its sanitizers
 
 say() { printf '[%4ds] %s\n' "$SECONDS" "$*" >&2; }
 die() { printf 'headwise: %s\n' "$*" >&2; exit 1; }
@@ -23,7 +24,8 @@ for group in "$@"; do
     toolchain) wanted+=("${toolchain[@]}") ;;
     build) wanted+=("${build[@]}") ;;
     test) wanted+=("${test[@]}") ;;
-    *) die "tools/machine.sh knows the groups toolchain, build and test, not '$group'" ;;
+    fuzz) wanted+=("${fuzz[@]}") ;;
+    *) die "tools/machine.sh knows the groups toolchain, build, test and fuzz, not '$group'" ;;
   esac
 done
 

@@ -7,10 +7,11 @@ import { fileURLToPath } from "node:url";
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
-/** Runs a command in the repository; resolves with its standard output when `capture`, rejects when it fails. */
-export function run(command, args, { env = process.env, capture = false } = {}) {
+/** Runs a command in the repository; resolves with its standard output when `capture`, rejects when it fails or takes more than `timeout` ms. */
+export function run(command, args, { env = process.env, capture = false, timeout } = {}) {
   return new Promise((done, fail) => {
-    const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", capture ? "pipe" : "inherit", "inherit"] });
+    const stdio = ["ignore", capture ? "pipe" : "inherit", "inherit"];
+    const child = spawn(command, args, { cwd: root, env, stdio, timeout, killSignal: "SIGKILL" });
     let output = "";
     child.stdout?.on("data", (text) => (output += text));
     child.on("error", (error) => fail(new Error(`${command}: ${error.message}`)));

@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { binaries, cmake } from "./build.mjs";
 import { format } from "./format.mjs";
+import { fuzzers } from "./fuzz.mjs";
 import { page } from "./page.mjs";
 import { installPackages, installPrograms } from "./setup.mjs";
 import { main, root, run, step } from "./steps.mjs";
@@ -70,6 +71,12 @@ const stages = {
   },
   async conformance() {
     await test("ONNX's own cases, and ONNX Runtime as a peer", () => nodeTests("node", [relaxed], "conformance"));
+  },
+  async fuzz(environment) {
+    await installPrograms("fuzz");
+    for (const [name, fuzz] of Object.entries(fuzzers)) {
+      await test(`Random calls: ${name}`, () => fuzz(environment, 15, 1));
+    }
   },
   async package() {
     await test("The package in an empty project", () => nodeTests("node", [], "package", { concurrency: 2 }));
