@@ -36,6 +36,9 @@ function checkWorker(given: unknown): Worker | NodeWorker {
 /** Objects that live in a worker, and their numbers there. */
 const targets = new WeakMap<object, { connection: Connection; target: number }>();
 
+/** Of plain arrays: shapes, heads. A sparse one may claim many more, and engines would walk through them all. */
+const maxElements = 2 ** 20;
+
 /** A deep copy of arguments, in a form that `to` can send. `copies`: of each array, to be transferred. */
 function copyOf(value: unknown, copies: Map<unknown, ArrayBufferView>, to: Connection): unknown {
   if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
@@ -48,9 +51,11 @@ function copyOf(value: unknown, copies: Map<unknown, ArrayBufferView>, to: Conne
     return copies.get(value);
   }
   if (Array.isArray(value)) {
-    // Of what is there: in a sparse array of 2^32 - 1 elements, nothing.
-    const elements = Object.entries(value).map(([index, element]) => [index, copyOf(element, copies, to)]);
-    return Object.assign(new Array(value.length), Object.fromEntries(elements));
+    if (value.length > maxElements) {
+      const given = `got one of ${value.length}`;
+      throw new HeadwiseError("invalid-shape", `expected plain arrays of at most ${maxElements} elements, ${given}`);
+    }
+    return Array.from(value, (element) => copyOf(element, copies, to));
   }
   if (!isObject(value)) return value;
   const remote = targets.get(value);

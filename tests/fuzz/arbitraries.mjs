@@ -149,7 +149,12 @@ export const moduleCase = fc.record({
     outputDim: maybe(width),
     bias: fc.constantFrom(true, false, "qkv"),
   },
-  ...{ scale: maybe(float(0, 1)), softcap: maybe(float(0.5, 20)), alibi: maybe(fc.boolean()), seed: maybe(upTo(99)) },
+  ...{
+    scale: maybe(float(0.05, 1)),
+    softcap: maybe(float(0.5, 20)),
+    alibi: maybe(fc.boolean()),
+    seed: maybe(upTo(99)),
+  },
   rope: maybe(fc.record({ base: maybe(float(1.5, 1e6)), pairs: maybe(upTo(5, 1)), interleaved: maybe(fc.boolean()) })),
   gates: maybe(fc.array(fc.constantFrom(0, 1, 1, -2, 0.3), { minLength: 6, maxLength: 6 })),
 });

@@ -21,7 +21,7 @@ export function expectSame(a, b, what) {
 /** What the reference computes in double precision, and naively in single. */
 export const references = (compute) => ({ exact: compute((x) => x), naive: compute(Math.fround) });
 
-/** By the rule of DESIGN.md, where `counts(n)`; of the tensors `name` that the references have. */
+/** By the rule of all comparisons, where `counts(n)`; of the tensors `name` that the references have. */
 export function expectClose(ours, { exact, naive }, name, counts = () => true) {
   const kept = ({ data }) => ({ data: data.filter((_, n) => counts(n)) });
   const { error, allowed, close } = compare(kept(ours), kept(exact[name]), kept(naive[name]));

@@ -90,8 +90,13 @@ for (const { path, version, major } of await nodes()) {
           console.log(JSON.stringify({ names, touched }));`;
         const { names, touched } = parse(await runFile(source));
         deepEqual(names, [
-          ...["HeadwiseError", "exportParameters", "importParameters", "load"],
-          ...["readSafetensors", "tensor", "writeSafetensors"],
+          "HeadwiseError",
+          "exportParameters",
+          "importParameters",
+          "load",
+          "readSafetensors",
+          "tensor",
+          "writeSafetensors",
         ]);
         deepEqual(touched, []);
       });

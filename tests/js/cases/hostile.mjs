@@ -52,13 +52,12 @@ export const hostileCases = [
   },
   {
     name: "shapes may be of any kind and length, and are refused at once",
-    async run({ hw, expect }) {
+    async run({ hw, expect, entry }) {
       const rotate = (shape) => hw.rotaryEmbedding({ data: new Float32Array(4), shape });
       const sparse = new Array(2 ** 32 - 1);
-      await expectSoon(expect, () =>
-        expectError(expect, "invalid-shape", ["x.shape", "4294967295"], () => rotate(sparse)),
-      );
-      await expectError(expect, "invalid-option", ["x.shape", "integers"], () => rotate([2 ** 40, sparse]));
+      await expectSoon(expect, () => expectError(expect, "invalid-shape", "4294967295", () => rotate(sparse)));
+      if (entry === "headwise")
+        await expectError(expect, "invalid-option", ["x.shape", "integers"], () => rotate([2 ** 40, sparse]));
       const view = new DataView(new ArrayBuffer(4));
       await expectError(expect, "invalid-option", ["x.shape", "an array"], () => rotate(view));
       const gone = new Float32Array(3);
