@@ -1,7 +1,7 @@
 /** What the shapes of attention's arguments say, at every rank. */
 import { checkInteger, checkOptions, invalidShape, maxExtent } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
-import { checkTensor, refuseEmpty } from "./tensor.js";
+import { checkTensor, refuseEmpty, sameShape } from "./tensor.js";
 import type { AttentionOptions, KeysAndValues, Tensor } from "./types.js";
 
 export interface Extents {
@@ -40,7 +40,7 @@ export function widthOf(t: Tensor, name: string, heads: number, headsName: strin
 }
 
 function expectShape(t: Tensor, name: string, expected: readonly number[], match: string, matched: Tensor): void {
-  if (String(t.shape) !== String(expected))
+  if (!sameShape(t.shape, expected))
     throw invalidShape(name, `[${expected.join(", ")}] to match ${match} [${matched.shape.join(", ")}]`, t.shape);
 }
 

@@ -14,15 +14,21 @@ export function show(value: unknown): string {
   return /^[AEIOU]/.test(tag) ? `an ${tag}` : `a ${tag}`;
 }
 
+/** Reads what kind of typed array something is; undefined of anything else, whatever that says of itself. A constant, which V8 inlines. */
+const tagOfTypedArray = /* @__PURE__ */ Object.getOwnPropertyDescriptor(
+  /* @__PURE__ */ Object.getPrototypeOf(Uint8Array.prototype),
+  Symbol.toStringTag,
+)!.get as (this: unknown) => string | undefined;
+
 /**
  * "Float32Array", "Object" and the like; the same for arrays of another realm, where `instanceof` fails. Nothing but a typed
- * array has the tag of one, whatever it says of itself.
+ * array has the tag of one.
  */
 export function typeTag(value: unknown): string {
-  const typedArrays = Object.getPrototypeOf(Uint8Array.prototype) as object;
-  const { get } = Object.getOwnPropertyDescriptor(typedArrays, Symbol.toStringTag)!;
-  const tag = (get!.call(value) as string | undefined) ?? Object.prototype.toString.call(value).slice(8, -1);
-  return /.Array$/.test(tag) && !ArrayBuffer.isView(value) ? "Object" : tag;
+  const typed = tagOfTypedArray.call(value);
+  if (typed !== undefined) return typed;
+  const tag = Object.prototype.toString.call(value).slice(8, -1);
+  return /.Array$/.test(tag) ? "Object" : tag;
 }
 
 /** A copy of a typed array alone, without the rest of its buffer. Not `array.slice()`, which in Node's Buffer is a view. */

@@ -20,12 +20,14 @@ const maxRank = 32;
 
 /** The shape as a fresh array of integers >= 0 whose product is `count`. */
 export function checkShape(shape: unknown, count: number, name: string): number[] {
-  if (!/Array$/.test(typeTag(shape))) throw invalidOption(`${name}.shape`, "an array of integers", shape);
+  if (!Array.isArray(shape) && !/Array$/.test(typeTag(shape)))
+    throw invalidOption(`${name}.shape`, "an array of integers", shape);
   const given = shape as ArrayLike<number>;
   const { length } = given;
   if (length > maxRank)
     throw new HeadwiseError("invalid-shape", `${name}.shape: expected at most ${maxRank} extents, got ${length}`);
-  const extents = Array.from({ length }, (_, axis) => given[axis]!); // not by iteration: it may be detached
+  const extents: number[] = [];
+  for (let axis = 0; axis < length; ++axis) extents.push(given[axis]!); // not by iteration: it may be detached
   for (const extent of extents) {
     if (!Number.isInteger(extent) || extent < 0) throw invalidOption(`${name}.shape`, "integers >= 0", extents);
   }
@@ -64,9 +66,13 @@ export function checkTensor(value: unknown, name: string): Tensor {
   return { data: data as Float32Array, shape: checkShape(shape, (data as Float32Array).length, name) };
 }
 
+export function sameShape(one: readonly number[], other: readonly number[]): boolean {
+  return one.length === other.length && one.every((extent, axis) => extent === other[axis]);
+}
+
 /** Refuses tensors of another shape. */
 export function refuseOtherShape(t: Tensor, name: string, shape: readonly number[]): void {
-  if (String(t.shape) !== String(shape)) throw invalidShape(name, `[${shape.join(", ")}]`, t.shape);
+  if (!sameShape(t.shape, shape)) throw invalidShape(name, `[${shape.join(", ")}]`, t.shape);
 }
 
 /** Refuses tensors with an empty axis. `mayBeEmpty`: an axis that is let pass. */
