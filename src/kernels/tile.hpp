@@ -85,13 +85,14 @@ struct Tile {
 };
 
 // sum[n] = sum over k of a[k] * panel[k][n], leaving out the terms whose a[k] is 0, so that 0 times infinity or NaN
-// adds nothing. Rare, hence small and not fast.   panel: [depth, 8]
+// adds nothing; else bit for bit what a tile computes. Rare, hence one row at a time.   panel: [depth, 8]
 inline void multiply_skipping_zeros(const float* a, const float* panel, std::size_t depth, float* sum) noexcept {
-  std::fill_n(sum, simd::kTile, 0.0f);
-  for (std::size_t k = 0; k < depth; ++k, panel += simd::kTile) {
-    if (a[k] == 0.0f) continue;
-    for (std::size_t n = 0; n < simd::kTile; ++n) sum[n] += a[k] * panel[n];
+  Tile<1> tile;
+  tile.fill(0.0f);
+  for (std::size_t k = 0; k < depth; ++k) {
+    if (a[k] != 0.0f) tile.multiply_add(a + k, 0, panel + k * simd::kTile, 1);
   }
+  tile.store_row(0, sum, simd::kTile);
 }
 
 }  // namespace headwise

@@ -40,8 +40,9 @@ export async function growth(options, maximum = 16_384) {
       L,
       coreMs,
       blockMs,
-      coreBytes: core.memory().usedBytes - 4 * 4 * L * E, // three inputs and an output
-      blockBytes: withBlock.memory().usedBytes - 4 * 4 * L * E - 4 * mha.parameterCount,
+      // x is copied in once, however often it is given; beside it there is the output.
+      coreBytes: core.memory().usedBytes - 4 * 2 * L * E,
+      blockBytes: withBlock.memory().usedBytes - 4 * 2 * L * E - 4 * mha.parameterCount,
     });
   }
   core.dispose();
