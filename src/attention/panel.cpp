@@ -1,0 +1,269 @@
+// The steps of a panel, in their order. Its scores (in cache) are the only L x S there is: 6 rows of it. Two passes
+// over a panel without online rescaling were as fast as or faster than every online tiling tried, up to S = 2,048.
+#include "attention/panel.hpp"
+
+#include <algorithm>
+
+#include "kernels/rows.hpp"
+#include "kernels/softmax.hpp"
+
+namespace headwise {
+namespace {
+
+constexpr float kLog2E = 1.44269504088896340736f;
+constexpr std::size_t kKeysPerBlock = 64;  // that the rows of a panel read in turn
+
+// Scores are in base 2 (times log2 e) from the start, unless somebody looks at them or caps them in base e.
+bool natural_base(const AttentionArgs& args) noexcept {
+  return args.softcap > 0.0f || (args.weights != nullptr && args.stage != WeightsStage::kProbabilities);
+}
+float score_unit(const AttentionArgs& args) noexcept { return natural_base(args) ? 1.0f : kLog2E; }
+bool scores_all_keys(const AttentionArgs& args) noexcept {
+  return args.weights != nullptr && (args.stage == WeightsStage::kScores || args.stage == WeightsStage::kCapped);
+}
+
+// scores[r][j] = scale * q[r] . k[j]   "id,jd->ij"
+template <std::size_t kRows>
+void score_packed(const AttentionArgs& args, const Panel& panel, float* scores, std::size_t row) noexcept {
+  const std::size_t D = args.shape.D;
+  const float* query_row_bhi = args.query.at(panel.b, panel.h[0], panel.i[0]);
+  const float* keys = panel.packed->keys + (panel.columns.begin - panel.packed->range.begin) * D;
+  for (std::size_t j = panel.columns.begin; j < panel.columns.end; j += simd::kTile, keys += simd::kTile * D) {
+    Tile<kRows> tile;
+    tile.fill(0.0f);
+    tile.multiply_add(query_row_bhi, args.query.row, keys, D);
+    for (std::size_t r = 0; r < kRows; ++r) tile.store_row(r, scores + r * row + j, simd::kTile);
+  }
+}
+
+// Calls fn(row of the panel, its head's rows of `view` from key j on, j, number of keys) for a few keys at a time:
+// neighbouring heads' keys are neighbours in memory, or the same.
+template <class Fn>
+void for_each_key_block(const AttentionArgs& args, const HeadView<const float>& view, const Panel& panel,
+                        const Fn& fn) noexcept {
+  const auto [begin, end] = panel.columns;
+  const float* head[kTileRows];
+  for (std::size_t r = 0; r < panel.rows; ++r) head[r] = view.at(panel.b, args.kv_heads.of(panel.h[r], args.shape), 0);
+  for (std::size_t j = begin; j < end; j += kKeysPerBlock) {
+    const std::size_t keys = std::min(kKeysPerBlock, end - j);
+    for (std::size_t r = 0; r < panel.rows; ++r) fn(r, head[r] + j * view.row, j, keys);
+  }
+}
+
+void score_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept {
+  if (panel.packed != nullptr) {
+    return with_constant_rows<kLeastPackedRows>(
+        panel.rows, [&](auto kRows) { score_packed<kRows>(args, panel, scratch.scores, scratch.row); });
+  }
+  const float scale = key_scale(args);
+  for_each_key_block(args, args.key, panel, [&](std::size_t r, const float* keys, std::size_t j, std::size_t count) {
+    dot_rows(args.query.at(panel.b, panel.h[r], panel.i[r]), keys, args.key.row, count, args.shape.D, scale,
+             scratch.scores + r * scratch.row + j);
+  });
+}
+
+void cap_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept {
+  for (std::size_t r = 0; r < panel.rows; ++r) {
+    float* row = scratch.scores + r * scratch.row;
+    for (std::size_t j = panel.columns.begin; j < panel.padded_end(); j += simd::kLanes) {
+      simd::store(row + j, simd::softcap(simd::load(row + j), args.softcap));
+    }
+  }
+}
+
+// row[j] -= slope * |position - j|, for columns of whole vectors
+void add_alibi(float* row, Keys columns, std::int64_t position, float slope) noexcept {
+  for (std::size_t j = columns.begin; j < columns.end; j += simd::kLanes) {
+    const simd::Vec distance = simd::abs(simd::iota(static_cast<float>(static_cast<std::int64_t>(j) - position)));
+    simd::store(row + j, simd::fma(simd::splat(-slope), distance, simd::load(row + j)));
+  }
+}
+
+// Times log2 e still finite. Masks in use elsewhere hold the lowest float there is, which must not become -inf.
+constexpr float kLowestBias = -2.3e38f;
+
+// row[j] = -inf where bias[j] is -inf (whatever the score is: NaN in masked keys goes nowhere), else row[j] + bias[j],
+// the latter times `unit`.
+void add_bias(float* row, const float* bias, Keys columns, float unit) noexcept {
+  const simd::Vec minus_infinity = simd::splat(kNegativeInfinity);
+  const simd::Vec factor = simd::splat(unit);
+  const simd::Vec lowest = simd::splat(kLowestBias);
+  std::size_t j = columns.begin;
+  for (; j + simd::kLanes <= columns.end; j += simd::kLanes) {
+    const simd::Vec b = simd::load(bias + j);
+    const simd::Vec sum = simd::fma(simd::max_skipping_nan(b, lowest), factor, simd::load(row + j));
+    simd::store(row + j, simd::select(b == minus_infinity, minus_infinity, sum));
+  }
+  for (; j < columns.end; ++j) {
+    const float b = bias[j] < kLowestBias ? kLowestBias : bias[j];
+    row[j] = bias[j] == kNegativeInfinity ? kNegativeInfinity : row[j] + b * unit;
+  }
+}
+
+// Adds ALiBi and the mask, and sets what each row may not see, up to the end of the last tile, to -inf.
+void mask_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept {
+  const Visibility& visibility = args.visibility;
+  const float* bias = nullptr;
+  for (std::size_t r = 0; r < panel.rows; ++r) {
+    const std::size_t h = panel.h[r], i = panel.i[r];
+    float* row = scratch.scores + r * scratch.row;
+    if (args.slopes != nullptr) {
+      add_alibi(row, {panel.columns.begin, panel.padded_end()},
+                static_cast<std::int64_t>(i) + visibility.offset(panel.b), args.slopes[h] * score_unit(args));
+    }
+    const Keys seen{panel.range.begin(i), panel.range.end(i)};
+    std::fill(row + panel.columns.begin, row + seen.begin, kNegativeInfinity);
+    std::fill(row + seen.end, row + panel.padded_end(), kNegativeInfinity);
+    if (visibility.mask.empty()) continue;
+    if (r == 0 || h != panel.h[r - 1] || !visibility.mask.same_for_all_queries()) {
+      bias = visibility.mask.bias_row(panel.b, h, i, panel.columns.begin, panel.columns.end, scratch.bias);
+    }
+    add_bias(row, bias, seen, score_unit(args));
+  }
+}
+
+// Turns each row of scores into unnormalised probabilities and writes 1 / sum. Rows that see no key become zeros; a row
+// whose visible scores are all -inf or NaN becomes NaN, as in the formula.
+void softmax_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
+                   float* inverse_sums) noexcept {
+  const std::size_t columns = panel.padded_end() - panel.columns.begin;
+  float* scores = scratch.scores + panel.columns.begin;
+  const simd::Exp2 exp2;
+  const bool natural = natural_base(args);
+  for (std::size_t r = 0; r < panel.rows; ++r) {
+    float* row = scores + r * scratch.row;
+    if (natural) multiply_row(row, columns, kLog2E);
+    const float maximum = row_maximum(row, columns);
+    if (maximum == kNegativeInfinity &&
+        args.visibility.visible_keys(panel.b, panel.h[r], panel.i[r], args.shape.S, scratch.bias) == 0) {
+      std::fill(row, row + columns, 0.0f);
+      inverse_sums[r] = 0.0f;
+    } else {
+      inverse_sums[r] = 1.0f / row_exp2(row, columns, maximum, exp2);
+    }
+  }
+}
+
+// output[r][n] = factor[r] * sum over j of probabilities[r][j] * v[j][n].   "ij,jd->id"
+template <std::size_t kRows>
+void sum_packed(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
+                const float* factors) noexcept {
+  const PackedHead& packed = *panel.packed;
+  const std::size_t Dv = args.shape.Dv, packed_keys = packed.range.end - packed.range.begin;
+  const auto [begin, end] = panel.columns;
+  const float* values = packed.values + (begin - packed.range.begin) * simd::kTile;
+  float* output_row_bhi = args.output.at(panel.b, panel.h[0], panel.i[0]);
+  for (std::size_t n = 0; n < Dv; n += simd::kTile, values += simd::kTile * packed_keys) {
+    Tile<kRows> tile;
+    tile.fill(0.0f);
+    tile.multiply_add(scratch.scores + begin, scratch.row, values, end - begin);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (auto& v : tile.row[r]) v = v * simd::splat(factors[r]);
+      tile.store_row(r, output_row_bhi + r * args.output.row + n, std::min(simd::kTile, Dv - n));
+    }
+  }
+}
+
+// The same where values may be infinite or NaN: those that are masked add nothing.
+void sum_packed_carefully(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
+                          const float* factors) noexcept {
+  const PackedHead& packed = *panel.packed;
+  const std::size_t Dv = args.shape.Dv, packed_keys = packed.range.end - packed.range.begin;
+  const auto [begin, end] = panel.columns;
+  const float* values = packed.values + (begin - packed.range.begin) * simd::kTile;
+  for (std::size_t n = 0; n < Dv; n += simd::kTile, values += simd::kTile * packed_keys) {
+    for (std::size_t r = 0; r < panel.rows; ++r) {
+      float sum[simd::kTile];
+      multiply_skipping_zeros(scratch.scores + r * scratch.row + begin, values, end - begin, sum);
+      float* output_row_bhi = args.output.at(panel.b, panel.h[r], panel.i[r]) + n;
+      for (std::size_t m = 0; m < std::min(simd::kTile, Dv - n); ++m) output_row_bhi[m] = sum[m] * factors[r];
+    }
+  }
+}
+
+void weighted_sum_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
+                        const float* factors) noexcept {
+  if (panel.packed != nullptr) {
+    if (!panel.packed->finite_values) return sum_packed_carefully(args, panel, scratch, factors);
+    return with_constant_rows<kLeastPackedRows>(panel.rows,
+                                                [&](auto kRows) { sum_packed<kRows>(args, panel, scratch, factors); });
+  }
+  const std::size_t Dv = args.shape.Dv;
+  const auto output_row = [&](std::size_t r) { return args.output.at(panel.b, panel.h[r], panel.i[r]); };
+  bool todo[kTileRows] = {};
+  const auto add_todo = [&](auto add) {
+    for (std::size_t r = 0; r < panel.rows; ++r) {
+      if (todo[r]) std::fill_n(output_row(r), Dv, 0.0f);
+    }
+    for_each_key_block(args, args.value, panel,
+                       [&](std::size_t r, const float* values, std::size_t j, std::size_t count) {
+                         if (!todo[r]) return;
+                         add(scratch.scores + r * scratch.row + j, values, args.value.row, count, Dv, output_row(r));
+                       });
+  };
+  std::fill_n(todo, panel.rows, true);
+  add_todo(add_weighted_rows);
+  // Perhaps 0 times infinity, which is to add nothing. Each row for itself: threads share rows out in different ways.
+  for (std::size_t r = 0; r < panel.rows; ++r) todo[r] = !all_finite(output_row(r), Dv);
+  add_todo(add_weighted_rows_skipping_zeros);
+  for (std::size_t r = 0; r < panel.rows; ++r) {
+    for (std::size_t n = 0; n < Dv; ++n) output_row(r)[n] *= factors[r];
+  }
+}
+
+// weights[b, h, i, j] = row[j] * factor, and `beyond` where the panel has no scores.
+void write_weights(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch, const float* factors,
+                   float beyond) noexcept {
+  const std::size_t S = args.shape.S;
+  const auto [begin, end] = panel.columns;
+  for (std::size_t r = 0; r < panel.rows; ++r) {
+    const float* row = scratch.scores + r * scratch.row;
+    float* weights_row_bhi = args.weights + ((panel.b * args.shape.H + panel.h[r]) * args.shape.L + panel.i[r]) * S;
+    std::fill(weights_row_bhi, weights_row_bhi + begin, beyond);
+    for (std::size_t j = begin; j < end; ++j) weights_row_bhi[j] = row[j] * factors[r];
+    std::fill(weights_row_bhi + end, weights_row_bhi + S, beyond);
+  }
+}
+
+bool asks_for(const AttentionArgs& args, WeightsStage stage) noexcept {
+  return args.weights != nullptr && args.stage == stage;
+}
+
+}  // namespace
+
+float key_scale(const AttentionArgs& args) noexcept { return args.scale * score_unit(args); }
+
+Keys columns_of(const AttentionArgs& args, const KeyRange& range, std::size_t first, std::size_t last) noexcept {
+  if (scores_all_keys(args)) return {0, args.shape.S};
+  return {range.begin(first) / simd::kTile * simd::kTile, range.end(last)};
+}
+
+void write_zeros(const AttentionArgs& args, std::size_t b, std::size_t h, std::size_t i) noexcept {
+  float* output_row_bhi = args.output.at(b, h, i);
+  std::fill(output_row_bhi, output_row_bhi + args.shape.Dv, 0.0f);
+}
+
+void attend_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept {
+  constexpr float kOnes[kTileRows] = {1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
+  float factors[kTileRows];
+  score_panel(args, panel, scratch);
+  if (asks_for(args, WeightsStage::kScores)) write_weights(args, panel, scratch, kOnes, 0.0f);
+  if (args.softcap > 0.0f) cap_panel(args, panel, scratch);
+  if (asks_for(args, WeightsStage::kCapped)) write_weights(args, panel, scratch, kOnes, 0.0f);
+  mask_panel(args, panel, scratch);
+  if (asks_for(args, WeightsStage::kMasked)) write_weights(args, panel, scratch, kOnes, kNegativeInfinity);
+  softmax_panel(args, panel, scratch, factors);
+  if (asks_for(args, WeightsStage::kProbabilities)) write_weights(args, panel, scratch, factors, 0.0f);
+  if (args.gates != nullptr) {
+    for (std::size_t r = 0; r < panel.rows; ++r) {
+      const float gate = args.gates[panel.h[r]];
+      factors[r] = gate == 0.0f ? 0.0f : factors[r] * gate;  // also where the sum is NaN
+    }
+  }
+  weighted_sum_panel(args, panel, scratch, factors);
+  for (std::size_t r = 0; r < panel.rows; ++r) {  // 0 times infinity is to be 0 here, too
+    if (factors[r] == 0.0f) write_zeros(args, panel.b, panel.h[r], panel.i[r]);
+  }
+}
+
+}  // namespace headwise

@@ -1,0 +1,51 @@
+// A panel: up to 6 query rows that pass score, mask, softmax and weighted sum together.
+#pragma once
+
+#include <cstddef>
+
+#include "attention/scaled_dot_product.hpp"
+#include "kernels/tile.hpp"
+
+namespace headwise {
+
+inline constexpr std::size_t kLeastPackedRows = 3;  // of a panel whose head is packed: L = 7 has 4 and 3
+
+struct Keys {
+  std::size_t begin, end;
+};
+
+// One key/value head, packed.
+struct PackedHead {
+  Keys range;           // keys that are packed; begin: a multiple of 8
+  const float* keys;    // [S / 8][D][8], times `key_scale`
+  const float* values;  // [Dv / 8][S][8]
+  bool finite_values;   // whether 0 * value is 0 for all of them
+};
+
+// Query rows that pass all steps together: of one head, with that head packed, or of several heads, not packed.
+struct Panel {
+  std::size_t b;
+  KeyRange range;  // what the rows may see
+  Keys columns;    // of all rows: what they may see or must score; begin: a multiple of 8
+  const PackedHead* packed = nullptr;
+  std::size_t rows = 0;
+  std::size_t h[kTileRows] = {}, i[kTileRows] = {};  // the head and place of each row
+
+  std::size_t padded_end() const { return simd::round_up(columns.end, simd::kTile); }
+};
+
+struct PanelScratch {
+  float* scores;  // [kTileRows, row] with row = S rounded up to a tile
+  float* bias;    // [S]
+  std::size_t row;
+};
+
+// What keys are multiplied with when they are packed, so that scores need no further factor.
+float key_scale(const AttentionArgs& args) noexcept;
+// The keys that queries [first, last] may see or must score.
+Keys columns_of(const AttentionArgs& args, const KeyRange& range, std::size_t first, std::size_t last) noexcept;
+
+void attend_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept;
+void write_zeros(const AttentionArgs& args, std::size_t b, std::size_t h, std::size_t i) noexcept;
+
+}  // namespace headwise
