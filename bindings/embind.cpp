@@ -119,6 +119,10 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("getGates", &Module::get_gates)
       .function("setGates", &Module::set_gates)
       .function("forward", &Module::forward, allow_raw_pointers())
+      .function("trainForward", &Module::train_forward)
+      .function("backward", &Module::backward)
+      .function("getGradient", &Module::get_gradient)
+      .function("zeroGradients", &Module::zero_gradients)
       .function("keepHeads", &Module::keep_heads)
       .function("cache", &Module::cache);
 

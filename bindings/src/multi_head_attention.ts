@@ -17,9 +17,12 @@ import { Cache, makeCache } from "./kv_cache.js";
 import { groupsOf, kvHeadsOf, parametersOf, resolveConfig, type Parameter } from "./module_config.js";
 import type { NativeConfig, NativeModule } from "./native.js";
 import { checkTensor, isTensorLike, product, refuseOtherShape } from "./tensor.js";
+import { backward, checkTraining, type Tape } from "./training.js";
 import type {
+  BackwardOptions,
   ForwardOptions,
   ForwardResult,
+  InputGradients,
   KvCache,
   MultiHeadAttention,
   MultiHeadAttentionConfig,
@@ -30,6 +33,10 @@ import type {
 } from "./types.js";
 import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
 
+const forwardOptionNames = [
+  ...visibilityOptionNames,
+  ...(["cache", "positions", "train", "dropout", "seed", "return"] as const),
+];
 const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the core's HeadOutput
 
 /** Frees modules that were never disposed. A net, not a plan: `dispose()` is prompt. */
@@ -45,6 +52,8 @@ class Module implements MultiHeadAttention {
   readonly #parameters: readonly Parameter[];
   readonly #free: () => void;
   #native: NativeModule | undefined;
+  #tape: Tape | undefined; // of the last forward with train, until backward
+  #trainForwards = 0;
 
   constructor(instance: Instance, native: NativeModule, config: ResolvedConfig, keptHeads: readonly number[]) {
     this.#instance = instance;
@@ -75,19 +84,28 @@ class Module implements MultiHeadAttention {
     const slot = staging.input(checkGates(gates, "gates", this.numHeads));
     staging.place();
     native.setGates(staging.pointer(slot));
+    this.#tape = undefined;
   }
 
   parameters(): Parameters {
     const native = this.#alive();
-    const staging = new Staging(this.#instance);
-    const slots = this.#parameters.map(({ shape }) => staging.output(product(shape)));
-    staging.place();
-    return Object.fromEntries(
-      this.#parameters.map(({ name, index, shape }, n) => {
-        native.getParameter(index, staging.pointer(slots[n]));
-        return [name, { data: staging.read(slots[n]!), shape: [...shape] }];
-      }),
-    );
+    return this.#read(this.#parameters, (index, to) => native.getParameter(index, to));
+  }
+
+  backward(gradOutput: TensorLike, options?: BackwardOptions): InputGradients {
+    const gradients = backward(this.#instance, this.#alive(), this.#tape, gradOutput, options);
+    this.#tape = undefined;
+    return gradients;
+  }
+
+  gradients(): Parameters {
+    const native = this.#alive();
+    const gates = { name: "head_gates", index: 8, shape: [this.numHeads] };
+    return this.#read([...this.#parameters, gates], (index, to) => native.getGradient(index, to));
+  }
+
+  zeroGradients(): void {
+    this.#alive().zeroGradients();
   }
 
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void {
@@ -106,13 +124,15 @@ class Module implements MultiHeadAttention {
     });
     staging.place();
     for (const { index, slot } of changes) native.setParameter(index, staging.pointer(slot));
+    this.#tape = undefined;
   }
 
   forward(queryLike: TensorLike, ...rest: (TensorLike | ForwardOptions | undefined)[]): ForwardResult {
     const native = this.#alive();
     const staging = new Staging(this.#instance);
     const { query, key, value, optionsLike } = this.#inputs(queryLike, rest);
-    const options = checkOptions(optionsLike, "forward", [...visibilityOptionNames, "cache", "positions", "return"]);
+    const options = checkOptions(optionsLike, "forward", forwardOptionNames);
+    const training = checkTraining(options);
     const asked = checkOptions(options.return, "return", ["weights", "heads"]);
     if (asked.weights !== undefined) checkOneOf(asked.weights, "return.weights", weightsStages);
     if (asked.heads !== undefined) checkOneOf(asked.heads, "return.heads", ["values", "contributions"]);
@@ -149,33 +169,37 @@ class Module implements MultiHeadAttention {
       heads: asked.heads && staging.output(product(headsShape)),
     };
     staging.place();
-    staging.check(
-      native.forward(
-        {
-          batch,
-          queries,
-          keys,
-          query: staging.pointer(slots.query),
-          key: staging.pointer(slots.key),
-          value: staging.pointer(slots.value),
-          queryPositions: staging.pointer(slots.positions),
-          keyPositions: self ? staging.pointer(slots.positions) : 0,
-          output: staging.pointer(slots.output),
-          weights: staging.pointer(slots.weights),
-          weightsStage: weightsStages.indexOf(asked.weights ?? "probabilities"),
-          headOutput: asked.heads === undefined ? 0 : headOutputs[asked.heads],
-          heads: staging.pointer(slots.heads),
-          visibility: visibilityCall(visibility, staging),
-        },
-        step?.native ?? null,
-      ),
-    );
+    const call = {
+      batch,
+      queries,
+      keys,
+      query: staging.pointer(slots.query),
+      key: staging.pointer(slots.key),
+      value: staging.pointer(slots.value),
+      queryPositions: staging.pointer(slots.positions),
+      keyPositions: self ? staging.pointer(slots.positions) : 0,
+      output: staging.pointer(slots.output),
+      weights: staging.pointer(slots.weights),
+      weightsStage: weightsStages.indexOf(asked.weights ?? "probabilities"),
+      headOutput: asked.heads === undefined ? 0 : headOutputs[asked.heads],
+      heads: staging.pointer(slots.heads),
+      visibility: visibilityCall(visibility, staging),
+    };
+    if (training === undefined) staging.check(native.forward(call, step?.native ?? null));
+    else {
+      staging.check(native.trainForward(call, training.dropout, training.seed ?? this.#trainForwards));
+      this.#tape = undefined; // the one before
+    }
     const result = {
       output: { data: staging.read(slots.output), shape: outputShape },
       ...(slots.weights && { weights: { data: staging.read(slots.weights), shape: weightsShape } }),
       ...(slots.heads && { heads: { data: staging.read(slots.heads), shape: headsShape } }),
     };
     step?.commit(); // now that nothing can fail
+    if (training !== undefined) {
+      this.#tape = { output: outputShape, weights: weightsShape, inputs: [query.shape, key.shape, value.shape] };
+      this.#trainForwards = (this.#trainForwards + 1) >>> 0;
+    }
     return result;
   }
 
@@ -211,6 +235,19 @@ class Module implements MultiHeadAttention {
     this.#native = undefined;
     net.unregister(this);
     this.#free();
+  }
+
+  /** Copies of parameters or gradients, by name. */
+  #read(parameters: readonly Parameter[], read: (index: number, to: number) => void): Parameters {
+    const staging = new Staging(this.#instance);
+    const slots = parameters.map(({ shape }) => staging.output(product(shape)));
+    staging.place();
+    return Object.fromEntries(
+      parameters.map(({ name, index, shape }, n) => {
+        read(index, staging.pointer(slots[n]));
+        return [name, { data: staging.read(slots[n]!), shape: [...shape] }];
+      }),
+    );
   }
 
   #alive(): NativeModule {

@@ -7,6 +7,7 @@ import { errorCases } from "./cases/errors.mjs";
 import { hostileCases } from "./cases/hostile.mjs";
 import { moduleCases } from "./cases/module.mjs";
 import { moduleOptionCases } from "./cases/module_options.mjs";
+import { trainingCases } from "./cases/training.mjs";
 import { rotaryEmbeddingCases } from "./cases/rotary_embedding.mjs";
 
 /**
@@ -19,6 +20,7 @@ export const cases = [
   ...rotaryEmbeddingCases,
   ...moduleCases,
   ...moduleOptionCases,
+  ...trainingCases,
   ...cacheCases,
   ...errorCases,
   ...hostileCases,
