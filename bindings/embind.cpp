@@ -50,8 +50,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("gates", &AttentionCall::gates)
       .field("weightsStage", &AttentionCall::weights_stage)
       .field("scale", &AttentionCall::scale)
-      .field("softcap", &AttentionCall::softcap)
-      .field("visibility", &AttentionCall::visibility);
+      .field("softcap", &AttentionCall::softcap);
 
   value_object<RotaryCall>("RotaryCall")
       .field("batch", &RotaryCall::batch)
@@ -74,8 +73,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("queries", &AnalysisCall::queries)
       .field("keys", &AnalysisCall::keys)
       .field("weights", &AnalysisCall::weights)
-      .field("statistics", &AnalysisCall::statistics)
-      .field("visibility", &AnalysisCall::visibility);
+      .field("statistics", &AnalysisCall::statistics);
 
   value_object<ForwardCall>("ForwardCall")
       .field("batch", &ForwardCall::batch)
@@ -90,8 +88,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("weights", &ForwardCall::weights)
       .field("weightsStage", &ForwardCall::weights_stage)
       .field("headOutput", &ForwardCall::head_output)
-      .field("heads", &ForwardCall::heads)
-      .field("visibility", &ForwardCall::visibility);
+      .field("heads", &ForwardCall::heads);
 
   value_object<MultiHeadAttentionConfig>("MultiHeadAttentionConfig")
       .field("embedDim", &MultiHeadAttentionConfig::embed_dim)
@@ -118,7 +115,11 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("setParameter", &Module::set_parameter)
       .function("getGates", &Module::get_gates)
       .function("setGates", &Module::set_gates)
-      .function("forward", &Module::forward, allow_raw_pointers())
+      .function("forward", select_overload<Status(const ForwardCall&, KvCache*)>(&Module::forward),
+                allow_raw_pointers())
+      .function("forward",
+                select_overload<Status(const ForwardCall&, KvCache*, const VisibilityCall&)>(&Module::forward),
+                allow_raw_pointers())
       .function("keepHeads", &Module::keep_heads)
       .function("cache", &Module::cache);
 
@@ -127,9 +128,12 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("status", &Engine::status)
       .function("stage", &Engine::stage)
       .function("releaseBuffers", &Engine::release_buffers)
-      .function("attention", &Engine::attention)
+      .function("attention", select_overload<Status(const AttentionCall&)>(&Engine::attention))
+      .function("attention", select_overload<Status(const AttentionCall&, const VisibilityCall&)>(&Engine::attention))
       .function("rotaryEmbedding", &Engine::rotary_embedding)
-      .function("analyzeHeads", &Engine::analyze_heads)
+      .function("analyzeHeads", select_overload<Status(const AnalysisCall&)>(&Engine::analyze_heads))
+      .function("analyzeHeads",
+                select_overload<Status(const AnalysisCall&, const VisibilityCall&)>(&Engine::analyze_heads))
       .function("multiHeadAttention", &Engine::multi_head_attention)
       .function("usedBytes", &Engine::used_bytes);
 }

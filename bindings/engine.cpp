@@ -72,14 +72,14 @@ void Module::set_gates(Pointer from) {
   std::copy_n(at<const float>(from), attention.config().num_heads, attention.gates());
 }
 
-Status Module::forward(const ForwardCall& call, KvCache* cache) {
+Status Module::forward(const ForwardCall& call, KvCache* cache, const VisibilityCall& visibility) {
   return attention.forward({.B = call.batch,
                             .L = call.queries,
                             .S = call.keys,
                             .query = at<const float>(call.query),
                             .key = at<const float>(call.key),
                             .value = at<const float>(call.value),
-                            .visibility = visibility_of(call.visibility),
+                            .visibility = visibility_of(visibility),
                             .query_positions = at<const std::int32_t>(call.query_positions),
                             .key_positions = at<const std::int32_t>(call.key_positions),
                             .cache = cache,
@@ -118,7 +118,7 @@ void Engine::release_buffers() {
   context_.arena.release();
 }
 
-Status Engine::attention(const AttentionCall& call) {
+Status Engine::attention(const AttentionCall& call, const VisibilityCall& visibility) {
   AttentionArgs args;
   const std::size_t D = call.head_dim, Dv = call.value_head_dim;
   args.shape = {call.batch, call.heads, call.kv_heads, call.queries, call.past + call.keys, D, Dv};
@@ -132,7 +132,7 @@ Status Engine::attention(const AttentionCall& call) {
   args.output = view<float>(call.heads_first, call.output, call.heads, call.queries, Dv);
   args.weights = at<float>(call.weights);
   args.stage = static_cast<WeightsStage>(call.weights_stage);
-  args.visibility = visibility_of(call.visibility);
+  args.visibility = visibility_of(visibility);
   args.scale = call.scale;
   args.softcap = call.softcap;
   args.gates = at<const float>(call.gates);
@@ -171,10 +171,10 @@ Status Engine::rotary_embedding(const RotaryCall& call) {
   return Status::kOk;
 }
 
-Status Engine::analyze_heads(const AnalysisCall& call) {
+Status Engine::analyze_heads(const AnalysisCall& call, const VisibilityCall& visibility) {
   HEADWISE_RETURN_IF_ERROR(context_.arena.reserve(analysis_scratch(call.keys, context_.pool.threads())));
   headwise::analyze_heads(at<const float>(call.weights), call.batch, call.heads, call.queries, call.keys,
-                          visibility_of(call.visibility), context_, at<HeadStatistics>(call.statistics));
+                          visibility_of(visibility), context_, at<HeadStatistics>(call.statistics));
   return Status::kOk;
 }
 

@@ -2,7 +2,7 @@ import { checkOptions, invalidShape } from "./checks.js";
 import { Staging, type Instance } from "./instance.js";
 import { checkTensor, refuseEmpty } from "./tensor.js";
 import type { AnalyzeHeadsOptions, HeadStatistics, TensorLike } from "./types.js";
-import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
+import { checkVisibility, visibilityArgument, visibilityOptionNames } from "./visibility.js";
 
 /** Floats of the core's HeadStatistics, in its order. */
 const statisticNames = ["entropy", "distance"] as const;
@@ -29,15 +29,17 @@ export function analyzeHeads(
   const statisticsSlot = staging.output(heads * statisticNames.length);
   staging.place();
   staging.check(
-    instance.engine.analyzeHeads({
-      batch,
-      heads,
-      queries,
-      keys,
-      weights: staging.pointer(weightsSlot),
-      statistics: staging.pointer(statisticsSlot),
-      visibility: visibilityCall(visibility, staging),
-    }),
+    instance.engine.analyzeHeads(
+      {
+        batch,
+        heads,
+        queries,
+        keys,
+        weights: staging.pointer(weightsSlot),
+        statistics: staging.pointer(statisticsSlot),
+      },
+      ...visibilityArgument(visibility, staging),
+    ),
   );
   const statistics = staging.read(statisticsSlot);
   return Array.from({ length: heads }, (_, h) => {

@@ -28,7 +28,7 @@ import type {
   Tensor,
   TensorLike,
 } from "./types.js";
-import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
+import { checkVisibility, visibilityArgument, visibilityOptionNames } from "./visibility.js";
 
 const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the core's HeadOutput
 
@@ -165,9 +165,9 @@ class Module implements MultiHeadAttention {
           weightsStage: weightsStages.indexOf(asked.weights ?? "probabilities"),
           headOutput: asked.heads === undefined ? 0 : headOutputs[asked.heads],
           heads: staging.pointer(slots.heads),
-          visibility: visibilityCall(visibility, staging),
         },
         step?.native ?? null,
+        ...visibilityArgument(visibility, staging),
       ),
     );
     const result = {
@@ -270,7 +270,7 @@ class Module implements MultiHeadAttention {
   }
 }
 
-const isSame = (a: Tensor, b: Tensor) => a.data === b.data && String(a.shape) === String(b.shape);
+const isSame = (a: Tensor, b: Tensor) => a === b || (a.data === b.data && String(a.shape) === String(b.shape));
 
 function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig): NativeConfig {
   return {

@@ -17,6 +17,9 @@ export interface VisibilityCall {
   keyLengths: Pointer;
 }
 
+/** Left out where all keys are visible. */
+export type VisibilityArgument = [] | [VisibilityCall];
+
 export interface AttentionCall {
   batch: number;
   heads: number;
@@ -40,7 +43,6 @@ export interface AttentionCall {
   weightsStage: number;
   scale: number;
   softcap: number;
-  visibility: VisibilityCall;
 }
 
 export interface RotaryCall {
@@ -66,7 +68,6 @@ export interface AnalysisCall {
   keys: number;
   weights: Pointer;
   statistics: Pointer;
-  visibility: VisibilityCall;
 }
 
 export interface ForwardCall {
@@ -83,7 +84,6 @@ export interface ForwardCall {
   weightsStage: number;
   headOutput: number;
   heads: Pointer;
-  visibility: VisibilityCall;
 }
 
 export interface NativeConfig {
@@ -114,7 +114,7 @@ export interface NativeModule {
   setParameter(index: number, from: Pointer): void;
   getGates(to: Pointer): void;
   setGates(from: Pointer): void;
-  forward(call: ForwardCall, cache: NativeCache | null): number;
+  forward(call: ForwardCall, cache: NativeCache | null, ...visibility: VisibilityArgument): number;
   keepHeads(kept: Pointer, count: number): NativeModule | null;
   cache(batch: number, capacity: number): NativeCache | null;
   delete(): void;
@@ -124,9 +124,9 @@ export interface Engine {
   status(): number;
   stage(bytes: number): Pointer;
   releaseBuffers(): void;
-  attention(call: AttentionCall): number;
+  attention(call: AttentionCall, ...visibility: VisibilityArgument): number;
   rotaryEmbedding(call: RotaryCall): number;
-  analyzeHeads(call: AnalysisCall): number;
+  analyzeHeads(call: AnalysisCall, ...visibility: VisibilityArgument): number;
   multiHeadAttention(config: NativeConfig, kvHeads: Pointer, seed: number): NativeModule | null;
   usedBytes(): number;
   delete(): void;
