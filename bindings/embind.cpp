@@ -124,7 +124,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("cache", &Module::cache);
 
   class_<Engine>("Engine")
-      .constructor<std::size_t>()
+      .constructor<std::size_t, std::size_t>()
       .function("status", &Engine::status)
       .function("stage", &Engine::stage)
       .function("releaseBuffers", &Engine::release_buffers)

@@ -82,7 +82,8 @@ class Module {
 
 class Engine {
  public:
-  explicit Engine(std::size_t threads) : status_(context_.pool.start(threads)) {}
+  // rows: of a full tile, 6 or 4, whichever this engine's compiler is faster with (kernels/tile.hpp).
+  Engine(std::size_t threads, std::size_t rows) : status_(context_.pool.start(threads)) { tile_rows = rows; }
 
   Status status() const { return status_; }
   // Room for a call's inputs and results; the same block for every call. Null: out of memory.

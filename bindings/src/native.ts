@@ -133,7 +133,7 @@ export interface Engine {
 }
 
 export interface Native {
-  Engine: new (threads: number) => Engine;
+  Engine: new (threads: number, tileRows: number) => Engine;
   wasmMemory: WebAssembly.Memory;
   /** In the threaded binaries. */
   PThread?: { terminateAllThreads(): void };
