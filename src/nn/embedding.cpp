@@ -37,16 +37,11 @@ Status Embedding::create(std::size_t vocab_size, std::size_t context_length, std
   kind_ = positions;
   E_ = E;
   HEADWISE_RETURN_IF_ERROR(tokens_.create(E, vocab_size, false));
-  if (positions == Positions::kNone) return Status::kOk;
+  if (positions != Positions::kLearned && positions != Positions::kSinusoidal) return Status::kOk;
   HEADWISE_RETURN_IF_ERROR(positions_.create(context_length * E, true, 0.0f));
   if (positions == Positions::kLearned) return Status::kOk;
   scale_ = std::sqrt(static_cast<float>(E));
   return fill_sinusoidal(positions_.value(), context_length, E, context);
-}
-
-Status Embedding::enable_gradients() {
-  HEADWISE_RETURN_IF_ERROR(tokens_.enable_gradients());
-  return learns_positions() ? positions_.enable_gradients() : Status::kOk;
 }
 
 void Embedding::forward(const std::int32_t* tokens, std::size_t B, std::size_t L, std::size_t first, float* out,
@@ -54,7 +49,7 @@ void Embedding::forward(const std::int32_t* tokens, std::size_t B, std::size_t L
   const float* table = tokens_.input_slice(0, E_).data;
   pool.parallel_for(B * L, 4.0 * static_cast<double>(B * L * E_), [&](std::size_t row, std::size_t) {
     const float* from = table + packed_at(static_cast<std::size_t>(tokens[row]), E_);
-    const float* position = kind_ == Positions::kNone ? nullptr : positions_.value() + (first + row % L) * E_;
+    const float* position = positions_.count() == 0 ? nullptr : positions_.value() + (first + row % L) * E_;
     float* to = out + row * E_;
     for (std::size_t e = 0; e < E_; ++e) to[e] = scale_ * from[e * simd::kTile];
     if (position == nullptr) return;
@@ -73,7 +68,7 @@ void Embedding::backward(const std::int32_t* tokens, std::size_t B, std::size_t 
       const float* from = grad_out + row * E_;
       float* to = table + packed_at(static_cast<std::size_t>(tokens[row]), E_);
       for (std::size_t e = begin; e < end; ++e) to[e * simd::kTile] += scale_ * from[e];
-      if (!learns_positions()) continue;
+      if (kind_ != Positions::kLearned) continue;
       float* position = positions_.gradient() + row % L * E_;
       for (std::size_t e = begin; e < end; ++e) position[e] += from[e];
     }

@@ -10,7 +10,8 @@
 
 namespace headwise {
 
-enum class Positions : int { kNone = 0, kLearned = 1, kSinusoidal = 2 };
+// Rotary embedding and ALiBi are attention's: nothing is added here.
+enum class Positions : int { kNone = 0, kLearned = 1, kSinusoidal = 2, kRotary = 3, kAlibi = 4 };
 
 class Embedding {
  public:
@@ -18,7 +19,6 @@ class Embedding {
   // turns, and embeddings are multiplied by sqrt(E), as there (3.4), lest positions drown them.
   Status create(std::size_t vocab_size, std::size_t context_length, std::size_t E, Positions positions,
                 Context& context);
-  Status enable_gradients();
 
   // out[b, i] = scale * embedding[tokens[b, i]] + position[first + i].   tokens: [B, L], out: [B, L, E]
   void forward(const std::int32_t* tokens, std::size_t B, std::size_t L, std::size_t first, float* out,
@@ -30,15 +30,20 @@ class Embedding {
   // [V, E], packed as a linear layer's: tied, it is the output's matrix as well.
   Linear& tokens() { return tokens_; }
   const Linear& tokens() const { return tokens_; }
-  bool learns_positions() const { return kind_ == Positions::kLearned; }
-  ParameterBuffer& positions() { return positions_; }  // [context length, E]
+
+  // Calls fn(Linear) or fn(ParameterBuffer) for each that is learned.
+  template <class Fn>
+  void visit(const Fn& fn) {
+    fn(tokens_);
+    if (kind_ == Positions::kLearned) fn(positions_);
+  }
 
  private:
   Positions kind_ = Positions::kNone;
   std::size_t E_ = 0;
   float scale_ = 1.0f;
   Linear tokens_;
-  ParameterBuffer positions_;
+  ParameterBuffer positions_;  // [context length, E]
 };
 
 }  // namespace headwise

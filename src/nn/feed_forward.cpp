@@ -30,12 +30,6 @@ Status FeedForward::create(std::size_t E, std::size_t F, Activation activation, 
   return down_.create(F, E, bias);
 }
 
-Status FeedForward::enable_gradients() {
-  HEADWISE_RETURN_IF_ERROR(up_.enable_gradients());
-  if (gated()) HEADWISE_RETURN_IF_ERROR(gate_.enable_gradients());
-  return down_.enable_gradients();
-}
-
 void FeedForward::forward(const float* x, std::size_t rows, const Hidden& hidden, float* out,
                           ThreadPool& pool) const noexcept {
   const std::size_t count = rows * up_.outputs();

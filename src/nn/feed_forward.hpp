@@ -23,7 +23,6 @@ class FeedForward {
   };
 
   Status create(std::size_t E, std::size_t F, Activation activation, bool bias);
-  Status enable_gradients();
 
   bool gated() const { return activation_ == Activation::kSiluGated; }
 
@@ -37,9 +36,9 @@ class FeedForward {
 
   Linear& down() { return down_; }
 
-  // Calls fn(Linear) for each.
+  // Calls fn(Linear) for each that there is.
   template <class Fn>
-  void for_each(const Fn& fn) {
+  void visit(const Fn& fn) {
     fn(up_);
     if (gated()) fn(gate_);
     fn(down_);

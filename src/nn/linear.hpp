@@ -40,6 +40,7 @@ class Linear {
   Status enable_gradients();
   void zero_gradients() noexcept;
   void get_weight_gradient(float* gradient) const noexcept;  // gradient: [outputs, inputs]
+  float* weight_gradient() { return weight_gradient_.data(); }  // packed, as the weight
   const float* bias_gradient() const { return has_bias_ ? bias_gradient_.data() : nullptr; }  // [outputs]
   // Calls fn(Parameter) for the weight and, where there is one, the bias.
   template <class Fn>

@@ -22,11 +22,6 @@ Status Norm::create(NormKind kind, std::size_t E) {
   return bias_.create(centred() ? E : 0, false, 0.0f);
 }
 
-Status Norm::enable_gradients() {
-  HEADWISE_RETURN_IF_ERROR(weight_.enable_gradients());
-  return bias_.enable_gradients();
-}
-
 void Norm::forward(const float* x, std::size_t rows, float* out, ThreadPool& pool) const noexcept {
   const float* bias = centred() ? bias_.value() : nullptr;
   pool.parallel_for(tasks_of(rows), kFlops * static_cast<double>(rows * E_), [&](std::size_t task, std::size_t) {

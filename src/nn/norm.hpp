@@ -18,7 +18,6 @@ class Norm {
  public:
   // Weights start as ones, biases as zeros.
   Status create(NormKind kind, std::size_t E);
-  Status enable_gradients();
 
   // x, out: [rows, E]
   void forward(const float* x, std::size_t rows, float* out, ThreadPool& pool) const noexcept;
@@ -28,9 +27,9 @@ class Norm {
   void backward(const float* x, const float* grad_out, std::size_t rows, float* grad_x, float* scratch,
                 ThreadPool& pool) noexcept;
 
-  // Calls fn(ParameterBuffer) for each.
+  // Calls fn(ParameterBuffer) for each that there is.
   template <class Fn>
-  void for_each(const Fn& fn) {
+  void visit(const Fn& fn) {
     fn(weight_);
     if (centred()) fn(bias_);
   }

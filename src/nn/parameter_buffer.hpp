@@ -23,7 +23,7 @@ class ParameterBuffer {
   Status enable_gradients() {
     if (gradient_.data() != nullptr) return Status::kOk;
     HEADWISE_RETURN_IF_ERROR(gradient_.reserve(count_));
-    std::fill_n(gradient_.data(), count_, 0.0f);
+    zero_gradients();
     return Status::kOk;
   }
 
@@ -31,7 +31,15 @@ class ParameterBuffer {
   float* value() { return value_.data(); }
   const float* value() const { return value_.data(); }
   float* gradient() { return gradient_.data(); }
-  Parameter parameter() { return {value_.data(), gradient_.data(), count_, decay_}; }
+
+  // As linear layers have it.
+  template <class Fn>
+  void for_each_parameter(const Fn& fn) {
+    fn(Parameter{value_.data(), gradient_.data(), count_, decay_});
+  }
+  void zero_gradients() noexcept {
+    if (gradient_.data() != nullptr) std::fill_n(gradient_.data(), count_, 0.0f);
+  }
 
  private:
   std::size_t count_ = 0;
