@@ -101,11 +101,14 @@ Status Transformer::reserve(const TokenBatch& batch, bool training, bool logits,
   }
   std::uint64_t scratch = logits ? cross_entropy_scratch(rows, config_.vocab_size, threads) : 0;
   if (training) {
+    ForwardArgs sizes{};
+    sizes.B = batch.B;
+    sizes.L = sizes.S = batch.L;
     scratch = std::max({scratch, norm_.backward_scratch(rows), head().backward_scratch(threads)});
     for (std::size_t n = 0; n < config_.layers; ++n) {
       Layer& layer = layers_[n];
-      scratch = std::max({scratch, layer.feed_forward.backward_scratch(threads),
-                          layer.attention.backward_scratch(batch.B, batch.L, batch.L, threads)});
+      scratch = std::max(
+          {scratch, layer.feed_forward.backward_scratch(threads), layer.attention.backward_scratch(sizes, threads)});
     }
   }
   return context.arena.reserve(scratch);
