@@ -147,15 +147,36 @@ export interface RotaryEmbeddingOptions extends RopeConfig {
   sin?: TensorLike;
 }
 
-/** Which keys the analysed weights could attend to; as in `AttentionOptions`. */
-export interface AnalyzeHeadsOptions extends VisibilityOptions {}
+/** Which keys the analysed weights could attend to, as in `AttentionOptions`, and what these are. */
+export interface AnalyzeHeadsOptions extends VisibilityOptions {
+  /** [B, S], or [S] for all batch rows: the tokens of the keys, for `duplicate` and `induction`. The token of query i is that of key i + offset. */
+  tokens?: Int32Array;
+}
 
-/** One head's statistics, averaged over the batch and the queries that may attend to at least one key. */
+/**
+ * One head's statistics: means over the queries of all batch rows. Query i stands at place p = i + offset among the keys.
+ * `first` to `induction` go over the queries that may attend to such a key, the others over those that may attend to
+ * any; 0 where there is no such query. docs/heads.md says how these relate to what others measure.
+ */
 export interface HeadStatistics {
-  /** Entropy of a query's weights divided by the logarithm of the number of keys it may attend to: 0 (one key) … 1 (uniform). Queries with a single allowed key are left out; 0 where there is no other. */
+  /** Entropy of a query's weights divided by the logarithm of the number of keys it may attend to: 0 (one key) … 1 (uniform). Queries with a single allowed key are left out. */
   readonly entropy: number;
-  /** Mean of |i + offset − j|, weighted by the attention weights: in tokens. */
+  /** Mean of |p − j|, weighted by the attention weights: in tokens. */
   readonly distance: number;
+  /** The largest weight (Voita et al. 2019): 0 … 1. */
+  readonly confidence: number;
+  /** The weight on key 0. */
+  readonly first: number;
+  /** The weight on key p − 1. */
+  readonly previous: number;
+  /** The weight on key p + 1. */
+  readonly next: number;
+  /** The weight on key p. */
+  readonly self: number;
+  /** With `tokens`: the weight on all keys j < p that hold the same token as key p. */
+  readonly duplicate?: number;
+  /** With `tokens`: the weight on all keys j ≤ p that come right after an earlier key (j − 1 < p) with the same token as key p (Olsson et al. 2022). */
+  readonly induction?: number;
 }
 
 /** Configuration of `Headwise.multiHeadAttention`. */
