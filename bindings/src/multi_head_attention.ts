@@ -35,7 +35,7 @@ const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the 
 /** Frees modules that were never disposed. A net, not a plan: `dispose()` is prompt. */
 const net = new FinalizationRegistry<() => void>((free) => free());
 
-class Module implements MultiHeadAttention {
+export class Module implements MultiHeadAttention {
   declare [Symbol.dispose]: () => void;
   readonly config: ResolvedConfig;
   readonly numHeads: number;

@@ -345,6 +345,18 @@ export interface Headwise {
   [Symbol.dispose](): void;
 }
 
+/** How far long work is: `done` of `total` steps. */
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** Options of long work. */
+export interface Watchable {
+  /** Is called after each step. What it throws ends the work. */
+  onProgress?: (progress: Progress) => void;
+}
+
 /** Every call of `headwise/worker` may be cancelled: the promise rejects with code `aborted`. */
 export interface Abortable {
   signal?: AbortSignal;
