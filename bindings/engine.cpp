@@ -9,11 +9,6 @@
 namespace headwise::bindings {
 namespace {
 
-template <class T>
-T* at(Pointer pointer) {
-  return reinterpret_cast<T*>(pointer);
-}
-
 Visibility visibility_of(const VisibilityCall& call) {
   Visibility visibility;
   visibility.mask = Mask(static_cast<MaskType>(call.mask_type), at<const void>(call.mask),

@@ -14,7 +14,7 @@ import { makeDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { freeing, Staging, type Instance } from "./instance.js";
 import { Cache, makeCache } from "./kv_cache.js";
-import { groupsOf, kvHeadsOf, parametersOf, resolveConfig, type Parameter } from "./module_config.js";
+import { parametersOf, prunedConfig, resolveConfig, type Parameter } from "./module_config.js";
 import type { NativeConfig, NativeModule } from "./native.js";
 import { checkTensor, isTensorLike, product, refuseOtherShape } from "./tensor.js";
 import type {
@@ -196,11 +196,7 @@ export class Module implements MultiHeadAttention {
     const smaller = native.keepHeads(staging.pointer(slot), kept.length);
     if (smaller === null) throw this.#instance.outOfMemory(4 * this.parameterCount, "parameters");
     const keptHeads = kept.map((h) => this.keptHeads[h]!);
-    const kvHeads = kvHeadsOf(this.config);
-    const keptKvHeads = [...new Set(kept.map((h) => kvHeads[h]!))];
-    const { headGroups: _, ...config } = this.config;
-    const groups = groupsOf(kept.map((h) => keptKvHeads.indexOf(kvHeads[h]!)));
-    return new Module(this.#instance, smaller, { ...config, numHeads: kept.length, ...groups }, keptHeads);
+    return new Module(this.#instance, smaller, prunedConfig(this.config, kept), keptHeads);
   }
 
   cache(options: { batch: number; capacity: number }): KvCache {

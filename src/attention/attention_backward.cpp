@@ -100,12 +100,15 @@ void differentiate_softmax(const AttentionArgs& args, const DropoutRow* dropout,
     const std::size_t end = std::min(columns.end, args.shape.S);
     for (std::size_t j = columns.begin; j < end; ++j) scores[j] += grad_weights[j];
   }
-  simd::Vec sum = zero;
+  simd::Vec sum = zero, total = zero;  // over j of P dP, of P
   for (std::size_t j = columns.begin; j < columns.end; j += simd::kLanes) {
     const simd::Vec p = simd::load(weights + j);
     sum = sum + simd::select(p == zero, zero, p * simd::load(scores + j));
+    total = total + p;
   }
-  const simd::Vec mean = simd::splat(simd::reduce_add(sum)), scale = simd::splat(args.scale);
+  // P sums to nearly 1. Divided by what it does sum to, a row of dS sums to 0 as closely as it can: the gradient of the
+  // keys' bias is nothing but these sums.
+  const simd::Vec mean = simd::splat(simd::reduce_add(sum) / simd::reduce_add(total)), scale = simd::splat(args.scale);
   for (std::size_t j = columns.begin; j < columns.end; j += simd::kLanes) {
     const simd::Vec p = simd::load(weights + j);
     simd::Vec slope = p * (simd::load(scores + j) - mean) * scale;

@@ -43,7 +43,8 @@ inline void norm_row(const float* x, std::size_t E, RowNorm norm, const float* w
 }
 
 // Adds to grad_x, weight_gradient and bias_gradient (null: none), [E] each. With y = (x - mean) * inverse and
-// g = grad_out * weight: grad_x += inverse * (g - mean of g - y * mean of (g y)); the mean of g only where x is centred.
+// g = grad_out * weight: grad_x += inverse * (g - mean of g - y * mean of (g y)); the mean of g only where x is
+// centred.
 inline void norm_row_backward(const float* x, std::size_t E, RowNorm norm, bool centred, const float* weight,
                               const float* grad_out, float* grad_x, float* weight_gradient,
                               float* bias_gradient) noexcept {

@@ -30,7 +30,8 @@ struct Row {
   bool correct;
 };
 
-// The loss of one row; `powers` gets 2^(log2 e (logit - largest)), and zeros behind.   powers: [V up to a multiple of 8]
+// The loss of one row; `powers` gets 2^(log2 e (logit - largest)), and zeros behind.   powers: [V up to a multiple of
+// 8]
 Row measure(const float* logits, std::size_t V, std::size_t target, float* powers, double& sum) {
   const std::size_t columns = simd::round_up(V, simd::kTile);
   std::copy_n(logits, V, powers);
@@ -42,7 +43,9 @@ Row measure(const float* logits, std::size_t V, std::size_t target, float* power
   return {logarithm(sum) + (static_cast<double>(largest) - logits[target]), first == target};
 }
 
-std::size_t row_floats(std::size_t V) { return static_cast<std::size_t>(Arena::padded(simd::round_up(V, simd::kTile))); }
+std::size_t row_floats(std::size_t V) {
+  return static_cast<std::size_t>(Arena::padded(simd::round_up(V, simd::kTile)));
+}
 
 }  // namespace
 

@@ -19,8 +19,8 @@ struct Loss {
 // Floats of scratch that it takes.
 std::uint64_t cross_entropy_scratch(std::size_t rows, std::size_t V, std::size_t threads);
 
-// logits: [rows, V], targets: [rows]. With `gradient`, the logits become their own gradient: (softmax - target) / count,
-// zeros in rows that do not count.
+// logits: [rows, V], targets: [rows]. With `gradient`, the logits become their own gradient: (softmax - target) /
+// count, zeros in rows that do not count.
 Loss cross_entropy(float* logits, const std::int32_t* targets, std::size_t rows, std::size_t V, bool gradient,
                    float* scratch, ThreadPool& pool) noexcept;
 

@@ -39,7 +39,7 @@ class Linear {
   // Training. Gradients start as zeros, and accumulate. Room for them is made once.
   Status enable_gradients();
   void zero_gradients() noexcept;
-  void get_weight_gradient(float* gradient) const noexcept;  // gradient: [outputs, inputs]
+  void get_weight_gradient(float* gradient) const noexcept;     // gradient: [outputs, inputs]
   float* weight_gradient() { return weight_gradient_.data(); }  // packed, as the weight
   const float* bias_gradient() const { return has_bias_ ? bias_gradient_.data() : nullptr; }  // [outputs]
   // Calls fn(Parameter) for the weight and, where there is one, the bias.

@@ -29,20 +29,34 @@ MultiHeadAttentionConfig attention_config(const TransformerConfig& config) {
           .alibi = config.positions == Positions::kAlibi};
 }
 
+// A linear layer is its own part.
+template <class Fn>
+void for_each_part(Linear& linear, const Fn& fn) {
+  fn(linear);
+}
+template <class Parts, class Fn>
+void for_each_part(Parts& parts, const Fn& fn) {
+  parts.visit(fn);
+}
+
 // For two parts with parameters of the same shapes.
 template <class Part>
 void copy_parameters(Part& from, Part& to) {
   constexpr std::size_t kMost = 8;  // a gated feed-forward layer has 6
-  Parameter source[kMost];
+  Parameter source[kMost] = {};
   std::size_t n = 0;
-  from.visit([&](auto& part) { part.for_each_parameter([&](const Parameter& p) { source[n++] = p; }); });
-  n = 0;
-  to.visit([&](auto& part) {
+  const auto note = [&](auto& part) { part.for_each_parameter([&](const Parameter& p) { source[n++] = p; }); };
+  const auto copy = [&](auto& part) {
     part.for_each_parameter([&](const Parameter& p) { std::copy_n(source[n++].value, p.count, p.value); });
-  });
+  };
+  for_each_part(from, note);
+  n = 0;
+  for_each_part(to, copy);
 }
 
 }  // namespace
+
+// The way of the stream's rows is in transformer_run.cpp.
 
 Transformer::Transformer() = default;
 Transformer::~Transformer() = default;
@@ -50,8 +64,7 @@ Transformer::~Transformer() = default;
 Status Transformer::create_without_attention(const TransformerConfig& config, Context& context) {
   config_ = config;
   const std::size_t E = config.embed_dim, F = config.feed_forward_dim, N = config.layers;
-  HEADWISE_RETURN_IF_ERROR(
-      embedding_.create(config.vocab_size, config.context_length, E, config.positions, context));
+  HEADWISE_RETURN_IF_ERROR(embedding_.create(config.vocab_size, config.context_length, E, config.positions, context));
   layers_.reset(new (std::nothrow) Layer[N]);
   saved_.reset(new (std::nothrow) Saved[N + 1]);
   if (layers_ == nullptr || saved_ == nullptr) return Status::kOutOfMemory;
@@ -60,8 +73,7 @@ Status Transformer::create_without_attention(const TransformerConfig& config, Co
     HEADWISE_RETURN_IF_ERROR(layer.norm1.create(config.norm, E));
     if (F == 0) continue;
     HEADWISE_RETURN_IF_ERROR(layer.norm2.create(config.norm, E));
-    HEADWISE_RETURN_IF_ERROR(
-        layer.feed_forward.create(E, F, config.activation, config.norm == NormKind::kLayer));
+    HEADWISE_RETURN_IF_ERROR(layer.feed_forward.create(E, F, config.activation, config.norm == NormKind::kLayer));
   }
   HEADWISE_RETURN_IF_ERROR(norm_.create(config.norm, E));
   return config.tie_embeddings ? Status::kOk : head_.create(E, config.vocab_size, false);
@@ -81,7 +93,6 @@ Status Transformer::initialize(Context& context) {
   HEADWISE_RETURN_IF_ERROR(context.arena.reserve(largest));
   float* scratch = context.arena.take(0);
   std::mt19937 generator(config_.seed);
-  Linear& tokens = embedding_.tokens();
   embedding_.visit([&](auto& part) {
     if constexpr (std::is_same_v<decltype(part), Linear&>) {
       initialize_normal(scratch, part.inputs() * part.outputs(), generator);
@@ -112,7 +123,7 @@ Status Transformer::keep_heads(const std::uint32_t* kept, const std::uint32_t* c
   HEADWISE_RETURN_IF_ERROR(smaller.create_without_attention(config_, context));
   copy_parameters(embedding_, smaller.embedding_);
   copy_parameters(norm_, smaller.norm_);
-  if (!config_.tie_embeddings) copy_parameters(head_, smaller.head_);
+  copy_parameters(head_, smaller.head_);
   for (std::size_t n = 0; n < config_.layers; ++n) {
     Layer &from = layers_[n], &to = smaller.layers_[n];
     HEADWISE_RETURN_IF_ERROR(from.attention.keep_heads(kept, count[n], to.attention, context));
@@ -130,8 +141,8 @@ Status Transformer::start_sequence(Sequence& sequence) {
   if (sequence.caches == nullptr) return Status::kOutOfMemory;
   for (std::size_t n = 0; n < config_.layers; ++n) {
     const MultiHeadAttentionConfig& config = layers_[n].attention.config();
-    HEADWISE_RETURN_IF_ERROR(sequence.caches[n].create(1, config.num_kv_heads, config_.context_length,
-                                                       config.head_dim, config.value_head_dim));
+    HEADWISE_RETURN_IF_ERROR(sequence.caches[n].create(1, config.num_kv_heads, config_.context_length, config.head_dim,
+                                                       config.value_head_dim));
   }
   return Status::kOk;
 }

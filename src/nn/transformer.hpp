@@ -51,7 +51,8 @@ class Transformer {
     std::int32_t length = 0;            // tokens so far; the caller may forget them all
   };
 
-  Transformer() = default;
+  Transformer();
+  ~Transformer();
 
   // Weights start as zeros.
   Status create(const TransformerConfig& config, Context& context);
@@ -59,8 +60,7 @@ class Transformer {
   // divided by sqrt(2 N), so that it does not grow with the layers (Radford et al. 2019).
   Status initialize(Context& context);
   // Makes `smaller` a copy with only the heads kept[…] of each layer, count[n] of layer n, one layer behind the other.
-  Status keep_heads(const std::uint32_t* kept, const std::uint32_t* count, Transformer& smaller,
-                    Context& context);
+  Status keep_heads(const std::uint32_t* kept, const std::uint32_t* count, Transformer& smaller, Context& context);
 
   const TransformerConfig& config() const { return config_; }
   MultiHeadAttention& attention(std::size_t layer) { return layers_[layer].attention; }
@@ -68,10 +68,11 @@ class Transformer {
   // logits: [B, L, V]; captures: [N] or null
   Status forward(const TokenBatch& batch, const Capture* captures, float* logits, Context& context);
   Status evaluate(const TokenBatch& batch, Loss& loss, Context& context);
-  // Adds to the gradients; with dropout. A failed call has added nothing.
-  Status accumulate(const TokenBatch& batch, Loss& loss, Context& context);
+  // Adds to the gradients, which are zeroed before where they are to be `fresh`; with dropout. A failed call has
+  // changed nothing.
+  Status accumulate(const TokenBatch& batch, bool fresh, Loss& loss, Context& context);
 
-  Status start_sequence(Sequence& sequence) const;
+  Status start_sequence(Sequence& sequence);
   // Appends tokens to those before; logits: [V], of the last one.
   Status decode(Sequence& sequence, const std::int32_t* tokens, std::size_t count, float* logits, Context& context);
 
@@ -90,7 +91,7 @@ class Transformer {
   struct Layer {
     Norm norm1, norm2;
     MultiHeadAttention attention;
-    MultiHeadAttention::Tape tape;
+    AttentionTape tape;
     FeedForward feed_forward;
   };
   struct Saved;
@@ -114,24 +115,27 @@ class Transformer {
   template <class OnMatrix, class OnVector>
   void at_parameter(std::size_t index, const OnMatrix& matrix, const OnVector& vector);
 
+  Status create_without_attention(const TransformerConfig& config, Context& context);
   Linear& head() { return config_.tie_embeddings ? embedding_.tokens() : head_; }
-  Status reserve(std::size_t rows, bool training, bool logits, Workspace& workspace, Context& context);
-  // The stream through all layers and the last norm; writes workspace.normed, [rows, E].
+  // Calls fn(piece, floats) for each piece of what a call computes on.
+  template <class Fn>
+  void for_each_piece(std::size_t rows, bool training, bool logits, Workspace& workspace, const Fn& fn);
+  Status reserve(const TokenBatch& batch, bool training, bool logits, Workspace& workspace, Context& context);
+  // The stream through all layers and the last norm, whose output workspace.normed is then: [rows, E].
   Status run(const TokenBatch& batch, bool training, Sequence* sequence, const Capture* captures,
              const Workspace& workspace, Context& context);
   Status measure(const TokenBatch& batch, bool training, Workspace& workspace, Loss& loss, Context& context);
-  Status back(const TokenBatch& batch, const Workspace& workspace, Context& context);
+  Status run_back(const TokenBatch& batch, const Workspace& workspace, Context& context);
   Dropout dropout(std::size_t place) const;
-  std::uint64_t scratch_floats(std::size_t rows, bool training, std::size_t threads) const;
 
   TransformerConfig config_{};
   Embedding embedding_;
   std::unique_ptr<Layer[]> layers_;  // [N]
   Norm norm_;
-  Linear head_;                      // [V, E] where embeddings are not tied
-  std::unique_ptr<Saved[]> saved_;   // [N + 1]
-  Arena activations_;                // kept from call to call
-  std::uint32_t steps_ = 0;          // calls of accumulate, which dropout differs by
+  Linear head_;                     // [V, E] where embeddings are not tied
+  std::unique_ptr<Saved[]> saved_;  // [N + 1]
+  Arena activations_;               // kept from call to call
+  std::uint32_t steps_ = 0;         // calls of accumulate: each drops others
 };
 
 }  // namespace headwise

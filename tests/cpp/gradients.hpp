@@ -7,9 +7,9 @@ namespace headwise::test {
 
 using Doubles = std::vector<double>;
 
-// At most 1e-4 of the largest gradient, and 1e-6.
-inline void check_gradient(const float* ours, const Doubles& exact) {
-  double error = 0, largest = 0;
+// At most 1e-4 of the largest gradient (or of `largest`), and 1e-6.
+inline void check_gradient(const float* ours, const Doubles& exact, double largest = 0) {
+  double error = 0;
   for (std::size_t n = 0; n < exact.size(); ++n) {
     REQUIRE_FALSE(std::isnan(ours[n]));
     error = std::max(error, std::abs(ours[n] - exact[n]));
