@@ -89,6 +89,8 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("keys", &AnalysisCall::keys)
       .field("weights", &AnalysisCall::weights)
       .field("statistics", &AnalysisCall::statistics)
+      .field("tokens", &AnalysisCall::tokens)
+      .field("tokensOfEachRow", &AnalysisCall::tokens_of_each_row)
       .field("visibility", &AnalysisCall::visibility);
 
   value_object<ForwardCall>("ForwardCall")

@@ -168,8 +168,15 @@ Status Engine::rotary_embedding(const RotaryCall& call) {
 
 Status Engine::analyze_heads(const AnalysisCall& call) {
   HEADWISE_RETURN_IF_ERROR(context_.arena.reserve(analysis_scratch(call.keys, context_.pool.threads())));
-  headwise::analyze_heads(at<const float>(call.weights), call.batch, call.heads, call.queries, call.keys,
-                          visibility_of(call.visibility), context_, at<HeadStatistics>(call.statistics));
+  headwise::analyze_heads({.B = call.batch,
+                           .H = call.heads,
+                           .L = call.queries,
+                           .S = call.keys,
+                           .weights = at<const float>(call.weights),
+                           .visibility = visibility_of(call.visibility),
+                           .tokens = at<const std::int32_t>(call.tokens),
+                           .token_batch = call.tokens_of_each_row ? call.keys : 0},
+                          context_, at<HeadStatistics>(call.statistics));
   return Status::kOk;
 }
 

@@ -53,6 +53,8 @@ struct RotaryCall {
 struct AnalysisCall {
   std::size_t batch, heads, queries, keys;
   Pointer weights, statistics;
+  Pointer tokens;           // [batch, keys], or [keys], or null
+  bool tokens_of_each_row;  // [batch, keys]
   VisibilityCall visibility;
 };
 

@@ -42,7 +42,7 @@ export interface Owner {
   readonly model: object;
 }
 
-class Module implements MultiHeadAttention {
+export class Module implements MultiHeadAttention {
   declare [Symbol.dispose]: () => void;
   readonly config: ResolvedConfig;
   readonly numHeads: number;
@@ -255,10 +255,6 @@ class Module implements MultiHeadAttention {
     return { query, key, value, optionsLike };
   }
 }
-
-/** Part of a transformer. */
-export const embeddedAttention = (...args: ConstructorParameters<typeof Module>): MultiHeadAttention =>
-  new Module(...args);
 
 const isSame = (a: Tensor, b: Tensor) => a.data === b.data && String(a.shape) === String(b.shape);
 

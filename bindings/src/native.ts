@@ -66,6 +66,8 @@ export interface AnalysisCall {
   keys: number;
   weights: Pointer;
   statistics: Pointer;
+  tokens: Pointer;
+  tokensOfEachRow: boolean;
   visibility: VisibilityCall;
 }
 

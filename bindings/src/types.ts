@@ -147,15 +147,36 @@ export interface RotaryEmbeddingOptions extends RopeConfig {
   sin?: TensorLike;
 }
 
-/** Which keys the analysed weights could attend to; as in `AttentionOptions`. */
-export interface AnalyzeHeadsOptions extends VisibilityOptions {}
+/** Which keys the analysed weights could attend to, as in `AttentionOptions`, and what these are. */
+export interface AnalyzeHeadsOptions extends VisibilityOptions {
+  /** [B, S], or [S] for all batch rows: the tokens of the keys, for `duplicate` and `induction`. The token of query i is that of key i + offset. */
+  tokens?: Int32Array;
+}
 
-/** One head's statistics, averaged over the batch and the queries that may attend to at least one key. */
+/**
+ * One head's statistics: means over the queries of all batch rows. Query i stands at place p = i + offset among the keys.
+ * `first` to `induction` go over the queries that may attend to such a key, the others over those that may attend to
+ * any; 0 where there is no such query. docs/heads.md says how these relate to what others measure.
+ */
 export interface HeadStatistics {
-  /** Entropy of a query's weights divided by the logarithm of the number of keys it may attend to: 0 (one key) … 1 (uniform). Queries with a single allowed key are left out; 0 where there is no other. */
+  /** Entropy of a query's weights divided by the logarithm of the number of keys it may attend to: 0 (one key) … 1 (uniform). Queries with a single allowed key are left out. */
   readonly entropy: number;
-  /** Mean of |i + offset − j|, weighted by the attention weights: in tokens. */
+  /** Mean of |p − j|, weighted by the attention weights: in tokens. */
   readonly distance: number;
+  /** The largest weight (Voita et al. 2019): 0 … 1. */
+  readonly confidence: number;
+  /** The weight on key 0. */
+  readonly first: number;
+  /** The weight on key p − 1. */
+  readonly previous: number;
+  /** The weight on key p + 1. */
+  readonly next: number;
+  /** The weight on key p. */
+  readonly self: number;
+  /** With `tokens`: the weight on all keys j < p that hold the same token as key p. */
+  readonly duplicate?: number;
+  /** With `tokens`: the weight on all keys j ≤ p that come right after an earlier key (j − 1 < p) with the same token as key p (Olsson et al. 2022). */
+  readonly induction?: number;
 }
 
 /** Configuration of `Headwise.multiHeadAttention`. */
@@ -507,6 +528,18 @@ export interface Headwise {
   [Symbol.dispose](): void;
 }
 
+/** How far long work is: `done` of `total` steps. */
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** Options of long work. */
+export interface Watchable {
+  /** Is called after each step. What it throws ends the work. */
+  onProgress?: (progress: Progress) => void;
+}
+
 /** Every call of `headwise/worker` may be cancelled: the promise rejects with code `aborted`. */
 export interface Abortable {
   signal?: AbortSignal;
@@ -556,6 +589,45 @@ export interface WorkerMultiHeadAttention {
   [Symbol.dispose](): void;
 }
 
+/** `Transformer` in `headwise/worker`: the same, with promises; plain values stay plain. */
+export interface WorkerTransformer {
+  readonly config: ResolvedTransformerConfig;
+  readonly parameterCount: number;
+  forward(tokens: Tokens, options?: { capture?: Capture } & Abortable): Promise<TransformerResult>;
+  accumulateGradients(tokens: Tokens, targets: Tokens, options?: Abortable): Promise<number>;
+  trainStep(tokens: Tokens, targets: Tokens, optimizer: WorkerAdamW, options?: Abortable): Promise<number>;
+  evaluate(tokens: Tokens, targets: Tokens, options?: Abortable): Promise<Evaluation>;
+  generate(
+    prompt: Int32Array | readonly number[],
+    options: GenerateOptions & Abortable,
+  ): AsyncGenerator<number, void, void>;
+  /** A layer's module, live. It is disposed of with the model; its own `dispose()` does nothing to it. */
+  attention(layer: number, options?: Abortable): Promise<WorkerMultiHeadAttention>;
+  parameters(options?: Abortable): Promise<Parameters>;
+  setParameters(parameters: Readonly<Record<string, TensorLike>>, options?: Abortable): Promise<void>;
+  gradients(options?: Abortable): Promise<Parameters>;
+  zeroGradients(options?: Abortable): Promise<void>;
+  prune(heads: Readonly<Record<number, readonly number[]>>, options?: Abortable): Promise<WorkerTransformer>;
+  save(options?: SaveOptions & Abortable): Promise<Uint8Array<ArrayBuffer>>;
+  /** Frees the model's memory in the worker. Idempotent. */
+  dispose(): Promise<void>;
+  /** `dispose`, where the engine has `Symbol.dispose`. */
+  [Symbol.dispose](): void;
+}
+
+/** `AdamW` in `headwise/worker`. */
+export interface WorkerAdamW {
+  getSteps(options?: Abortable): Promise<number>;
+  step(
+    modules: readonly (WorkerMultiHeadAttention | WorkerTransformer)[],
+    options?: Abortable,
+  ): Promise<{ gradientNorm: number; learningRate: number }>;
+  /** Frees the memory in the worker. Idempotent. */
+  dispose(): Promise<void>;
+  /** `dispose`, where the engine has `Symbol.dispose`. */
+  [Symbol.dispose](): void;
+}
+
 /** `Headwise` in `headwise/worker`: methods run in call order, off the calling thread. Inputs are copied. */
 export interface WorkerHeadwise {
   readonly info: Info;
@@ -569,6 +641,9 @@ export interface WorkerHeadwise {
   rotaryEmbedding(x: TensorLike, options?: RotaryEmbeddingOptions & Abortable): Promise<Tensor>;
   analyzeHeads(weights: TensorLike, options?: AnalyzeHeadsOptions & Abortable): Promise<HeadStatistics[]>;
   multiHeadAttention(config: MultiHeadAttentionConfig & Abortable): Promise<WorkerMultiHeadAttention>;
+  transformer(config: TransformerConfig & Abortable): Promise<WorkerTransformer>;
+  loadTransformer(bytes: ArrayBuffer | Uint8Array, options?: Abortable): Promise<WorkerTransformer>;
+  adamW(options: AdamWOptions & Abortable): Promise<WorkerAdamW>;
   /** Ends the worker and every thread at once; pending calls reject with `disposed`. Idempotent. */
   dispose(): Promise<void>;
   /** `dispose`, where the engine has `Symbol.dispose`. */
