@@ -183,6 +183,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("getParameter", &Model::get_parameter)
       .function("setParameter", &Model::set_parameter)
       .function("getGradient", &Model::get_gradient)
+      .function("getGateGradient", &Model::get_gate_gradient)
       .function("enableGradients", &Model::enable_gradients)
       .function("zeroGradients", &Model::zero_gradients)
       .function("forward", &Model::forward)
@@ -204,6 +205,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("forward", &Module::forward, allow_raw_pointers())
       .function("keepHeads", &Module::keep_heads)
       .function("cache", &Module::cache)
+      .function("enableGradients", &Module::enable_gradients)
       .function("moments", &Module::moments)
       .function("sumOfSquares", &Module::sum_of_squares)
       .function("update", &Module::update);

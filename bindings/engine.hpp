@@ -85,6 +85,7 @@ class Module {
   std::unique_ptr<KvCache> cache(std::size_t batch, std::size_t capacity) const;  // null: out of memory
 
   // For optimizers, as a model has them.
+  Status enable_gradients() { return attention.enable_gradients(); }
   std::unique_ptr<Moments> moments();
   double sum_of_squares();
   void update(Moments& moments, const AdamWStep& step);

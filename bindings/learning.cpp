@@ -42,6 +42,11 @@ std::unique_ptr<Moments> Model::moments() { return moments_of(transformer); }
 double Model::sum_of_squares() { return sum_of_squares_of(transformer, context_); }
 void Model::update(Moments& moments, const AdamWStep& step) { moments.update(step, transformer, context_.pool); }
 
+void Model::get_gate_gradient(std::size_t layer, Pointer to) {
+  const MultiHeadAttention& attention = transformer.attention(layer);
+  std::copy_n(attention.gate_gradients(), attention.config().num_heads, at<float>(to));
+}
+
 Status Model::forward(const TokensCall& call, const CaptureCall& capture) {
   if (capture.captures == 0) return transformer.forward(batch_of(call), nullptr, at<float>(capture.logits), context_);
   const std::size_t layers = transformer.config().layers;

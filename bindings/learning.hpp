@@ -33,6 +33,7 @@ class Model {
   void get_parameter(std::size_t index, Pointer to) { transformer.get_parameter(index, at<float>(to)); }
   void set_parameter(std::size_t index, Pointer from) { transformer.set_parameter(index, at<const float>(from)); }
   void get_gradient(std::size_t index, Pointer to) { transformer.get_gradient(index, at<float>(to)); }
+  void get_gate_gradient(std::size_t layer, Pointer to);  // [H]
   Status enable_gradients() { return transformer.enable_gradients(); }
   void zero_gradients() { transformer.zero_gradients(); }
 

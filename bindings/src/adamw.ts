@@ -96,7 +96,8 @@ export class Optimizer implements AdamW {
     new Staging(this.instance).place(); // that there is one
     for (const native of natives) {
       const moments = this.#moments.get(native) ?? native.moments();
-      if (native.enableGradients() !== 0 || moments === null) throw this.instance.outOfMemory(0, "an optimizer's state");
+      if (native.enableGradients() !== 0 || moments === null)
+        throw this.instance.outOfMemory(0, "an optimizer's state");
       this.#moments.set(native, moments);
     }
     return natives;

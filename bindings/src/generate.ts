@@ -47,12 +47,12 @@ export function checkGenerate(
     throw invalidOption("prompt", "an Int32Array or an array of tokens", prompt);
   }
   const { data } = checkTokens(tokens, "prompt", vocabSize, maxExtent);
-  const { maxTokens, temperature = 1, topK, seed = 0 } = checkOptions(optionsLike, "generate", [
-    "maxTokens",
-    "temperature",
-    "topK",
-    "seed",
-  ]);
+  const {
+    maxTokens,
+    temperature = 1,
+    topK,
+    seed = 0,
+  } = checkOptions(optionsLike, "generate", ["maxTokens", "temperature", "topK", "seed"]);
   return {
     prompt: data,
     maxTokens: checkInteger(maxTokens, "maxTokens", 0, maxExtent),

@@ -195,6 +195,7 @@ export interface NativeModel extends NativeTrained {
   getParameter(index: number, to: Pointer): void;
   setParameter(index: number, from: Pointer): void;
   getGradient(index: number, to: Pointer): void;
+  getGateGradient(layer: number, to: Pointer): void;
   zeroGradients(): void;
   forward(call: TokensCall, capture: CaptureCall): number;
   evaluate(call: TokensCall): LossResult;

@@ -25,7 +25,9 @@ export function checkTokens(
 ): CheckedTokens {
   const flat = typeTag(value) === "Int32Array";
   if (!flat && !isObject(value)) throw invalidOption(name, "an Int32Array, or { data, shape }", value);
-  const given = flat ? { data: value, shape: [(value as Int32Array).length] } : readTensor(value as TensorLike);
+  const given = flat
+    ? { data: value, shape: [(value as Int32Array).length] }
+    : readTensor(value as unknown as TensorLike);
   if (typeTag(given.data) !== "Int32Array")
     throw invalidOption(flat ? name : `${name}.data`, "an Int32Array", given.data);
   const data = given.data as Int32Array;
@@ -36,8 +38,7 @@ export function checkTokens(
   if (length > contextLength) throw invalidShape(name, `at most contextLength = ${contextLength} tokens`, shape);
   const copy = copyOfArray(data);
   const wrong = copy.findIndex((token) => token < least || token >= vocabSize);
-  if (wrong >= 0)
-    throw invalidOption(`${name}[${wrong}]`, `an integer from ${least} to ${vocabSize - 1}`, copy[wrong]);
+  if (wrong >= 0) throw invalidOption(`${name}[${wrong}]`, `an integer from ${least} to ${vocabSize - 1}`, copy[wrong]);
   return { data: copy, shape, batch, length };
 }
 

@@ -1,5 +1,5 @@
 import { weightsStages } from "./attention.js";
-import { checkInteger, checkOneOf, checkOptions, invalidOption, isObject, show, typeTag } from "./checks.js";
+import { checkHeadList, checkInteger, checkOneOf, checkOptions, invalidOption, typeTag } from "./checks.js";
 import { makeDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { Optimizer } from "./adamw.js";
@@ -8,11 +8,13 @@ import { freeing, Staging, type Instance, type Slot } from "./instance.js";
 import type { Parameter } from "./module_config.js";
 import { embeddedAttention, headOutputs } from "./multi_head_attention.js";
 import type { NativeModel } from "./native.js";
+import { readParameters, writeParameters } from "./parameters.js";
 import { product } from "./tensor.js";
 import { checkBatch, checkTokens, refuseTooLarge, StagedTokens } from "./tokens.js";
 import { trained } from "./trained.js";
 import {
   attentionConfig,
+  allHeads,
   nativeTransformerConfig,
   resolveTransformerConfig,
   transformerBytes,
@@ -93,14 +95,12 @@ class Model implements Transformer {
           ? output([...leading, H, length, capture.heads === "values" ? headDim : embedDim])
           : undefined,
     }));
-    const pointers = new Uint32Array(2 * layers);
-    const captures = staging.input(pointers);
-    const { config } = this;
-    refuseTooLarge(this.#instance, product(tokens.shape) * Math.max(config.embedDim, config.feedForwardDim));
+    const captures = staging.output(2 * layers);
+    refuseTooLarge(this.#instance, product(tokens.shape) * Math.max(embedDim, this.config.feedForwardDim));
     staging.place();
-    staging.write(
+    staging.writePointers(
       captures,
-      outputs.flatMap(({ weights, heads }) => [staging.pointer(weights?.slot), staging.pointer(heads?.slot)]),
+      outputs.flatMap(({ weights, heads }) => [weights?.slot, heads?.slot]),
     );
     staging.check(
       native.forward(staged.call, {
@@ -165,9 +165,13 @@ class Model implements Transformer {
     const native = this.#alive();
     new Staging(this.#instance).check(native.enableGradients());
     const gradients = this.#read((index, to) => native.getGradient(index, to));
-    for (const [n, attention] of this.#attentions.entries())
-      gradients[`layers.${n}.attention.head_gates`] = attention.gradients().head_gates!;
-    return gradients;
+    const gates = this.config.heads.map(({ length }, n) => ({
+      name: `layers.${n}.attention.head_gates`,
+      index: n,
+      shape: [length],
+    }));
+    const gateGradients = readParameters(this.#instance, gates, (layer, to) => native.getGateGradient(layer, to));
+    return Object.assign(gradients, gateGradients);
   }
 
   zeroGradients(): void {
@@ -181,10 +185,13 @@ class Model implements Transformer {
     const removed = new Map<number, Set<number>>();
     for (const [name, list] of Object.entries(headsLike)) {
       const layer = checkInteger(Number(name), "prune, layer", 0, layers - 1);
-      removed.set(layer, checkHeads(list, `prune, layer ${layer}`, heads[layer]!.length));
+      removed.set(layer, checkHeadList(list, `prune, layer ${layer}`, heads[layer]!.length));
     }
     const kept = heads.map((all, n) => Array.from(all, (_, h) => h).filter((h) => !removed.get(n)?.has(h)));
-    const config = { ...this.config, heads: Object.freeze(kept.map((list, n) => Object.freeze(list.map((h) => heads[n]![h]!)))) };
+    const config = {
+      ...this.config,
+      heads: Object.freeze(kept.map((list, n) => Object.freeze(list.map((h) => heads[n]![h]!)))),
+    };
     return new Model(this.#instance, keepHeads(this.#instance, native, kept, 4 * this.parameterCount), config);
   }
 
@@ -226,4 +233,45 @@ class Model implements Transformer {
   #read(get: (index: number, to: number) => void): Parameters {
     return readParameters(this.#instance, this.#parameters, get);
   }
+}
+
+function checkLayers(layers: unknown, count: number): Set<number> {
+  if (layers === undefined) return new Set(Array.from({ length: count }, (_, n) => n));
+  if (!Array.isArray(layers)) throw invalidOption("capture.layers", "an array of layer indices", layers);
+  return new Set(layers.map((layer) => checkInteger(layer, "capture.layers", 0, count - 1)));
+}
+
+/** @param kept of each layer, indices of the native model's heads */
+function keepHeads(
+  instance: Instance,
+  native: NativeModel,
+  kept: readonly (readonly number[])[],
+  bytes: number,
+): NativeModel {
+  const staging = new Staging(instance);
+  const heads = staging.input(Uint32Array.from(kept.flat()));
+  const counts = staging.input(Uint32Array.from(kept, ({ length }) => length));
+  staging.place();
+  const smaller = native.keepHeads(staging.pointer(heads), staging.pointer(counts));
+  if (smaller === null) throw instance.outOfMemory(bytes, "parameters");
+  return smaller;
+}
+
+/** Makes the first model, and takes from it the heads that the configuration does not have. */
+export function makeTransformer(instance: Instance, config: ResolvedTransformerConfig): Transformer {
+  const bytes = transformerBytes({ ...config, heads: config.heads.map(() => allHeads(config)) });
+  if (bytes >= 2 ** 32) throw instance.outOfMemory(bytes, "parameters");
+  const native = instance.engine.transformer(nativeTransformerConfig(config));
+  if (native === null) throw instance.outOfMemory(bytes, "parameters");
+  if (config.heads.every(({ length }) => length === config.numHeads)) return new Model(instance, native, config);
+  try {
+    return new Model(instance, keepHeads(instance, native, config.heads, bytes), config);
+  } finally {
+    native.delete();
+  }
+}
+
+export function transformer(instance: Instance, configLike: TransformerConfig): Transformer {
+  instance.checkAlive();
+  return makeTransformer(instance, resolveTransformerConfig(configLike));
 }

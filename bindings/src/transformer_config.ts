@@ -14,6 +14,10 @@ const positionKinds = ["none", "learned", "sinusoidal", "rotary", "alibi"] as co
 const maxLayers = 1000;
 const maxHeads = 4096;
 
+/** Of a layer of the first model. */
+export const allHeads = ({ numHeads }: { numHeads: number }) =>
+  Object.freeze(Array.from({ length: numHeads }, (_, h) => h));
+
 /** The heads of one layer that are left: indices in the first model, ascending. */
 function checkHeads(value: unknown, layers: number, numHeads: number): readonly (readonly number[])[] {
   if (!Array.isArray(value)) throw invalidOption("heads", "an array of each layer's heads", value);
@@ -67,7 +71,6 @@ export function resolveTransformerConfig(config: TransformerConfig): ResolvedTra
   const positions = oneOf("positions", positionKinds, "learned");
   if (positions === "rotary" && headDim % 2 !== 0)
     throw new HeadwiseError("invalid-option", `positions: "rotary" needs an even headDim, got ${headDim}`);
-  const all = Object.freeze(Array.from({ length: numHeads }, (_, h) => h));
   return {
     vocabSize: checkInteger(given.vocabSize, "vocabSize", 1, maxExtent),
     contextLength: checkInteger(given.contextLength, "contextLength", 1, maxExtent),
@@ -87,7 +90,11 @@ export function resolveTransformerConfig(config: TransformerConfig): ResolvedTra
     tieEmbeddings: boolean("tieEmbeddings"),
     dropout,
     seed,
-    heads: Object.freeze(given.heads === undefined ? Array(layers).fill(all) : checkHeads(given.heads, layers, numHeads)),
+    heads: Object.freeze(
+      given.heads === undefined
+        ? Array(layers).fill(allHeads({ numHeads }))
+        : checkHeads(given.heads, layers, numHeads),
+    ),
   };
 }
 
