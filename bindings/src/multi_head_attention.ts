@@ -256,10 +256,6 @@ export class Module implements MultiHeadAttention {
   }
 }
 
-/** Part of a transformer. */
-export const embeddedAttention = (...args: ConstructorParameters<typeof Module>): MultiHeadAttention =>
-  new Module(...args);
-
 const isSame = (a: Tensor, b: Tensor) => a.data === b.data && String(a.shape) === String(b.shape);
 
 function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig): NativeConfig {

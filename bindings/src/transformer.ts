@@ -6,7 +6,7 @@ import { Optimizer } from "./adamw.js";
 import { checkGenerate, generate } from "./generate.js";
 import { freeing, Staging, type Instance, type Slot } from "./instance.js";
 import type { Parameter } from "./module_config.js";
-import { embeddedAttention, headOutputs } from "./multi_head_attention.js";
+import { headOutputs, Module } from "./multi_head_attention.js";
 import type { NativeModel } from "./native.js";
 import { readParameters, writeParameters } from "./parameters.js";
 import { product } from "./tensor.js";
@@ -40,7 +40,7 @@ import type {
 /** Frees models that were never disposed. */
 const net = new FinalizationRegistry<() => void>((free) => free());
 
-class Model implements Transformer {
+export class Model implements Transformer {
   declare [Symbol.dispose]: () => void;
   readonly config: ResolvedTransformerConfig;
   readonly parameterCount: number;
@@ -58,8 +58,8 @@ class Model implements Transformer {
     this.parameterCount = this.#parameters.reduce((count, { shape }) => count + product(shape), 0);
     const layers = config.heads.map((_, n) => native.attention(n)!);
     const owner = { model: this, alive: () => void this.#alive() };
-    this.#attentions = layers.map((layer, n) =>
-      embeddedAttention(instance, layer, attentionConfig(config, n), config.heads[n]!, owner),
+    this.#attentions = layers.map(
+      (layer, n) => new Module(instance, layer, attentionConfig(config, n), config.heads[n]!, owner),
     );
     this.#free = freeing(instance, {
       delete() {

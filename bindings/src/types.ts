@@ -589,6 +589,45 @@ export interface WorkerMultiHeadAttention {
   [Symbol.dispose](): void;
 }
 
+/** `Transformer` in `headwise/worker`: the same, with promises; plain values stay plain. */
+export interface WorkerTransformer {
+  readonly config: ResolvedTransformerConfig;
+  readonly parameterCount: number;
+  forward(tokens: Tokens, options?: { capture?: Capture } & Abortable): Promise<TransformerResult>;
+  accumulateGradients(tokens: Tokens, targets: Tokens, options?: Abortable): Promise<number>;
+  trainStep(tokens: Tokens, targets: Tokens, optimizer: WorkerAdamW, options?: Abortable): Promise<number>;
+  evaluate(tokens: Tokens, targets: Tokens, options?: Abortable): Promise<Evaluation>;
+  generate(
+    prompt: Int32Array | readonly number[],
+    options: GenerateOptions & Abortable,
+  ): AsyncGenerator<number, void, void>;
+  /** A layer's module, live. It is disposed of with the model; its own `dispose()` does nothing to it. */
+  attention(layer: number, options?: Abortable): Promise<WorkerMultiHeadAttention>;
+  parameters(options?: Abortable): Promise<Parameters>;
+  setParameters(parameters: Readonly<Record<string, TensorLike>>, options?: Abortable): Promise<void>;
+  gradients(options?: Abortable): Promise<Parameters>;
+  zeroGradients(options?: Abortable): Promise<void>;
+  prune(heads: Readonly<Record<number, readonly number[]>>, options?: Abortable): Promise<WorkerTransformer>;
+  save(options?: SaveOptions & Abortable): Promise<Uint8Array<ArrayBuffer>>;
+  /** Frees the model's memory in the worker. Idempotent. */
+  dispose(): Promise<void>;
+  /** `dispose`, where the engine has `Symbol.dispose`. */
+  [Symbol.dispose](): void;
+}
+
+/** `AdamW` in `headwise/worker`. */
+export interface WorkerAdamW {
+  getSteps(options?: Abortable): Promise<number>;
+  step(
+    modules: readonly (WorkerMultiHeadAttention | WorkerTransformer)[],
+    options?: Abortable,
+  ): Promise<{ gradientNorm: number; learningRate: number }>;
+  /** Frees the memory in the worker. Idempotent. */
+  dispose(): Promise<void>;
+  /** `dispose`, where the engine has `Symbol.dispose`. */
+  [Symbol.dispose](): void;
+}
+
 /** `Headwise` in `headwise/worker`: methods run in call order, off the calling thread. Inputs are copied. */
 export interface WorkerHeadwise {
   readonly info: Info;
@@ -602,6 +641,9 @@ export interface WorkerHeadwise {
   rotaryEmbedding(x: TensorLike, options?: RotaryEmbeddingOptions & Abortable): Promise<Tensor>;
   analyzeHeads(weights: TensorLike, options?: AnalyzeHeadsOptions & Abortable): Promise<HeadStatistics[]>;
   multiHeadAttention(config: MultiHeadAttentionConfig & Abortable): Promise<WorkerMultiHeadAttention>;
+  transformer(config: TransformerConfig & Abortable): Promise<WorkerTransformer>;
+  loadTransformer(bytes: ArrayBuffer | Uint8Array, options?: Abortable): Promise<WorkerTransformer>;
+  adamW(options: AdamWOptions & Abortable): Promise<WorkerAdamW>;
   /** Ends the worker and every thread at once; pending calls reject with `disposed`. Idempotent. */
   dispose(): Promise<void>;
   /** `dispose`, where the engine has `Symbol.dispose`. */

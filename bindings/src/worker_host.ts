@@ -2,6 +2,7 @@
 import { expose, transfer } from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 
+import { Optimizer } from "./adamw.js";
 import { glue, locate } from "./binaries.js";
 import { isObject } from "./checks.js";
 import { choose } from "./choose.js";
@@ -11,6 +12,7 @@ import { startHeadwise } from "./load.js";
 import { takeOptions, workOf, type LongWork } from "./long_work.js";
 import { detectMachine, nodeBuiltin } from "./machine.js";
 import { Module } from "./multi_head_attention.js";
+import { Model } from "./transformer.js";
 import type { Headwise, Progress } from "./types.js";
 import {
   remoteMark,
@@ -66,6 +68,8 @@ function buffersOf(value: unknown): ArrayBuffer[] {
 function kindOf(value: object): Kind | undefined {
   if (value instanceof Module) return "module";
   if (value instanceof Cache) return "cache";
+  if (value instanceof Model) return "transformer";
+  if (value instanceof Optimizer) return "optimizer";
   return typeof (value as { next?: unknown }).next === "function" ? "iterator" : undefined;
 }
 

@@ -2,7 +2,16 @@
 import type { Source } from "./binaries.js";
 import type { Choice } from "./choose.js";
 import type { ErrorCode } from "./errors.js";
-import type { Info, LoadOptions, Progress, WorkerHeadwise, WorkerKvCache, WorkerMultiHeadAttention } from "./types.js";
+import type {
+  Info,
+  LoadOptions,
+  Progress,
+  WorkerAdamW,
+  WorkerHeadwise,
+  WorkerKvCache,
+  WorkerMultiHeadAttention,
+  WorkerTransformer,
+} from "./types.js";
 
 /** A result, or an error as plain data: Comlink would lose the code. */
 export type Reply<T> =
@@ -42,6 +51,9 @@ const headwise: Surface<WorkerHeadwise> = {
     rotaryEmbedding: "rotaryEmbedding",
     analyzeHeads: "analyzeHeads",
     multiHeadAttention: "multiHeadAttention",
+    transformer: "transformer",
+    loadTransformer: "loadTransformer",
+    adamW: "adamW",
   },
 };
 
@@ -60,8 +72,28 @@ const module: Surface<WorkerMultiHeadAttention> = {
 
 const cache: Surface<WorkerKvCache> = { plain: ["capacity"], methods: { getLength: "length", reset: "reset" } };
 
+const transformer: Surface<WorkerTransformer> = {
+  plain: ["config", "parameterCount"],
+  methods: {
+    forward: "forward",
+    accumulateGradients: "accumulateGradients",
+    trainStep: "trainStep",
+    evaluate: "evaluate",
+    attention: "attention",
+    parameters: "parameters",
+    setParameters: "setParameters",
+    gradients: "gradients",
+    zeroGradients: "zeroGradients",
+    prune: "prune",
+    save: "save",
+  },
+  generators: ["generate"],
+};
+
+const optimizer: Surface<WorkerAdamW> = { plain: [], methods: { getSteps: "steps", step: "step" } };
+
 /** By kind, which error messages name. An iterator is what a generator method has returned. */
-export const surfaces = { headwise, module, cache, iterator: { plain: [], methods: {} } };
+export const surfaces = { headwise, module, cache, transformer, optimizer, iterator: { plain: [], methods: {} } };
 
 export type Kind = keyof typeof surfaces;
 
