@@ -204,6 +204,14 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("forward",
                 select_overload<Status(const ForwardCall&, KvCache*, const VisibilityCall&)>(&Module::forward),
                 allow_raw_pointers())
+      .function("trainForward",
+                select_overload<Status(const ForwardCall&, float, std::uint32_t)>(&Module::train_forward))
+      .function("trainForward",
+                select_overload<Status(const ForwardCall&, float, std::uint32_t, const VisibilityCall&)>(
+                    &Module::train_forward))
+      .function("backward", &Module::backward)
+      .function("getGradient", &Module::get_gradient)
+      .function("zeroGradients", &Module::zero_gradients)
       .function("keepHeads", &Module::keep_heads)
       .function("cache", &Module::cache)
       .function("enableGradients", &Module::enable_gradients)

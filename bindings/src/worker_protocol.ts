@@ -54,6 +54,8 @@ const headwise: Surface<WorkerHeadwise> = {
     transformer: "transformer",
     loadTransformer: "loadTransformer",
     adamW: "adamW",
+    headImportance: "headImportance",
+    pruneByImportance: "pruneByImportance",
   },
 };
 
@@ -63,6 +65,9 @@ const module: Surface<WorkerMultiHeadAttention> = {
     getHeadGates: "headGates",
     setHeadGates: "setHeadGates",
     forward: "forward",
+    backward: "backward",
+    gradients: "gradients",
+    zeroGradients: "zeroGradients",
     parameters: "parameters",
     setParameters: "setParameters",
     prune: "prune",

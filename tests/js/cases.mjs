@@ -5,10 +5,13 @@ import { attentionCases } from "./cases/attention.mjs";
 import { attentionOptionCases } from "./cases/attention_options.mjs";
 import { cacheCases } from "./cases/cache.mjs";
 import { errorCases } from "./cases/errors.mjs";
+import { headImportanceCases } from "./cases/head_importance.mjs";
 import { hostileCases } from "./cases/hostile.mjs";
 import { moduleCases } from "./cases/module.mjs";
 import { moduleOptionCases } from "./cases/module_options.mjs";
+import { pruneByImportanceCases } from "./cases/prune_by_importance.mjs";
 import { rotaryEmbeddingCases } from "./cases/rotary_embedding.mjs";
+import { trainingCases } from "./cases/training.mjs";
 
 /**
  * `run({ hw, expect, load, entry })`: a loaded instance, chai's expect, and the entry's load function.
@@ -20,8 +23,11 @@ export const cases = [
   ...rotaryEmbeddingCases,
   ...moduleCases,
   ...moduleOptionCases,
+  ...trainingCases,
   ...cacheCases,
   ...analyzeHeadsCases,
+  ...headImportanceCases,
+  ...pruneByImportanceCases,
   ...errorCases,
   ...hostileCases,
 ];
