@@ -1,4 +1,5 @@
 /** One running binary: its memory, the objects alive in it, and the way of a call's data in and out. */
+import type { Choice } from "./choose.js";
 import { HeadwiseError } from "./errors.js";
 import type { Engine, Native } from "./native.js";
 import { product } from "./tensor.js";
@@ -15,9 +16,9 @@ export class Instance {
   #native: Native;
   #disposed = false;
 
-  constructor(native: Native, threads: number) {
+  constructor(native: Native, { threads, tileRows }: Choice) {
     this.#native = native;
-    this.engine = new native.Engine(threads);
+    this.engine = new native.Engine(threads, tileRows);
     if (this.engine.status() !== kOk) {
       this.dispose();
       throw new HeadwiseError("unsupported", `threads: could not start ${threads} threads`);
@@ -122,6 +123,12 @@ export class Staging {
   /** Where a slot lies; 0 for none. */
   pointer(slot: Slot | undefined): number {
     return slot === undefined ? 0 : this.#base + slot.offset;
+  }
+
+  /** Writes where slots lie into a slot, after `place`. */
+  writePointers(to: Slot, slots: readonly (Slot | undefined)[]): void {
+    const pointers = Uint32Array.from(slots, (slot) => this.pointer(slot));
+    new Uint32Array(this.#instance.memory.buffer, this.pointer(to), to.length).set(pointers);
   }
 
   /** Throws unless the core has reported success. */

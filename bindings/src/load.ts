@@ -1,13 +1,19 @@
+import { Optimizer } from "./adamw.js";
 import { analyzeHeads } from "./analyze_heads.js";
 import { attention } from "./attention.js";
 import { locate, start, type Source } from "./binaries.js";
 import { checkInteger, checkOneOf, checkOptions, invalidOption } from "./checks.js";
 import { choose, type Choice } from "./choose.js";
 import { makeDisposable, type NotYetDisposable } from "./disposable.js";
+import { headImportance } from "./head_importance.js";
 import { Instance } from "./instance.js";
+import { longMethod } from "./long_work.js";
 import { detectMachine } from "./machine.js";
 import { multiHeadAttention } from "./multi_head_attention.js";
+import { pruneByImportance } from "./prune_by_importance.js";
 import { rotaryEmbedding } from "./rotary_embedding.js";
+import { transformer } from "./transformer.js";
+import { loadTransformer } from "./transformer_file.js";
 import type { Headwise, LoadOptions } from "./types.js";
 
 /** Checks the options of `load`, and fills in the defaults. */
@@ -26,12 +32,9 @@ export function checkLoadOptions(optionsLike: LoadOptions | undefined) {
 }
 
 /** Starts what was chosen, from where it is. */
-export async function startHeadwise(
-  { binary, simd, threads, reason }: Choice,
-  source: Source,
-  makeThread?: () => Worker,
-): Promise<Headwise> {
-  const instance = new Instance(await start(binary, threads, source, makeThread), threads);
+export async function startHeadwise(choice: Choice, source: Source, makeThread?: () => Worker): Promise<Headwise> {
+  const { binary, simd, threads, reason } = choice;
+  const instance = new Instance(await start(binary, threads, source, makeThread), choice);
   return makeDisposable<NotYetDisposable<Headwise>>({
     info: Object.freeze({ version: HEADWISE_VERSION, simd, threads, reason }),
     memory() {
@@ -46,6 +49,11 @@ export async function startHeadwise(
     rotaryEmbedding: (x, options) => rotaryEmbedding(instance, x, options),
     analyzeHeads: (weights, options) => analyzeHeads(instance, weights, options),
     multiHeadAttention: (config) => multiHeadAttention(instance, config),
+    transformer: (config) => transformer(instance, config),
+    loadTransformer: (bytes) => loadTransformer(instance, bytes),
+    adamW: (options) => new Optimizer(instance, options),
+    headImportance: longMethod((...args) => headImportance(instance, ...args)),
+    pruneByImportance: longMethod((...args) => pruneByImportance(instance, ...args)),
     dispose: () => instance.dispose(),
   });
 }

@@ -2,21 +2,21 @@ import { weightsStages } from "./attention.js";
 import {
   checkArray,
   checkGates,
-  checkInteger,
+  checkHeadList,
   checkOneOf,
   checkOptions,
   invalidOption,
   invalidShape,
-  typeTag,
-  show,
 } from "./checks.js";
 import { makeDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
-import { freeing, Staging, type Instance } from "./instance.js";
+import { Staging, type Instance } from "./instance.js";
 import { Cache, makeCache } from "./kv_cache.js";
-import { groupsOf, kvHeadsOf, parametersOf, resolveConfig, type Parameter } from "./module_config.js";
+import { parametersOf, prunedConfig, resolveConfig, type Parameter } from "./module_config.js";
 import type { NativeConfig, NativeModule } from "./native.js";
+import { readParameters, writeParameters } from "./parameters.js";
 import { checkTensor, isTensorLike, product, refuseOtherShape } from "./tensor.js";
+import { freeingTrained, trained, type Moments } from "./trained.js";
 import { backward, checkTraining, type Tape } from "./training.js";
 import type {
   BackwardOptions,
@@ -31,18 +31,27 @@ import type {
   Tensor,
   TensorLike,
 } from "./types.js";
-import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
+import { checkVisibility, visibilityArgument, visibilityOptionNames } from "./visibility.js";
 
 const forwardOptionNames = [
   ...visibilityOptionNames,
   ...(["cache", "positions", "train", "dropout", "seed", "return"] as const),
 ];
-const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the core's HeadOutput
+export const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the core's HeadOutput
 
 /** Frees modules that were never disposed. A net, not a plan: `dispose()` is prompt. */
 const net = new FinalizationRegistry<() => void>((free) => free());
 
-class Module implements MultiHeadAttention {
+/** What a module is part of, and must not outlive. */
+export interface Owner {
+  /** Throws where it was disposed. */
+  alive(): void;
+  readonly model: object;
+  /** Freed with it. */
+  readonly moments: Moments;
+}
+
+export class Module implements MultiHeadAttention {
   declare [Symbol.dispose]: () => void;
   readonly config: ResolvedConfig;
   readonly numHeads: number;
@@ -51,20 +60,36 @@ class Module implements MultiHeadAttention {
   readonly #instance: Instance;
   readonly #parameters: readonly Parameter[];
   readonly #free: () => void;
+  readonly #owner: Owner | undefined;
   #native: NativeModule | undefined;
   #tape: Tape | undefined; // of the last forward with train, until backward
   #trainForwards = 0;
 
-  constructor(instance: Instance, native: NativeModule, config: ResolvedConfig, keptHeads: readonly number[]) {
+  constructor(
+    instance: Instance,
+    native: NativeModule,
+    config: ResolvedConfig,
+    keptHeads: readonly number[],
+    owner?: Owner,
+  ) {
     this.#instance = instance;
     this.#native = native;
+    this.#owner = owner;
     this.config = Object.freeze(config);
     this.numHeads = config.numHeads;
     this.keptHeads = Object.freeze([...keptHeads]);
     this.#parameters = parametersOf(config);
     this.parameterCount = this.#parameters.reduce((count, { shape }) => count + product(shape), 0);
-    this.#free = freeing(instance, native);
+    const moments: Moments = owner?.moments ?? new Map();
+    this.#free = owner === undefined ? freeingTrained(instance, [native], [moments]) : () => {};
     net.register(this, this.#free, this);
+    trained.set(this, {
+      instance,
+      alive: () => this.#alive(),
+      changed: () => void (this.#tape = undefined),
+      owner: owner?.model,
+      moments,
+    });
     makeDisposable(this);
     Object.freeze(this); // what it says of itself is what memory was sized for
   }
@@ -89,7 +114,7 @@ class Module implements MultiHeadAttention {
 
   parameters(): Parameters {
     const native = this.#alive();
-    return this.#read(this.#parameters, (index, to) => native.getParameter(index, to));
+    return readParameters(this.#instance, this.#parameters, (index, to) => native.getParameter(index, to));
   }
 
   backward(gradOutput: TensorLike, options?: BackwardOptions): InputGradients {
@@ -101,7 +126,7 @@ class Module implements MultiHeadAttention {
   gradients(): Parameters {
     const native = this.#alive();
     const gates = { name: "head_gates", index: 8, shape: [this.numHeads] };
-    return this.#read([...this.#parameters, gates], (index, to) => native.getGradient(index, to));
+    return readParameters(this.#instance, [...this.#parameters, gates], (index, to) => native.getGradient(index, to));
   }
 
   zeroGradients(): void {
@@ -110,20 +135,7 @@ class Module implements MultiHeadAttention {
 
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void {
     const native = this.#alive();
-    const staging = new Staging(this.#instance);
-    if (typeTag(parameters) !== "Object") throw invalidOption("parameters", "an object of tensors by name", parameters);
-    const changes = Object.entries(parameters).map(([name, value]) => {
-      const parameter = this.#parameters.find((candidate) => candidate.name === name);
-      if (parameter === undefined) {
-        const names = this.#parameters.map((known) => known.name).join(", ");
-        throw new HeadwiseError("invalid-option", `parameters: unknown name ${show(name)}; there are ${names}`);
-      }
-      const given = checkTensor(value, name);
-      refuseOtherShape(given, name, parameter.shape);
-      return { index: parameter.index, slot: staging.tensor(given) };
-    });
-    staging.place();
-    for (const { index, slot } of changes) native.setParameter(index, staging.pointer(slot));
+    writeParameters(this.#instance, this.#parameters, parameters, (index, from) => native.setParameter(index, from));
     this.#tape = undefined;
   }
 
@@ -183,11 +195,11 @@ class Module implements MultiHeadAttention {
       weightsStage: weightsStages.indexOf(asked.weights ?? "probabilities"),
       headOutput: asked.heads === undefined ? 0 : headOutputs[asked.heads],
       heads: staging.pointer(slots.heads),
-      visibility: visibilityCall(visibility, staging),
     };
-    if (training === undefined) staging.check(native.forward(call, step?.native ?? null));
+    const seen = visibilityArgument(visibility, staging);
+    if (training === undefined) staging.check(native.forward(call, step?.native ?? null, ...seen));
     else {
-      staging.check(native.trainForward(call, training.dropout, training.seed ?? this.#trainForwards));
+      staging.check(native.trainForward(call, training.dropout, training.seed ?? this.#trainForwards, ...seen));
       this.#tape = undefined; // the one before
     }
     const result = {
@@ -206,25 +218,14 @@ class Module implements MultiHeadAttention {
   prune(heads: readonly number[]): MultiHeadAttention {
     const native = this.#alive();
     const staging = new Staging(this.#instance);
-    if (!Array.isArray(heads)) throw invalidOption("prune", "an array of head indices", heads);
-    const removed = new Set<number>();
-    for (const head of heads) {
-      if (this.numHeads === 0) throw new HeadwiseError("invalid-option", "prune: no head is left");
-      checkInteger(head, "prune, head", 0, this.numHeads - 1);
-      if (removed.has(head)) throw new HeadwiseError("invalid-option", `prune: head ${head} is given twice`);
-      removed.add(head);
-    }
+    const removed = checkHeadList(heads, "prune", this.numHeads);
     const kept = Array.from({ length: this.numHeads }, (_, h) => h).filter((h) => !removed.has(h));
     const slot = staging.input(Uint32Array.from(kept));
     staging.place();
     const smaller = native.keepHeads(staging.pointer(slot), kept.length);
     if (smaller === null) throw this.#instance.outOfMemory(4 * this.parameterCount, "parameters");
     const keptHeads = kept.map((h) => this.keptHeads[h]!);
-    const kvHeads = kvHeadsOf(this.config);
-    const keptKvHeads = [...new Set(kept.map((h) => kvHeads[h]!))];
-    const { headGroups: _, ...config } = this.config;
-    const groups = groupsOf(kept.map((h) => keptKvHeads.indexOf(kvHeads[h]!)));
-    return new Module(this.#instance, smaller, { ...config, numHeads: kept.length, ...groups }, keptHeads);
+    return new Module(this.#instance, smaller, prunedConfig(this.config, kept), keptHeads);
   }
 
   cache(options: { batch: number; capacity: number }): KvCache {
@@ -232,26 +233,15 @@ class Module implements MultiHeadAttention {
   }
 
   dispose(): void {
+    if (this.#owner !== undefined) return; // with its model
     this.#native = undefined;
     net.unregister(this);
     this.#free();
   }
 
-  /** Copies of parameters or gradients, by name. */
-  #read(parameters: readonly Parameter[], read: (index: number, to: number) => void): Parameters {
-    const staging = new Staging(this.#instance);
-    const slots = parameters.map(({ shape }) => staging.output(product(shape)));
-    staging.place();
-    return Object.fromEntries(
-      parameters.map(({ name, index, shape }, n) => {
-        read(index, staging.pointer(slots[n]));
-        return [name, { data: staging.read(slots[n]!), shape: [...shape] }];
-      }),
-    );
-  }
-
   #alive(): NativeModule {
     this.#instance.checkAlive();
+    this.#owner?.alive();
     if (this.#native === undefined) throw new HeadwiseError("disposed", "this module was disposed");
     return this.#native;
   }
@@ -307,7 +297,7 @@ class Module implements MultiHeadAttention {
   }
 }
 
-const isSame = (a: Tensor, b: Tensor) => a.data === b.data && String(a.shape) === String(b.shape);
+const isSame = (a: Tensor, b: Tensor) => a === b || (a.data === b.data && String(a.shape) === String(b.shape));
 
 function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig): NativeConfig {
   return {

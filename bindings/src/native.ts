@@ -17,6 +17,9 @@ export interface VisibilityCall {
   keyLengths: Pointer;
 }
 
+/** Left out where all keys are visible. */
+export type VisibilityArgument = [] | [VisibilityCall];
+
 export interface AttentionCall {
   batch: number;
   heads: number;
@@ -40,7 +43,6 @@ export interface AttentionCall {
   weightsStage: number;
   scale: number;
   softcap: number;
-  visibility: VisibilityCall;
 }
 
 export interface RotaryCall {
@@ -66,7 +68,8 @@ export interface AnalysisCall {
   keys: number;
   weights: Pointer;
   statistics: Pointer;
-  visibility: VisibilityCall;
+  tokens: Pointer;
+  tokensOfEachRow: boolean;
 }
 
 export interface ForwardCall {
@@ -83,7 +86,6 @@ export interface ForwardCall {
   weightsStage: number;
   headOutput: number;
   heads: Pointer;
-  visibility: VisibilityCall;
 }
 
 export interface NativeConfig {
@@ -109,13 +111,26 @@ export interface NativeCache {
   delete(): void;
 }
 
-export interface NativeModule {
+/** Moments of one module's gradients. */
+export interface NativeMoments {
+  delete(): void;
+}
+
+/** What an optimizer does with a module or a transformer. */
+export interface NativeTrained {
+  enableGradients(): number;
+  moments(): NativeMoments | null;
+  sumOfSquares(): number;
+  update(moments: NativeMoments, step: AdamWStep): void;
+}
+
+export interface NativeModule extends NativeTrained {
   getParameter(index: number, to: Pointer): void;
   setParameter(index: number, from: Pointer): void;
   getGates(to: Pointer): void;
   setGates(from: Pointer): void;
-  forward(call: ForwardCall, cache: NativeCache | null): number;
-  trainForward(call: ForwardCall, dropoutRate: number, dropoutSeed: number): number;
+  forward(call: ForwardCall, cache: NativeCache | null, ...visibility: VisibilityArgument): number;
+  trainForward(call: ForwardCall, dropoutRate: number, dropoutSeed: number, ...visibility: VisibilityArgument): number;
   backward(output: Pointer, weights: Pointer, query: Pointer, key: Pointer, value: Pointer): number;
   getGradient(index: number, to: Pointer): void;
   zeroGradients(): void;
@@ -124,20 +139,93 @@ export interface NativeModule {
   delete(): void;
 }
 
+export interface NativeTransformerConfig {
+  vocabSize: number;
+  contextLength: number;
+  layers: number;
+  embedDim: number;
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+  feedForwardDim: number;
+  norm: number;
+  activation: number;
+  positions: number;
+  causal: boolean;
+  tieEmbeddings: boolean;
+  dropout: number;
+  seed: number;
+}
+
+export interface TokensCall {
+  batch: number;
+  length: number;
+  tokens: Pointer;
+  targets: Pointer;
+}
+
+export interface CaptureCall {
+  logits: Pointer;
+  captures: Pointer;
+  weightsStage: number;
+  headOutput: number;
+}
+
+export interface LossResult {
+  status: number;
+  loss: number;
+  count: number;
+  correct: number;
+}
+
+export interface AdamWStep {
+  learningRate: number;
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  weightDecay: number;
+  correction1: number;
+  correction2: number;
+  gradientScale: number;
+}
+
+/** The keys and values of one sequence in all layers. */
+export interface NativeSequence {
+  length: number;
+  delete(): void;
+}
+
+export interface NativeModel extends NativeTrained {
+  getParameter(index: number, to: Pointer): void;
+  setParameter(index: number, from: Pointer): void;
+  getGradient(index: number, to: Pointer): void;
+  getGateGradient(layer: number, to: Pointer): void;
+  zeroGradients(): void;
+  forward(call: TokensCall, capture: CaptureCall): number;
+  evaluate(call: TokensCall): LossResult;
+  accumulate(call: TokensCall, fresh: boolean): LossResult;
+  startSequence(): NativeSequence | null;
+  decode(sequence: NativeSequence, tokens: Pointer, count: number, logits: Pointer): number;
+  attention(layer: number): NativeModule | null;
+  keepHeads(kept: Pointer, counts: Pointer): NativeModel | null;
+  delete(): void;
+}
+
 export interface Engine {
   status(): number;
   stage(bytes: number): Pointer;
   releaseBuffers(): void;
-  attention(call: AttentionCall): number;
+  attention(call: AttentionCall, ...visibility: VisibilityArgument): number;
   rotaryEmbedding(call: RotaryCall): number;
-  analyzeHeads(call: AnalysisCall): number;
+  analyzeHeads(call: AnalysisCall, ...visibility: VisibilityArgument): number;
   multiHeadAttention(config: NativeConfig, kvHeads: Pointer, seed: number): NativeModule | null;
+  transformer(config: NativeTransformerConfig): NativeModel | null;
   usedBytes(): number;
   delete(): void;
 }
 
 export interface Native {
-  Engine: new (threads: number) => Engine;
+  Engine: new (threads: number, tileRows: number) => Engine;
   wasmMemory: WebAssembly.Memory;
   /** In the threaded binaries. */
   PThread?: { terminateAllThreads(): void };

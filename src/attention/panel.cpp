@@ -141,7 +141,7 @@ void softmax_panel(const AttentionArgs& args, const Panel& panel, const PanelScr
     if (natural) multiply_row(row, columns, kLog2E);
     const float maximum = row_maximum(row, columns);
     if (maximum == kNegativeInfinity &&
-        args.visibility.visible_keys(panel.b, panel.h[r], panel.i[r], args.shape.S, scratch.bias) == 0) {
+        args.visibility.visible_keys(panel.b, panel.h[r], panel.i[r], args.shape.S, scratch.bias).count() == 0) {
       std::fill(row, row + columns, 0.0f);
       inverse_sums[r] = 0.0f;
     } else {

@@ -40,7 +40,8 @@ class Linear {
   Status enable_gradients();
   void release_gradients() noexcept;
   void zero_gradients() noexcept;
-  void get_weight_gradient(float* gradient) const noexcept;  // gradient: [outputs, inputs]
+  void get_weight_gradient(float* gradient) const noexcept;     // gradient: [outputs, inputs]
+  float* weight_gradient() { return weight_gradient_.data(); }  // packed, as the weight
   const float* bias_gradient() const { return has_bias_ ? bias_gradient_.data() : nullptr; }  // [outputs]
   // Calls fn(Parameter) for the weight and, where there is one, the bias.
   template <class Fn>

@@ -71,11 +71,16 @@ class MultiHeadAttention {
     for (Linear& projection : projections_) projection.for_each_parameter(fn);
   }
   const float* gate_gradients() const { return gate_gradients_.data(); }  // [H], or null before there are any
+  // Floats of the context's arena that `backward` takes, after a forward pass with these arguments.
+  std::uint64_t backward_scratch(const ForwardArgs& args, std::size_t threads) const;
   // Of the forward pass that is on the tape, with parameters and gates as they were in it; it can be run once. Also
   // gates of 0 get a gradient. Nothing has happened unless it returns kOk; kInvalidArgument: the tape is not ready.
   Status backward(AttentionTape& tape, const BackwardArgs& args, Context& context);
 
  private:
+  // The most that one of the projections' backward passes takes.
+  std::uint64_t linear_scratch(std::size_t threads) const;
+
   MultiHeadAttentionConfig config_{};
   std::array<Linear, kProjections>
       projections_;               // q: [H*D, E], k: [G*D, key_dim], v: [G*Dv, value_dim]; out: [output_dim, H*Dv]

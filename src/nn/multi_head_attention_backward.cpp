@@ -74,6 +74,22 @@ void MultiHeadAttention::zero_gradients() noexcept {
   fill_zeros(gate_gradients_.data(), config_.num_heads);
 }
 
+std::uint64_t MultiHeadAttention::linear_scratch(std::size_t threads) const {
+  std::uint64_t most = 0;
+  for (const Linear& projection : projections_) most = std::max(most, projection.backward_scratch(threads));
+  return most;
+}
+
+std::uint64_t MultiHeadAttention::backward_scratch(const ForwardArgs& args, std::size_t threads) const {
+  Scratch gradients;
+  Angles angles;
+  std::uint64_t floats = attention_backward_scratch(shape_of(config_, args), threads);
+  const auto add = [&](auto*, std::uint64_t count) { floats += Arena::padded(count); };
+  for_each_piece(config_, args, linear_scratch(threads), gradients, add);
+  angles.for_each_piece(config_, std::uint64_t{args.B} * std::max(args.L, args.S), add);
+  return floats;
+}
+
 Status MultiHeadAttention::backward(AttentionTape& tape, const BackwardArgs& args, Context& context) {
   if (!tape.ready) return Status::kInvalidArgument;
   const ForwardArgs& forward = tape.args;
@@ -89,18 +105,12 @@ Status MultiHeadAttention::backward(AttentionTape& tape, const BackwardArgs& arg
   const std::size_t H = config_.num_heads, G = config_.num_kv_heads, D = config_.head_dim, Dv = config_.value_head_dim;
   Scratch gradients;
   Angles angles;
-  std::uint64_t linear = 0, floats = attention_backward_scratch(shape_of(config_, forward), threads);
-  for (const Linear& projection : projections_) linear = std::max(linear, projection.backward_scratch(threads));
-  const auto add = [&](auto*, std::uint64_t count) { floats += Arena::padded(count); };
-  for_each_piece(config_, forward, linear, gradients, add);
-  const std::uint64_t tokens = std::uint64_t{B} * std::max(L, S);
-  angles.for_each_piece(config_, tokens, add);
-  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(floats));
+  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(backward_scratch(forward, threads)));
   HEADWISE_RETURN_IF_ERROR(enable_gradients());
-  for_each_piece(config_, forward, linear, gradients, [&](float*& piece, std::uint64_t count) {
+  for_each_piece(config_, forward, linear_scratch(threads), gradients, [&](float*& piece, std::uint64_t count) {
     piece = context.arena.take(static_cast<std::size_t>(count));
   });
-  angles.take(config_, tokens, context.arena);
+  angles.take(config_, std::uint64_t{B} * std::max(L, S), context.arena);
 
   projections_[kOut].backward(tape.activations.gated, args.output, B * L, gradients.heads, false, gradients.linear,
                               context.pool);

@@ -1,14 +1,17 @@
 // The cases of the public API, the same in Node and in browsers, for both entries: everything is awaited, and results
 // are compared with tests/js/reference.mjs.
+import { analyzeHeadsCases } from "./cases/analyze_heads.mjs";
 import { attentionCases } from "./cases/attention.mjs";
 import { attentionOptionCases } from "./cases/attention_options.mjs";
 import { cacheCases } from "./cases/cache.mjs";
 import { errorCases } from "./cases/errors.mjs";
+import { headImportanceCases } from "./cases/head_importance.mjs";
 import { hostileCases } from "./cases/hostile.mjs";
 import { moduleCases } from "./cases/module.mjs";
 import { moduleOptionCases } from "./cases/module_options.mjs";
-import { trainingCases } from "./cases/training.mjs";
+import { pruneByImportanceCases } from "./cases/prune_by_importance.mjs";
 import { rotaryEmbeddingCases } from "./cases/rotary_embedding.mjs";
+import { trainingCases } from "./cases/training.mjs";
 
 /**
  * `run({ hw, expect, load, entry })`: a loaded instance, chai's expect, and the entry's load function.
@@ -22,6 +25,9 @@ export const cases = [
   ...moduleOptionCases,
   ...trainingCases,
   ...cacheCases,
+  ...analyzeHeadsCases,
+  ...headImportanceCases,
+  ...pruneByImportanceCases,
   ...errorCases,
   ...hostileCases,
 ];
