@@ -81,6 +81,13 @@ class Module {
   void set_gates(Pointer from);
   // With a cache (or null), call.visibility says how many of its tokens are valid, before and after.
   Status forward(const ForwardCall& call, KvCache* cache);
+  // The same in training: keeps what `backward` needs. Without a cache.
+  Status train_forward(const ForwardCall& call, float dropout_rate, std::uint32_t dropout_seed);
+  // Of the last train_forward, once; weights: of the probabilities, or null. The others are written.
+  Status backward(Pointer output, Pointer weights, Pointer query, Pointer key, Pointer value);
+  // Numbered as the parameters are; 8 is that of the gates.
+  void get_gradient(std::size_t index, Pointer to);
+  void zero_gradients() { attention.zero_gradients(); }
   std::unique_ptr<Module> keep_heads(Pointer kept, std::size_t count);            // null: out of memory
   std::unique_ptr<KvCache> cache(std::size_t batch, std::size_t capacity) const;  // null: out of memory
 
@@ -98,6 +105,7 @@ class Module {
 
  private:
   Context& context_;
+  AttentionTape tape_;
 };
 
 class Model;

@@ -14,15 +14,10 @@ std::unique_ptr<Moments> moments_of(Trained& trained) {
 }
 
 template <class Trained>
-double sum_of_squares_of(Trained& trained, Context& context) {
-  std::uint64_t scratch = 0;
-  trained.for_each_parameter(
-      [&](const Parameter& parameter) { scratch = std::max(scratch, sum_of_squares_scratch(parameter.count)); });
-  if (context.arena.reserve(scratch) != Status::kOk) return -1.0;
+double sum_of_squares_of(Trained& trained, ThreadPool& pool) {
   double sum = 0.0;
-  trained.for_each_parameter([&](const Parameter& parameter) {
-    sum += sum_of_squares(parameter.gradient, parameter.count, context.arena.take(0), context.pool);
-  });
+  trained.for_each_parameter(
+      [&](const Parameter& parameter) { sum += sum_of_squares(parameter.gradient, parameter.count, pool); });
   return sum;
 }
 
@@ -35,11 +30,11 @@ LossResult result_of(Status status, const Loss& loss) { return {status, loss.mea
 }  // namespace
 
 std::unique_ptr<Moments> Module::moments() { return moments_of(attention); }
-double Module::sum_of_squares() { return sum_of_squares_of(attention, context_); }
+double Module::sum_of_squares() { return sum_of_squares_of(attention, context_.pool); }
 void Module::update(Moments& moments, const AdamWStep& step) { moments.update(step, attention, context_.pool); }
 
 std::unique_ptr<Moments> Model::moments() { return moments_of(transformer); }
-double Model::sum_of_squares() { return sum_of_squares_of(transformer, context_); }
+double Model::sum_of_squares() { return sum_of_squares_of(transformer, context_.pool); }
 void Model::update(Moments& moments, const AdamWStep& step) { moments.update(step, transformer, context_.pool); }
 
 void Model::get_gate_gradient(std::size_t layer, Pointer to) {

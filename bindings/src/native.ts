@@ -130,6 +130,10 @@ export interface NativeModule extends NativeTrained {
   getGates(to: Pointer): void;
   setGates(from: Pointer): void;
   forward(call: ForwardCall, cache: NativeCache | null): number;
+  trainForward(call: ForwardCall, dropoutRate: number, dropoutSeed: number): number;
+  backward(output: Pointer, weights: Pointer, query: Pointer, key: Pointer, value: Pointer): number;
+  getGradient(index: number, to: Pointer): void;
+  zeroGradients(): void;
   keepHeads(kept: Pointer, count: number): NativeModule | null;
   cache(batch: number, capacity: number): NativeCache | null;
   delete(): void;

@@ -4,14 +4,14 @@ import { makeDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { Optimizer } from "./adamw.js";
 import { checkGenerate, generate } from "./generate.js";
-import { freeing, Staging, type Instance, type Slot } from "./instance.js";
+import { Staging, type Instance, type Slot } from "./instance.js";
 import type { Parameter } from "./module_config.js";
 import { headOutputs, Module } from "./multi_head_attention.js";
 import type { NativeModel } from "./native.js";
 import { readParameters, writeParameters } from "./parameters.js";
 import { product } from "./tensor.js";
 import { checkBatch, checkTokens, refuseTooLarge, StagedTokens } from "./tokens.js";
-import { trained } from "./trained.js";
+import { freeingTrained, trained, type Moments } from "./trained.js";
 import {
   attentionConfig,
   allHeads,
@@ -37,6 +37,13 @@ import type {
   TransformerResult,
 } from "./types.js";
 
+/** A batch that has been checked, where the core reads it. */
+interface StagedBatch {
+  readonly native: NativeModel;
+  readonly staging: Staging;
+  readonly staged: StagedTokens;
+}
+
 /** Frees models that were never disposed. */
 const net = new FinalizationRegistry<() => void>((free) => free());
 
@@ -57,24 +64,26 @@ export class Model implements Transformer {
     this.#parameters = transformerParameters(config);
     this.parameterCount = this.#parameters.reduce((count, { shape }) => count + product(shape), 0);
     const layers = config.heads.map((_, n) => native.attention(n)!);
-    const owner = { model: this, alive: () => void this.#alive() };
-    this.#attentions = layers.map(
-      (layer, n) => new Module(instance, layer, attentionConfig(config, n), config.heads[n]!, owner),
-    );
-    this.#free = freeing(instance, {
-      delete() {
-        for (const layer of layers) layer.delete();
-        native.delete();
-      },
+    const moments: Moments[] = [new Map(), ...layers.map(() => new Map())];
+    this.#attentions = layers.map((layer, n) => {
+      const owner = { model: this, alive: () => void this.#alive(), moments: moments[n + 1]! };
+      return new Module(instance, layer, attentionConfig(config, n), config.heads[n]!, owner);
     });
+    this.#free = freeingTrained(instance, [...layers, native], moments);
     net.register(this, this.#free, this);
-    trained.set(this, { instance, alive: () => this.#alive(), owner: undefined });
+    trained.set(this, {
+      instance,
+      alive: () => this.#alive(),
+      changed: () => this.#attentions.forEach((attention) => trained.get(attention)!.changed()),
+      owner: undefined,
+      moments: moments[0]!,
+    });
     makeDisposable(this);
     Object.freeze(this);
   }
 
   forward(tokensLike: Tokens, optionsLike?: { capture?: Capture }): TransformerResult {
-    const native = this.#alive();
+    this.#alive();
     const { vocabSize, contextLength, layers, embedDim, headDim, heads } = this.config;
     const tokens = checkTokens(tokensLike, "tokens", vocabSize, contextLength);
     const { capture: captureLike } = checkOptions(optionsLike, "forward", ["capture"]);
@@ -83,6 +92,7 @@ export class Model implements Transformer {
     if (capture.heads !== undefined) checkOneOf(capture.heads, "capture.heads", ["values", "contributions"]);
     const captured = checkLayers(capture.layers, layers);
     const { length } = tokens;
+    const native = this.#alive(); // getters may have done anything
     const staging = new Staging(this.#instance);
     const staged = new StagedTokens(staging, tokens);
     const leading = tokens.shape.slice(0, -1);
@@ -121,15 +131,16 @@ export class Model implements Transformer {
   }
 
   accumulateGradients(tokens: Tokens, targets: Tokens): number {
-    return this.#learn(tokens, targets, false);
+    return this.#learn(this.#batch(tokens, targets), false);
   }
 
   trainStep(tokens: Tokens, targets: Tokens, optimizer: AdamW): number {
     this.#alive();
     if (!(optimizer instanceof Optimizer)) throw invalidOption("optimizer", "what adamW() has made", optimizer);
-    const natives = optimizer.prepare([this]);
-    const loss = this.#learn(tokens, targets, true);
-    optimizer.apply(natives);
+    const batch = this.#batch(tokens, targets);
+    const parts = optimizer.prepare([this]);
+    const loss = this.#learn(batch, true);
+    optimizer.apply(parts);
     return loss;
   }
 
@@ -157,8 +168,10 @@ export class Model implements Transformer {
   }
 
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void {
-    const native = this.#alive();
-    writeParameters(this.#instance, this.#parameters, parameters, (index, from) => native.setParameter(index, from));
+    this.#alive();
+    const set = (index: number, from: number) => this.#alive().setParameter(index, from);
+    writeParameters(this.#instance, this.#parameters, parameters, set);
+    trained.get(this)!.changed();
   }
 
   gradients(): Parameters {
@@ -218,19 +231,20 @@ export class Model implements Transformer {
     return this.#native;
   }
 
-  #batch(tokensLike: Tokens, targetsLike: Tokens) {
-    const native = this.#alive();
+  /** Checks a batch, and puts it where the core reads it. */
+  #batch(tokensLike: Tokens, targetsLike: Tokens): StagedBatch {
+    this.#alive();
     const { vocabSize, contextLength, embedDim, feedForwardDim } = this.config;
     const { tokens, targets } = checkBatch(tokensLike, targetsLike, vocabSize, contextLength);
-    const staging = new Staging(this.#instance);
+    const native = this.#alive(); // getters may have done anything
     refuseTooLarge(this.#instance, product(tokens.shape) * Math.max(embedDim, feedForwardDim, vocabSize));
+    const staging = new Staging(this.#instance);
     const staged = new StagedTokens(staging, tokens, targets);
     staging.place();
     return { native, staging, staged };
   }
 
-  #learn(tokens: Tokens, targets: Tokens, fresh: boolean): number {
-    const { native, staging, staged } = this.#batch(tokens, targets);
+  #learn({ native, staging, staged }: StagedBatch, fresh: boolean): number {
     const { status, loss } = native.accumulate(staged.call, fresh);
     staging.check(status);
     return loss;

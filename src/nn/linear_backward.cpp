@@ -39,12 +39,18 @@ void add_column_sums(const float* panel, std::size_t rows, std::size_t columns, 
 
 Status Linear::enable_gradients() {
   if (weight_gradient_.data() != nullptr) return Status::kOk;
-  AlignedBuffer weight_gradient;
-  HEADWISE_RETURN_IF_ERROR(weight_gradient.reserve(std::max<std::size_t>(weight_size(), 1)));
-  HEADWISE_RETURN_IF_ERROR(bias_gradient_.reserve(has_bias_ ? outputs_ : 0));
-  weight_gradient_ = std::move(weight_gradient);
+  HEADWISE_RETURN_IF_ERROR(weight_gradient_.reserve(std::max<std::size_t>(weight_size(), 1)));
+  if (const Status status = bias_gradient_.reserve(has_bias_ ? outputs_ : 0); status != Status::kOk) {
+    release_gradients();
+    return status;
+  }
   zero_gradients();
   return Status::kOk;
+}
+
+void Linear::release_gradients() noexcept {
+  weight_gradient_.release();
+  bias_gradient_.release();
 }
 
 void Linear::zero_gradients() noexcept {

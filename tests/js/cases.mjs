@@ -11,6 +11,7 @@ import { moduleCases } from "./cases/module.mjs";
 import { moduleOptionCases } from "./cases/module_options.mjs";
 import { pruneByImportanceCases } from "./cases/prune_by_importance.mjs";
 import { rotaryEmbeddingCases } from "./cases/rotary_embedding.mjs";
+import { trainingCases } from "./cases/training.mjs";
 
 /**
  * `run({ hw, expect, load, entry })`: a loaded instance, chai's expect, and the entry's load function.
@@ -22,6 +23,7 @@ export const cases = [
   ...rotaryEmbeddingCases,
   ...moduleCases,
   ...moduleOptionCases,
+  ...trainingCases,
   ...cacheCases,
   ...analyzeHeadsCases,
   ...headImportanceCases,

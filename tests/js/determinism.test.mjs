@@ -8,13 +8,15 @@ import { random } from "./reference.mjs";
 const x = random([2, 131, 192], 1);
 const everything = { numKvHeads: 2, rope: { dim: 16 }, alibi: true, softcap: 3 };
 
-/** What an instance computes: attention, modules with and without options, a cache step by step. */
+/** What an instance computes: attention, modules with and without options, gradients, a cache step by step. */
 function compute(hw) {
   const results = [hw.attention(x, x, x, { numHeads: 4 })];
   for (const options of [{}, everything]) {
     const mha = hw.multiHeadAttention({ embedDim: 192, numHeads: 6, seed: 3, ...options });
     const asked = { causal: true, window: { left: 90 }, return: { weights: "probabilities", heads: "contributions" } };
     results.push(mha.forward(x, asked), mha.prune([1, 5]).forward(x, asked));
+    mha.forward(x, { causal: true, train: true, dropout: 0.1 });
+    results.push(mha.backward(random([2, 131, 192], 7)), mha.gradients());
     const cache = mha.cache({ batch: 2, capacity: 140 });
     mha.forward(x, { ...asked, cache, keyLengths: Int32Array.of(131, 70) });
     for (let n = 0; n < 3; ++n) results.push(mha.forward(random([2, 1 + n, 192], n), { ...asked, cache }));
