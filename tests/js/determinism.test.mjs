@@ -46,14 +46,32 @@ function compute(hw) {
   return results;
 }
 
-it("1, 2 and 4 threads give the same bits", async () => {
-  const results = [];
-  for (const threads of [1, 2, 4]) {
-    const hw = await load({ threads });
-    results.push(compute(hw));
-    expect(compute(hw)).to.deep.equal(results.at(-1));
-    hw.dispose();
-  }
-  expect(results[1]).to.deep.equal(results[0]);
-  expect(results[2]).to.deep.equal(results[0]);
-});
+/** What is measured of a transformer, and what is left of it when it is pruned and trained in between. */
+function measureAndPrune(hw) {
+  const model = hw.transformer({ vocabSize: 60, contextLength: 64, layers: 2, embedDim: 96, numHeads: 6 });
+  const tokens = (seed) => ({ data: random([2 * 64], seed).data.map((number) => 30 + 30 * number), shape: [2, 64] });
+  const integers = ({ data, shape }) => ({ data: Int32Array.from(data), shape });
+  const batches = [1, 3].map((seed) => ({ tokens: integers(tokens(seed)), targets: integers(tokens(seed + 1)) }));
+  const methods = ["gradient", "confidence", "norm", "leave-one-out", "random"];
+  const importance = methods.map((method) => hw.headImportance(model, batches, { method }));
+  const pruned = hw.pruneByImportance(
+    model,
+    { method: "gradient", batches },
+    { count: 4, reestimate: 2, fineTune: { optimizer: { lr: 0.01 }, steps: 3 } },
+  );
+  return [importance, pruned.steps, pruned.model.parameters()];
+}
+
+for (const [name, work] of Object.entries({ compute, measureAndPrune })) {
+  it(`1, 2 and 4 threads give the same bits: ${name}`, async () => {
+    const results = [];
+    for (const threads of [1, 2, 4]) {
+      const hw = await load({ threads });
+      results.push(work(hw));
+      expect(work(hw)).to.deep.equal(results.at(-1));
+      hw.dispose();
+    }
+    expect(results[1]).to.deep.equal(results[0]);
+    expect(results[2]).to.deep.equal(results[0]);
+  });
+}
