@@ -31,7 +31,7 @@ import type {
   Tensor,
   TensorLike,
 } from "./types.js";
-import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
+import { checkVisibility, visibilityArgument, visibilityOptionNames } from "./visibility.js";
 
 const forwardOptionNames = [
   ...visibilityOptionNames,
@@ -195,11 +195,11 @@ export class Module implements MultiHeadAttention {
       weightsStage: weightsStages.indexOf(asked.weights ?? "probabilities"),
       headOutput: asked.heads === undefined ? 0 : headOutputs[asked.heads],
       heads: staging.pointer(slots.heads),
-      visibility: visibilityCall(visibility, staging),
     };
-    if (training === undefined) staging.check(native.forward(call, step?.native ?? null));
+    const seen = visibilityArgument(visibility, staging);
+    if (training === undefined) staging.check(native.forward(call, step?.native ?? null, ...seen));
     else {
-      staging.check(native.trainForward(call, training.dropout, training.seed ?? this.#trainForwards));
+      staging.check(native.trainForward(call, training.dropout, training.seed ?? this.#trainForwards, ...seen));
       this.#tape = undefined; // the one before
     }
     const result = {
@@ -297,7 +297,7 @@ export class Module implements MultiHeadAttention {
   }
 }
 
-const isSame = (a: Tensor, b: Tensor) => a.data === b.data && String(a.shape) === String(b.shape);
+const isSame = (a: Tensor, b: Tensor) => a === b || (a.data === b.data && String(a.shape) === String(b.shape));
 
 function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig): NativeConfig {
   return {
