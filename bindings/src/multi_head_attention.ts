@@ -42,6 +42,9 @@ export const headOutputs = { values: 1, contributions: 2 } as const; // numbers 
 /** Frees modules that were never disposed. A net, not a plan: `dispose()` is prompt. */
 const net = new FinalizationRegistry<() => void>((free) => free());
 
+/** What there is to free of a module that is part of a model. Not made by its constructor, whose closures would keep it alive. */
+const nothing = () => {};
+
 /** What a module is part of, and must not outlive. */
 export interface Owner {
   /** Throws where it was disposed. */
@@ -81,7 +84,7 @@ export class Module implements MultiHeadAttention {
     this.#parameters = parametersOf(config);
     this.parameterCount = this.#parameters.reduce((count, { shape }) => count + product(shape), 0);
     const moments: Moments = owner?.moments ?? new Map();
-    this.#free = owner === undefined ? freeingTrained(instance, [native], [moments]) : () => {};
+    this.#free = owner === undefined ? freeingTrained(instance, [native], [moments]) : nothing;
     net.register(this, this.#free, this);
     trained.set(this, {
       instance,

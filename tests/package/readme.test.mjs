@@ -42,6 +42,16 @@ test("the example of training prints what its comments say", async () => {
   }
 });
 
+test("the example of a transformer prints what its comment says", async () => {
+  const example = examples.find((code) => code.includes("hw.transformer"));
+  await project.write({ "transformer.js": example });
+  for (const { path } of await nodes()) {
+    const { code, stdout, text } = await project.run(path, ["transformer.js"]);
+    equal(code, 0, text);
+    equal(stdout.trim(), example.match(/console\.log\(.*\); \/\/ (.*)/)[1]);
+  }
+});
+
 test("the example of a cache prints what its comment says", async () => {
   await project.write({ "cache.js": cacheExample });
   for (const { path } of await nodes()) {
