@@ -4,6 +4,7 @@
 
 #include "core/arena.hpp"
 #include "kernels/pack.hpp"
+#include "kernels/rows.hpp"
 #include "nn/linear.hpp"
 
 namespace headwise {
@@ -21,10 +22,6 @@ constexpr std::size_t kCopySize = kRowsPerBlock * kCopyRow;
 constexpr std::size_t kPackedSize = kTilesPerTask * simd::kTile * kRowsPerBlock;
 
 std::size_t tasks_of(std::size_t count, std::size_t per_task) { return (count + per_task - 1) / per_task; }
-
-bool all_zeros(const float* values, std::size_t count) noexcept {
-  return std::all_of(values, values + count, [](float value) { return value == 0.0f; });
-}
 
 // sums[n] += the sum of column n of a packed panel [rows][8], for n < columns
 void add_column_sums(const float* panel, std::size_t rows, std::size_t columns, float* sums) noexcept {
