@@ -141,6 +141,40 @@ const sections = {
     ),
   weights: ({ without, asked, written, ratio }) =>
     `## What asking for weights costs\n\nbert512's core in memory, 1 thread: ${ms(without.best)} ms without, ${ms(asked.best)} ms with (median of ratios ${times(ratio.median)}, best ${times(1 / (1 / ratio.best))}); writing as many floats alone takes ${ms(written.best)} ms, which leaves ${percent((asked.best - written.best) / without.best - 1)} more.`,
+  learning({ block, model }) {
+    const { B, L, E, H } = block;
+    const blockLines = block.rows.map(({ threads, forward, step, ratio }) => [
+      threads,
+      `${ms(forward.median)}, ${ms(forward.best)}`,
+      `${ms(step.median)}, ${ms(step.best)}`,
+      `${times(ratio.median)} [${ratio.q1.toFixed(2)}–${ratio.q3.toFixed(2)}], best ${times(ratio.best)} (≤ 4×)`,
+    ]);
+    const modelLines = model.rows.map((record) => [
+      record.name,
+      record.threads,
+      record.message ?? `${ms(record.median)}, ${ms(record.best)}`,
+      record.tokensPerSecond?.toFixed(0) ?? "–",
+      record.ratios?.map(({ median: middle, best }) => `${times(middle)}, best ${times(best)}`).join("; ") ?? "–",
+    ]);
+    const counts = model.rows.filter(({ name }) => name === "headwise").map(({ threads }) => threads);
+    return [
+      "## Learning",
+      `A block of ${E} with ${H} heads on ${B} × ${L} tokens: forward alone; forward, backward and AdamW's update.`,
+      table(["threads", "forward ms: median, best", "step ms", "step over forward (target)"], blockLines),
+      `Training a transformer of ${model.layers} layers, ${model.embedDim} wide, ${model.numHeads} heads, on ` +
+        `${model.batch} × ${model.contextLength} tokens a step; losses are compared before anything is timed.`,
+      table(
+        [
+          "who",
+          "threads",
+          "ms a step: median, best",
+          "tokens/s, best",
+          `× our time with ${counts.join("; ")} thread(s)`,
+        ],
+        modelLines,
+      ),
+    ].join("\n\n");
+  },
   firstResults(all) {
     const found = all.filter((one) => one !== null);
     const show = (key) => {

@@ -7,6 +7,8 @@ import { takeTurns, timed } from "./measure.mjs";
 import { rows } from "./rows.mjs";
 import { ratio, summary } from "./statistics.mjs";
 
+export { learning } from "./learning.mjs";
+
 const ENOUGH_MS = 300;
 
 /** Best of as many runs as fit into ENOUGH_MS, at least one. */

@@ -6,7 +6,7 @@ export const threadCounts = [1];
 
 let loading;
 
-function start() {
+export function start() {
   const node = globalThis.process?.versions?.node;
   if (node !== undefined && Number.parseInt(node) < 22)
     throw new Error(`jax-js needs Node.js 22 or newer, not ${node}`);
