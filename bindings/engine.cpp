@@ -27,7 +27,7 @@ HeadView<Float> view(bool heads_first, Pointer data, std::size_t heads, std::siz
                      : HeadView<Float>::heads_in_rows(at<Float>(data), heads, length, width);
 }
 
-ForwardArgs args_of(const ForwardCall& call) {
+ForwardArgs args_of(const ForwardCall& call, const VisibilityCall& visibility) {
   ForwardArgs args;
   args.B = call.batch;
   args.L = call.queries;
@@ -35,7 +35,7 @@ ForwardArgs args_of(const ForwardCall& call) {
   args.query = at<const float>(call.query);
   args.key = at<const float>(call.key);
   args.value = at<const float>(call.value);
-  args.visibility = visibility_of(call.visibility);
+  args.visibility = visibility_of(visibility);
   args.query_positions = at<const std::int32_t>(call.query_positions);
   args.key_positions = at<const std::int32_t>(call.key_positions);
   args.output = at<float>(call.output);
@@ -86,14 +86,15 @@ void Module::set_gates(Pointer from) {
   std::copy_n(at<const float>(from), attention.config().num_heads, attention.gates());
 }
 
-Status Module::forward(const ForwardCall& call, KvCache* cache) {
-  ForwardArgs args = args_of(call);
+Status Module::forward(const ForwardCall& call, KvCache* cache, const VisibilityCall& visibility) {
+  ForwardArgs args = args_of(call, visibility);
   args.cache = cache;
   return attention.forward(args, context_);
 }
 
-Status Module::train_forward(const ForwardCall& call, float dropout_rate, std::uint32_t dropout_seed) {
-  ForwardArgs args = args_of(call);
+Status Module::train_forward(const ForwardCall& call, float dropout_rate, std::uint32_t dropout_seed,
+                             const VisibilityCall& visibility) {
+  ForwardArgs args = args_of(call, visibility);
   args.dropout = {dropout_rate, dropout_seed};
   args.tape = &tape_;
   return attention.forward(args, context_);
@@ -153,7 +154,7 @@ void Engine::release_buffers() {
   context_.arena.release();
 }
 
-Status Engine::attention(const AttentionCall& call) {
+Status Engine::attention(const AttentionCall& call, const VisibilityCall& visibility) {
   AttentionArgs args;
   const std::size_t D = call.head_dim, Dv = call.value_head_dim;
   args.shape = {call.batch, call.heads, call.kv_heads, call.queries, call.past + call.keys, D, Dv};
@@ -167,7 +168,7 @@ Status Engine::attention(const AttentionCall& call) {
   args.output = view<float>(call.heads_first, call.output, call.heads, call.queries, Dv);
   args.weights = at<float>(call.weights);
   args.stage = static_cast<WeightsStage>(call.weights_stage);
-  args.visibility = visibility_of(call.visibility);
+  args.visibility = visibility_of(visibility);
   args.scale = call.scale;
   args.softcap = call.softcap;
   args.gates = at<const float>(call.gates);
@@ -206,14 +207,14 @@ Status Engine::rotary_embedding(const RotaryCall& call) {
   return Status::kOk;
 }
 
-Status Engine::analyze_heads(const AnalysisCall& call) {
+Status Engine::analyze_heads(const AnalysisCall& call, const VisibilityCall& visibility) {
   HEADWISE_RETURN_IF_ERROR(context_.arena.reserve(analysis_scratch(call.keys, context_.pool.threads())));
   headwise::analyze_heads({.B = call.batch,
                            .H = call.heads,
                            .L = call.queries,
                            .S = call.keys,
                            .weights = at<const float>(call.weights),
-                           .visibility = visibility_of(call.visibility),
+                           .visibility = visibility_of(visibility),
                            .tokens = at<const std::int32_t>(call.tokens),
                            .token_batch = call.tokens_of_each_row ? call.keys : 0},
                           context_, at<HeadStatistics>(call.statistics));

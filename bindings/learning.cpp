@@ -43,7 +43,9 @@ void Model::get_gate_gradient(std::size_t layer, Pointer to) {
 }
 
 Status Model::forward(const TokensCall& call, const CaptureCall& capture) {
-  if (capture.captures == 0) return transformer.forward(batch_of(call), nullptr, at<float>(capture.logits), context_);
+  if (capture.captures == 0) {
+    return settle(transformer.forward(batch_of(call), nullptr, at<float>(capture.logits), context_));
+  }
   const std::size_t layers = transformer.config().layers;
   std::unique_ptr<Capture[]> captures(new (std::nothrow) Capture[layers]);
   if (captures == nullptr) return Status::kOutOfMemory;
@@ -54,18 +56,18 @@ Status Model::forward(const TokensCall& call, const CaptureCall& capture) {
     captures[n].heads = at<float>(pointers[2 * n + 1]);
     if (captures[n].heads != nullptr) captures[n].head_output = static_cast<HeadOutput>(capture.head_output);
   }
-  return transformer.forward(batch_of(call), captures.get(), at<float>(capture.logits), context_);
+  return settle(transformer.forward(batch_of(call), captures.get(), at<float>(capture.logits), context_));
 }
 
 LossResult Model::evaluate(const TokensCall& call) {
   Loss loss;
-  const Status status = transformer.evaluate(batch_of(call), loss, context_);
+  const Status status = settle(transformer.evaluate(batch_of(call), loss, context_));
   return result_of(status, loss);
 }
 
 LossResult Model::accumulate(const TokensCall& call, bool fresh) {
   Loss loss;
-  const Status status = transformer.accumulate(batch_of(call), fresh, loss, context_);
+  const Status status = settle(transformer.accumulate(batch_of(call), fresh, loss, context_));
   return result_of(status, loss);
 }
 
@@ -76,7 +78,7 @@ std::unique_ptr<Transformer::Sequence> Model::start_sequence() {
 }
 
 Status Model::decode(Transformer::Sequence& sequence, Pointer tokens, std::size_t count, Pointer logits) {
-  return transformer.decode(sequence, at<const std::int32_t>(tokens), count, at<float>(logits), context_);
+  return settle(transformer.decode(sequence, at<const std::int32_t>(tokens), count, at<float>(logits), context_));
 }
 
 std::unique_ptr<Module> Model::attention(std::size_t layer) {

@@ -56,6 +56,12 @@ class Model {
   Transformer transformer;
 
  private:
+  // A call that was refused memory leaves none behind.
+  Status settle(Status status) {
+    if (status != Status::kOk) transformer.release_buffers();
+    return status;
+  }
+
   Context& context_;
 };
 

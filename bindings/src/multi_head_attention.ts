@@ -31,7 +31,7 @@ import type {
   Tensor,
   TensorLike,
 } from "./types.js";
-import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
+import { checkVisibility, visibilityArgument, visibilityOptionNames } from "./visibility.js";
 
 const forwardOptionNames = [
   ...visibilityOptionNames,
@@ -41,6 +41,9 @@ export const headOutputs = { values: 1, contributions: 2 } as const; // numbers 
 
 /** Frees modules that were never disposed. A net, not a plan: `dispose()` is prompt. */
 const net = new FinalizationRegistry<() => void>((free) => free());
+
+/** What there is to free of a module that is part of a model. Not made by its constructor, whose closures would keep it alive. */
+const nothing = () => {};
 
 /** What a module is part of, and must not outlive. */
 export interface Owner {
@@ -81,7 +84,7 @@ export class Module implements MultiHeadAttention {
     this.#parameters = parametersOf(config);
     this.parameterCount = this.#parameters.reduce((count, { shape }) => count + product(shape), 0);
     const moments: Moments = owner?.moments ?? new Map();
-    this.#free = owner === undefined ? freeingTrained(instance, [native], [moments]) : () => {};
+    this.#free = owner === undefined ? freeingTrained(instance, [native], [moments]) : nothing;
     net.register(this, this.#free, this);
     trained.set(this, {
       instance,
@@ -195,11 +198,11 @@ export class Module implements MultiHeadAttention {
       weightsStage: weightsStages.indexOf(asked.weights ?? "probabilities"),
       headOutput: asked.heads === undefined ? 0 : headOutputs[asked.heads],
       heads: staging.pointer(slots.heads),
-      visibility: visibilityCall(visibility, staging),
     };
-    if (training === undefined) staging.check(native.forward(call, step?.native ?? null));
+    const seen = visibilityArgument(visibility, staging);
+    if (training === undefined) staging.check(native.forward(call, step?.native ?? null, ...seen));
     else {
-      staging.check(native.trainForward(call, training.dropout, training.seed ?? this.#trainForwards));
+      staging.check(native.trainForward(call, training.dropout, training.seed ?? this.#trainForwards, ...seen));
       this.#tape = undefined; // the one before
     }
     const result = {
@@ -297,7 +300,7 @@ export class Module implements MultiHeadAttention {
   }
 }
 
-const isSame = (a: Tensor, b: Tensor) => a.data === b.data && String(a.shape) === String(b.shape);
+const isSame = (a: Tensor, b: Tensor) => a === b || (a.data === b.data && String(a.shape) === String(b.shape));
 
 function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig): NativeConfig {
   return {

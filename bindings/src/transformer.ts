@@ -1,16 +1,15 @@
-import { weightsStages } from "./attention.js";
-import { checkHeadList, checkInteger, checkOneOf, checkOptions, invalidOption, typeTag } from "./checks.js";
+import { checkHeadList, checkInteger, invalidOption, typeTag } from "./checks.js";
 import { makeDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { Optimizer } from "./adamw.js";
 import { checkGenerate, generate } from "./generate.js";
-import { Staging, type Instance, type Slot } from "./instance.js";
+import { Staging, type Instance } from "./instance.js";
 import type { Parameter } from "./module_config.js";
-import { headOutputs, Module } from "./multi_head_attention.js";
+import { Module } from "./multi_head_attention.js";
 import type { NativeModel } from "./native.js";
 import { readParameters, writeParameters } from "./parameters.js";
 import { product } from "./tensor.js";
-import { checkBatch, checkTokens, refuseTooLarge, StagedTokens } from "./tokens.js";
+import { checkBatch, refuseTooLarge, StagedTokens } from "./tokens.js";
 import { freeingTrained, trained, type Moments } from "./trained.js";
 import {
   attentionConfig,
@@ -21,6 +20,7 @@ import {
   transformerParameters,
 } from "./transformer_config.js";
 import { saveTransformer } from "./transformer_file.js";
+import { forward } from "./transformer_forward.js";
 import type {
   AdamW,
   Capture,
@@ -82,52 +82,8 @@ export class Model implements Transformer {
     Object.freeze(this);
   }
 
-  forward(tokensLike: Tokens, optionsLike?: { capture?: Capture }): TransformerResult {
-    this.#alive();
-    const { vocabSize, contextLength, layers, embedDim, headDim, heads } = this.config;
-    const tokens = checkTokens(tokensLike, "tokens", vocabSize, contextLength);
-    const { capture: captureLike } = checkOptions(optionsLike, "forward", ["capture"]);
-    const capture = checkOptions(captureLike, "capture", ["weights", "heads", "layers"]);
-    if (capture.weights !== undefined) checkOneOf(capture.weights, "capture.weights", weightsStages);
-    if (capture.heads !== undefined) checkOneOf(capture.heads, "capture.heads", ["values", "contributions"]);
-    const captured = checkLayers(capture.layers, layers);
-    const { length } = tokens;
-    const native = this.#alive(); // getters may have done anything
-    const staging = new Staging(this.#instance);
-    const staged = new StagedTokens(staging, tokens);
-    const leading = tokens.shape.slice(0, -1);
-    const output = (shape: readonly number[]) => ({ shape, slot: staging.output(product(shape)) });
-    const logits = output([...tokens.shape, vocabSize]);
-    const outputs = heads.map(({ length: H }, n) => ({
-      weights: capture.weights && captured.has(n) ? output([...leading, H, length, length]) : undefined,
-      heads:
-        capture.heads && captured.has(n)
-          ? output([...leading, H, length, capture.heads === "values" ? headDim : embedDim])
-          : undefined,
-    }));
-    const captures = staging.output(2 * layers);
-    refuseTooLarge(this.#instance, product(tokens.shape) * Math.max(embedDim, this.config.feedForwardDim));
-    staging.place();
-    staging.writePointers(
-      captures,
-      outputs.flatMap(({ weights, heads }) => [weights?.slot, heads?.slot]),
-    );
-    staging.check(
-      native.forward(staged.call, {
-        logits: staging.pointer(logits.slot),
-        captures: captured.size === 0 ? 0 : staging.pointer(captures),
-        weightsStage: weightsStages.indexOf(capture.weights ?? "probabilities"),
-        headOutput: capture.heads === undefined ? 0 : headOutputs[capture.heads],
-      }),
-    );
-    const read = ({ shape, slot }: { shape: readonly number[]; slot: Slot }) => ({ data: staging.read(slot), shape });
-    return {
-      logits: read(logits),
-      layers: outputs.map(({ weights, heads }) => ({
-        ...(weights && { weights: read(weights) }),
-        ...(heads && { heads: read(heads) }),
-      })),
-    };
+  forward(tokens: Tokens, options?: { capture?: Capture }): TransformerResult {
+    return forward(this.#instance, () => this.#alive(), this.config, tokens, options);
   }
 
   accumulateGradients(tokens: Tokens, targets: Tokens): number {
@@ -263,12 +219,6 @@ export function checkTransformer(value: unknown, instance: Instance): Model {
   if (own !== instance) throw new HeadwiseError("invalid-option", "model: it belongs to another Headwise instance");
   alive();
   return value;
-}
-
-function checkLayers(layers: unknown, count: number): Set<number> {
-  if (layers === undefined) return new Set(Array.from({ length: count }, (_, n) => n));
-  if (!Array.isArray(layers)) throw invalidOption("capture.layers", "an array of layer indices", layers);
-  return new Set(layers.map((layer) => checkInteger(layer, "capture.layers", 0, count - 1)));
 }
 
 /** @param kept of each layer, indices of the native model's heads */

@@ -21,6 +21,23 @@ function compute(hw) {
     mha.forward(x, { ...asked, cache, keyLengths: Int32Array.of(131, 70) });
     for (let n = 0; n < 3; ++n) results.push(mha.forward(random([2, 1 + n, 192], n), { ...asked, cache }));
   }
+  // Wide enough that threads share every part: norms, activations, embeddings, the optimizer.
+  for (const options of [{ dropout: 0.1 }, { norm: "rms", activation: "silu-gated", positions: "rotary" }]) {
+    const model = hw.transformer({
+      vocabSize: 50,
+      contextLength: 64,
+      layers: 2,
+      embedDim: 72,
+      numHeads: 4,
+      ...options,
+    });
+    const optimizer = hw.adamW({ lr: 0.01, clipNorm: 0.5 });
+    const data = Int32Array.from(random([4 * 64], 5).data, (value) => Math.floor(25 * (value + 1)));
+    for (let n = 0; n < 3; ++n)
+      results.push(model.trainStep({ data, shape: [4, 64] }, { data, shape: [4, 64] }, optimizer));
+    results.push(model.parameters(), model.gradients(), [...model.generate([1, 2, 3], { maxTokens: 70 })]);
+    model.dispose();
+  }
   // A few queries share panels in other ways on other threads; a head has infinity among its values.
   const value = random([1, 3, 40, 8], 2);
   value.data[8 * 5] = Infinity;
