@@ -15,6 +15,17 @@ import { trainingCases } from "./cases/training.mjs";
 import { transformerCases } from "./cases/transformer.mjs";
 import { transformerErrorCases } from "./cases/transformer_errors.mjs";
 
+/** Cases that look at memory have an instance to themselves, in which no other has left anything to the garbage collector. */
+const alone = (run) => async (context) => {
+  const { simd, threads } = context.hw.info;
+  const hw = await context.load({ simd, threads });
+  try {
+    await run({ ...context, hw });
+  } finally {
+    await hw.dispose();
+  }
+};
+
 /**
  * `run({ hw, expect, load, entry })`: a loaded instance, chai's expect, and the entry's load function.
  * @type {{ name: string, run: (context: any) => Promise<void> }[]}
@@ -34,4 +45,4 @@ export const cases = [
   ...pruneByImportanceCases,
   ...errorCases,
   ...hostileCases,
-];
+].map((each) => (each.alone ? { ...each, run: alone(each.run) } : each));

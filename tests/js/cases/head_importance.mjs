@@ -205,6 +205,7 @@ export const headImportanceCases = [
   },
   {
     name: "headImportance leaves the model as it is, has no use for its dropout, and shows its progress",
+    alone: true,
     async run({ hw, expect, entry }) {
       const model = await makeTransformer(hw, { dropout: 0.5 });
       await model.accumulateGradients(batches[0].tokens, batches[0].targets);
@@ -243,6 +244,7 @@ export const headImportanceCases = [
   },
   {
     name: "headImportance checks its arguments",
+    alone: true,
     async run({ hw, expect }) {
       const model = await makeTransformer(hw);
       const [{ tokens, targets }] = batches;

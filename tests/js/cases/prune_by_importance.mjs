@@ -259,6 +259,7 @@ export const pruneByImportanceCases = [
   },
   {
     name: "pruneByImportance checks its arguments, and what fails leaves nothing behind",
+    alone: true,
     async run({ hw, expect, entry }) {
       const model = await makeTransformer(hw);
       const [before, { liveObjects }] = [await stateOf(model, entry), await hw.memory()];

@@ -341,6 +341,7 @@ export const trainingCases = [
   },
   {
     name: "training's memory is kept from step to step, and given back with the module",
+    alone: true,
     async run({ hw, expect }) {
       const wide = random([2, 64, 64], 1);
       const make = () => hw.multiHeadAttention({ embedDim: 64, numHeads: 4 });

@@ -223,6 +223,7 @@ export const transformerCases = [
   },
   {
     name: "a layer's module is live: parameters, gates and gradients are the model's; it goes with the model",
+    alone: true,
     async run({ hw, expect, entry }) {
       const model = await makeTransformer(hw);
       const before = (await hw.memory()).liveObjects;
@@ -356,6 +357,7 @@ export const transformerCases = [
   },
   {
     name: "generate draws by the softmax: seeds, temperature and topK; it may be left at any token",
+    alone: true,
     async run({ hw, expect }) {
       const model = await makeTransformer(hw);
       const draw = (options) => collect(model.generate(Int32Array.of(1, 2), { maxTokens: 12, ...options }));
@@ -393,6 +395,7 @@ export const transformerCases = [
   },
   {
     name: "transformers and optimizers give all their memory back, in any order",
+    alone: true,
     async run({ hw, expect }) {
       const cycle = async (optimizerFirst) => {
         const model = await makeTransformer(hw, { norm: "rms" });

@@ -77,6 +77,7 @@ const optimizerErrors = [
 export const transformerErrorCases = [
   {
     name: "transformer: every wrong configuration is refused, with what was expected and given",
+    alone: true,
     async run({ hw, expect }) {
       const before = (await hw.memory()).liveObjects;
       for (const [code, parts, config] of configErrors)
