@@ -77,7 +77,12 @@ function twoRelationsCurves(data) {
   const line = { x: "x", y: "mean", stroke: "heads", strokeWidth: 2 };
   const picture = plot({
     ...{ width: 760, height: 340, marginLeft: 52, marginTop: 30, marginBottom: 42 },
-    x: { type: "log", label: "steps of training →", tickFormat: (step) => String(step), ticks: 6 },
+    x: {
+      type: "log",
+      label: "steps of training →",
+      tickFormat: (step) => String(step),
+      ticks: [100, 200, 500, 1000, 2000, 5000, 10_000],
+    },
     y: { domain: [0, 100], label: "↑ right answers, %", transform: (share) => 100 * share },
     color: headColours,
     marks: [

@@ -20,7 +20,7 @@ const shorten = (_key, value) =>
 /** JSON as `npm run format` wants it. */
 export async function writeJson(path, value) {
   const config = await resolveConfig(root);
-  await writeWhole(path, await format(JSON.stringify(value, shorten, 1), { ...config, parser: "json" }));
+  await writeWhole(path, await format(JSON.stringify(value, shorten), { ...config, parser: "json" }));
 }
 
 export const readJson = async (path) => JSON.parse(await readFile(path, "utf8"));
