@@ -3,8 +3,22 @@
 #include <emscripten/bind.h>
 
 #include "engine.hpp"
+#include "learning.hpp"
 
 namespace headwise::bindings {
+namespace {
+
+// Fields of enumerated types are numbers in JavaScript.
+template <class Struct, auto kField>
+int get_number(const Struct& from) {
+  return static_cast<int>(from.*kField);
+}
+template <class Struct, auto kField>
+void set_number(Struct& to, int number) {
+  to.*kField = static_cast<std::remove_reference_t<decltype(to.*kField)>>(number);
+}
+
+}  // namespace
 
 EMSCRIPTEN_BINDINGS(headwise) {
   using namespace emscripten;
@@ -75,6 +89,8 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("keys", &AnalysisCall::keys)
       .field("weights", &AnalysisCall::weights)
       .field("statistics", &AnalysisCall::statistics)
+      .field("tokens", &AnalysisCall::tokens)
+      .field("tokensOfEachRow", &AnalysisCall::tokens_of_each_row)
       .field("visibility", &AnalysisCall::visibility);
 
   value_object<ForwardCall>("ForwardCall")
@@ -111,7 +127,75 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("ropeInterleaved", &MultiHeadAttentionConfig::rope_interleaved)
       .field("alibi", &MultiHeadAttentionConfig::alibi);
 
+  value_object<TransformerConfig>("TransformerConfig")
+      .field("vocabSize", &TransformerConfig::vocab_size)
+      .field("contextLength", &TransformerConfig::context_length)
+      .field("layers", &TransformerConfig::layers)
+      .field("embedDim", &TransformerConfig::embed_dim)
+      .field("numHeads", &TransformerConfig::num_heads)
+      .field("numKvHeads", &TransformerConfig::num_kv_heads)
+      .field("headDim", &TransformerConfig::head_dim)
+      .field("feedForwardDim", &TransformerConfig::feed_forward_dim)
+      .field("norm", &get_number<TransformerConfig, &TransformerConfig::norm>,
+             &set_number<TransformerConfig, &TransformerConfig::norm>)
+      .field("activation", &get_number<TransformerConfig, &TransformerConfig::activation>,
+             &set_number<TransformerConfig, &TransformerConfig::activation>)
+      .field("positions", &get_number<TransformerConfig, &TransformerConfig::positions>,
+             &set_number<TransformerConfig, &TransformerConfig::positions>)
+      .field("causal", &TransformerConfig::causal)
+      .field("tieEmbeddings", &TransformerConfig::tie_embeddings)
+      .field("dropout", &TransformerConfig::dropout)
+      .field("seed", &TransformerConfig::seed);
+
+  value_object<TokensCall>("TokensCall")
+      .field("batch", &TokensCall::batch)
+      .field("length", &TokensCall::length)
+      .field("tokens", &TokensCall::tokens)
+      .field("targets", &TokensCall::targets);
+
+  value_object<CaptureCall>("CaptureCall")
+      .field("logits", &CaptureCall::logits)
+      .field("captures", &CaptureCall::captures)
+      .field("weightsStage", &CaptureCall::weights_stage)
+      .field("headOutput", &CaptureCall::head_output);
+
+  value_object<LossResult>("LossResult")
+      .field("status", &get_number<LossResult, &LossResult::status>, &set_number<LossResult, &LossResult::status>)
+      .field("loss", &LossResult::loss)
+      .field("count", &LossResult::count)
+      .field("correct", &LossResult::correct);
+
+  value_object<AdamWStep>("AdamWStep")
+      .field("learningRate", &AdamWStep::learning_rate)
+      .field("beta1", &AdamWStep::beta1)
+      .field("beta2", &AdamWStep::beta2)
+      .field("epsilon", &AdamWStep::epsilon)
+      .field("weightDecay", &AdamWStep::weight_decay)
+      .field("correction1", &AdamWStep::correction1)
+      .field("correction2", &AdamWStep::correction2)
+      .field("gradientScale", &AdamWStep::gradient_scale);
+
   class_<KvCache>("KvCache");
+  class_<Moments>("Moments");
+  class_<Transformer::Sequence>("Sequence").property("length", &Transformer::Sequence::length);
+
+  class_<Model>("Model")
+      .function("getParameter", &Model::get_parameter)
+      .function("setParameter", &Model::set_parameter)
+      .function("getGradient", &Model::get_gradient)
+      .function("getGateGradient", &Model::get_gate_gradient)
+      .function("enableGradients", &Model::enable_gradients)
+      .function("zeroGradients", &Model::zero_gradients)
+      .function("forward", &Model::forward)
+      .function("evaluate", &Model::evaluate)
+      .function("accumulate", &Model::accumulate)
+      .function("startSequence", &Model::start_sequence)
+      .function("decode", &Model::decode)
+      .function("attention", &Model::attention)
+      .function("keepHeads", &Model::keep_heads)
+      .function("moments", &Model::moments)
+      .function("sumOfSquares", &Model::sum_of_squares)
+      .function("update", &Model::update);
 
   class_<Module>("Module")
       .function("getParameter", &Module::get_parameter)
@@ -120,7 +204,11 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("setGates", &Module::set_gates)
       .function("forward", &Module::forward, allow_raw_pointers())
       .function("keepHeads", &Module::keep_heads)
-      .function("cache", &Module::cache);
+      .function("cache", &Module::cache)
+      .function("enableGradients", &Module::enable_gradients)
+      .function("moments", &Module::moments)
+      .function("sumOfSquares", &Module::sum_of_squares)
+      .function("update", &Module::update);
 
   class_<Engine>("Engine")
       .constructor<std::size_t>()
@@ -131,6 +219,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("rotaryEmbedding", &Engine::rotary_embedding)
       .function("analyzeHeads", &Engine::analyze_heads)
       .function("multiHeadAttention", &Engine::multi_head_attention)
+      .function("transformer", &Engine::transformer)
       .function("usedBytes", &Engine::used_bytes);
 }
 

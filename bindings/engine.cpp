@@ -9,11 +9,6 @@
 namespace headwise::bindings {
 namespace {
 
-template <class T>
-T* at(Pointer pointer) {
-  return reinterpret_cast<T*>(pointer);
-}
-
 Visibility visibility_of(const VisibilityCall& call) {
   Visibility visibility;
   visibility.mask = Mask(static_cast<MaskType>(call.mask_type), at<const void>(call.mask),
@@ -173,8 +168,15 @@ Status Engine::rotary_embedding(const RotaryCall& call) {
 
 Status Engine::analyze_heads(const AnalysisCall& call) {
   HEADWISE_RETURN_IF_ERROR(context_.arena.reserve(analysis_scratch(call.keys, context_.pool.threads())));
-  headwise::analyze_heads(at<const float>(call.weights), call.batch, call.heads, call.queries, call.keys,
-                          visibility_of(call.visibility), context_, at<HeadStatistics>(call.statistics));
+  headwise::analyze_heads({.B = call.batch,
+                           .H = call.heads,
+                           .L = call.queries,
+                           .S = call.keys,
+                           .weights = at<const float>(call.weights),
+                           .visibility = visibility_of(call.visibility),
+                           .tokens = at<const std::int32_t>(call.tokens),
+                           .token_batch = call.tokens_of_each_row ? call.keys : 0},
+                          context_, at<HeadStatistics>(call.statistics));
   return Status::kOk;
 }
 

@@ -10,6 +10,11 @@ namespace headwise::bindings {
 
 using Pointer = std::uintptr_t;
 
+template <class T>
+T* at(Pointer pointer) {
+  return reinterpret_cast<T*>(pointer);
+}
+
 struct VisibilityCall {
   int mask_type;  // MaskType
   Pointer mask;
@@ -48,6 +53,8 @@ struct RotaryCall {
 struct AnalysisCall {
   std::size_t batch, heads, queries, keys;
   Pointer weights, statistics;
+  Pointer tokens;           // [batch, keys], or [keys], or null
+  bool tokens_of_each_row;  // [batch, keys]
   VisibilityCall visibility;
 };
 
@@ -63,7 +70,9 @@ struct ForwardCall {
 // A module and the instance that it computes on.
 class Module {
  public:
-  explicit Module(Context& context) : context_(context) {}
+  explicit Module(Context& context) : attention(own_), context_(context) {}
+  // Part of something larger, which must outlive it.
+  Module(Context& context, MultiHeadAttention& shared) : attention(shared), context_(context) {}
 
   // Parameters are numbered by projection (query, key, value, out): weight 2 * p, bias 2 * p + 1.
   void get_parameter(std::size_t index, Pointer to);
@@ -75,11 +84,23 @@ class Module {
   std::unique_ptr<Module> keep_heads(Pointer kept, std::size_t count);            // null: out of memory
   std::unique_ptr<KvCache> cache(std::size_t batch, std::size_t capacity) const;  // null: out of memory
 
-  MultiHeadAttention attention;
+  // For optimizers, as a model has them.
+  Status enable_gradients() { return attention.enable_gradients(); }
+  std::unique_ptr<Moments> moments();
+  double sum_of_squares();
+  void update(Moments& moments, const AdamWStep& step);
+
+ private:
+  MultiHeadAttention own_;
+
+ public:
+  MultiHeadAttention& attention;
 
  private:
   Context& context_;
 };
+
+class Model;
 
 class Engine {
  public:
@@ -96,6 +117,7 @@ class Engine {
   // kv_heads: [num_heads], or null for even groups.
   std::unique_ptr<Module> multi_head_attention(const MultiHeadAttentionConfig& config, Pointer kv_heads,
                                                std::uint32_t seed);
+  std::unique_ptr<Model> transformer(const TransformerConfig& config);  // null: out of memory
   std::size_t used_bytes() const { return bytes_in_use.load(); }
 
  private:

@@ -5,4 +5,6 @@
 #include "attention/rotary.hpp"
 #include "attention/scaled_dot_product.hpp"
 #include "core/context.hpp"
+#include "nn/adamw.hpp"
 #include "nn/multi_head_attention.hpp"
+#include "nn/transformer.hpp"

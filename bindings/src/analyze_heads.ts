@@ -1,11 +1,19 @@
-import { checkOptions, invalidShape } from "./checks.js";
+import { checkArray, checkOptions, invalidShape, typeTag } from "./checks.js";
 import { Staging, type Instance } from "./instance.js";
 import { checkTensor, refuseEmpty } from "./tensor.js";
 import type { AnalyzeHeadsOptions, HeadStatistics, TensorLike } from "./types.js";
 import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
 
 /** Floats of the core's HeadStatistics, in its order. */
-const statisticNames = ["entropy", "distance"] as const;
+const statisticNames = ["entropy", "distance", "confidence", "first", "previous", "next", "self"] as const;
+const tokenStatisticNames = ["duplicate", "induction"] as const;
+const allNames = [...statisticNames, ...tokenStatisticNames] as const;
+
+/** [B, S], or [S] for all batch rows. */
+function checkTokens(value: unknown, batch: number, keys: number): Int32Array {
+  const shared = typeTag(value) === "Int32Array" && (value as Int32Array).length === keys;
+  return checkArray<Int32Array>(value, "tokens", "Int32Array", shared ? keys : batch * keys);
+}
 
 export function analyzeHeads(
   instance: Instance,
@@ -23,10 +31,12 @@ export function analyzeHeads(
     number,
     number,
   ];
-  const options = checkOptions(optionsLike, "analyzeHeads", [...visibilityOptionNames]);
+  const options = checkOptions(optionsLike, "analyzeHeads", [...visibilityOptionNames, "tokens"]);
   const visibility = checkVisibility(options, [batch, heads, queries, keys], staging);
+  const tokens = options.tokens === undefined ? undefined : checkTokens(options.tokens, batch, keys);
+  const tokensSlot = tokens && staging.input(tokens);
   const weightsSlot = staging.tensor(weights);
-  const statisticsSlot = staging.output(heads * statisticNames.length);
+  const statisticsSlot = staging.output(heads * allNames.length);
   staging.place();
   staging.check(
     instance.engine.analyzeHeads({
@@ -36,12 +46,15 @@ export function analyzeHeads(
       keys,
       weights: staging.pointer(weightsSlot),
       statistics: staging.pointer(statisticsSlot),
+      tokens: staging.pointer(tokensSlot),
+      tokensOfEachRow: tokensSlot !== undefined && tokensSlot.length === batch * keys,
       visibility: visibilityCall(visibility, staging),
     }),
   );
   const statistics = staging.read(statisticsSlot);
+  const names = tokens === undefined ? statisticNames : allNames;
   return Array.from({ length: heads }, (_, h) => {
-    const [entropy, distance] = statistics.subarray(h * statisticNames.length);
-    return { entropy: entropy!, distance: distance! };
+    const ofHead = statistics.subarray(h * allNames.length);
+    return Object.fromEntries(names.map((name, n) => [name, ofHead[n]])) as unknown as HeadStatistics;
   });
 }

@@ -134,3 +134,16 @@ export function checkArray<T extends Float32Array | Int32Array>(
   }
   return length === 0 ? (new globalThis[type](0) as T) : array; // a detached one has no methods
 }
+
+/** Distinct indices of heads, below `numHeads`. */
+export function checkHeadList(heads: unknown, name: string, numHeads: number): Set<number> {
+  if (!Array.isArray(heads)) throw invalidOption(name, "an array of head indices", heads);
+  const set = new Set<number>();
+  for (const head of heads) {
+    if (numHeads === 0) throw new HeadwiseError("invalid-option", `${name}: no head is left`);
+    checkInteger(head, `${name}, head`, 0, numHeads - 1);
+    if (set.has(head)) throw new HeadwiseError("invalid-option", `${name}: head ${head} is given twice`);
+    set.add(head);
+  }
+  return set;
+}

@@ -124,6 +124,12 @@ export class Staging {
     return slot === undefined ? 0 : this.#base + slot.offset;
   }
 
+  /** Writes where slots lie into a slot, after `place`. */
+  writePointers(to: Slot, slots: readonly (Slot | undefined)[]): void {
+    const pointers = Uint32Array.from(slots, (slot) => this.pointer(slot));
+    new Uint32Array(this.#instance.memory.buffer, this.pointer(to), to.length).set(pointers);
+  }
+
   /** Throws unless the core has reported success. */
   check(status: number): void {
     if (status !== kOk) throw this.#outOfMemory();

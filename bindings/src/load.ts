@@ -1,3 +1,4 @@
+import { Optimizer } from "./adamw.js";
 import { analyzeHeads } from "./analyze_heads.js";
 import { attention } from "./attention.js";
 import { locate, start, type Source } from "./binaries.js";
@@ -8,6 +9,8 @@ import { Instance } from "./instance.js";
 import { detectMachine } from "./machine.js";
 import { multiHeadAttention } from "./multi_head_attention.js";
 import { rotaryEmbedding } from "./rotary_embedding.js";
+import { transformer } from "./transformer.js";
+import { loadTransformer } from "./transformer_file.js";
 import type { Headwise, LoadOptions } from "./types.js";
 
 /** Checks the options of `load`, and fills in the defaults. */
@@ -46,6 +49,9 @@ export async function startHeadwise(
     rotaryEmbedding: (x, options) => rotaryEmbedding(instance, x, options),
     analyzeHeads: (weights, options) => analyzeHeads(instance, weights, options),
     multiHeadAttention: (config) => multiHeadAttention(instance, config),
+    transformer: (config) => transformer(instance, config),
+    loadTransformer: (bytes) => loadTransformer(instance, bytes),
+    adamW: (options) => new Optimizer(instance, options),
     dispose: () => instance.dispose(),
   });
 }

@@ -36,7 +36,7 @@ function checkGroups({ numKvHeads, headGroups }: Partial<MultiHeadAttentionConfi
 }
 
 /** The configuration of heads that read these key/value heads. */
-export function groupsOf(kvHeads: readonly number[]): { numKvHeads: number; headGroups?: readonly number[] } {
+function groupsOf(kvHeads: readonly number[]): { numKvHeads: number; headGroups?: readonly number[] } {
   const numKvHeads = (kvHeads.at(-1) ?? -1) + 1;
   const size = kvHeads.length / numKvHeads;
   const uneven = kvHeads.some((g, h) => !Number.isInteger(size) || g !== Math.floor(h / size));
@@ -44,8 +44,16 @@ export function groupsOf(kvHeads: readonly number[]): { numKvHeads: number; head
 }
 
 /** The key/value head that each head reads. */
-export function kvHeadsOf({ numHeads, numKvHeads, headGroups }: ResolvedConfig): readonly number[] {
+function kvHeadsOf({ numHeads, numKvHeads, headGroups }: ResolvedConfig): readonly number[] {
   return headGroups ?? Array.from({ length: numHeads }, (_, h) => Math.floor((h * numKvHeads) / numHeads));
+}
+
+/** The configuration with only the heads `kept`. */
+export function prunedConfig(config: ResolvedConfig, kept: readonly number[]): ResolvedConfig {
+  const kvHeads = kvHeadsOf(config);
+  const keptKvHeads = [...new Set(kept.map((h) => kvHeads[h]!))];
+  const { headGroups: _, ...rest } = config;
+  return { ...rest, numHeads: kept.length, ...groupsOf(kept.map((h) => keptKvHeads.indexOf(kvHeads[h]!))) };
 }
 
 /** Checks a configuration, and fills in the defaults. */

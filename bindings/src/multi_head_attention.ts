@@ -2,21 +2,21 @@ import { weightsStages } from "./attention.js";
 import {
   checkArray,
   checkGates,
-  checkInteger,
+  checkHeadList,
   checkOneOf,
   checkOptions,
   invalidOption,
   invalidShape,
-  typeTag,
-  show,
 } from "./checks.js";
 import { makeDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { freeing, Staging, type Instance } from "./instance.js";
 import { Cache, makeCache } from "./kv_cache.js";
-import { groupsOf, kvHeadsOf, parametersOf, resolveConfig, type Parameter } from "./module_config.js";
+import { parametersOf, prunedConfig, resolveConfig, type Parameter } from "./module_config.js";
 import type { NativeConfig, NativeModule } from "./native.js";
+import { readParameters, writeParameters } from "./parameters.js";
 import { checkTensor, isTensorLike, product, refuseOtherShape } from "./tensor.js";
+import { trained } from "./trained.js";
 import type {
   ForwardOptions,
   ForwardResult,
@@ -30,12 +30,19 @@ import type {
 } from "./types.js";
 import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
 
-const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the core's HeadOutput
+export const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the core's HeadOutput
 
 /** Frees modules that were never disposed. A net, not a plan: `dispose()` is prompt. */
 const net = new FinalizationRegistry<() => void>((free) => free());
 
-class Module implements MultiHeadAttention {
+/** What a module is part of, and must not outlive. */
+export interface Owner {
+  /** Throws where it was disposed. */
+  alive(): void;
+  readonly model: object;
+}
+
+export class Module implements MultiHeadAttention {
   declare [Symbol.dispose]: () => void;
   readonly config: ResolvedConfig;
   readonly numHeads: number;
@@ -44,18 +51,27 @@ class Module implements MultiHeadAttention {
   readonly #instance: Instance;
   readonly #parameters: readonly Parameter[];
   readonly #free: () => void;
+  readonly #owner: Owner | undefined;
   #native: NativeModule | undefined;
 
-  constructor(instance: Instance, native: NativeModule, config: ResolvedConfig, keptHeads: readonly number[]) {
+  constructor(
+    instance: Instance,
+    native: NativeModule,
+    config: ResolvedConfig,
+    keptHeads: readonly number[],
+    owner?: Owner,
+  ) {
     this.#instance = instance;
     this.#native = native;
+    this.#owner = owner;
     this.config = Object.freeze(config);
     this.numHeads = config.numHeads;
     this.keptHeads = Object.freeze([...keptHeads]);
     this.#parameters = parametersOf(config);
     this.parameterCount = this.#parameters.reduce((count, { shape }) => count + product(shape), 0);
-    this.#free = freeing(instance, native);
+    this.#free = owner === undefined ? freeing(instance, native) : () => {};
     net.register(this, this.#free, this);
+    trained.set(this, { instance, alive: () => this.#alive(), owner: owner?.model });
     makeDisposable(this);
     Object.freeze(this); // what it says of itself is what memory was sized for
   }
@@ -79,33 +95,12 @@ class Module implements MultiHeadAttention {
 
   parameters(): Parameters {
     const native = this.#alive();
-    const staging = new Staging(this.#instance);
-    const slots = this.#parameters.map(({ shape }) => staging.output(product(shape)));
-    staging.place();
-    return Object.fromEntries(
-      this.#parameters.map(({ name, index, shape }, n) => {
-        native.getParameter(index, staging.pointer(slots[n]));
-        return [name, { data: staging.read(slots[n]!), shape: [...shape] }];
-      }),
-    );
+    return readParameters(this.#instance, this.#parameters, (index, to) => native.getParameter(index, to));
   }
 
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void {
     const native = this.#alive();
-    const staging = new Staging(this.#instance);
-    if (typeTag(parameters) !== "Object") throw invalidOption("parameters", "an object of tensors by name", parameters);
-    const changes = Object.entries(parameters).map(([name, value]) => {
-      const parameter = this.#parameters.find((candidate) => candidate.name === name);
-      if (parameter === undefined) {
-        const names = this.#parameters.map((known) => known.name).join(", ");
-        throw new HeadwiseError("invalid-option", `parameters: unknown name ${show(name)}; there are ${names}`);
-      }
-      const given = checkTensor(value, name);
-      refuseOtherShape(given, name, parameter.shape);
-      return { index: parameter.index, slot: staging.tensor(given) };
-    });
-    staging.place();
-    for (const { index, slot } of changes) native.setParameter(index, staging.pointer(slot));
+    writeParameters(this.#instance, this.#parameters, parameters, (index, from) => native.setParameter(index, from));
   }
 
   forward(queryLike: TensorLike, ...rest: (TensorLike | ForwardOptions | undefined)[]): ForwardResult {
@@ -182,25 +177,14 @@ class Module implements MultiHeadAttention {
   prune(heads: readonly number[]): MultiHeadAttention {
     const native = this.#alive();
     const staging = new Staging(this.#instance);
-    if (!Array.isArray(heads)) throw invalidOption("prune", "an array of head indices", heads);
-    const removed = new Set<number>();
-    for (const head of heads) {
-      if (this.numHeads === 0) throw new HeadwiseError("invalid-option", "prune: no head is left");
-      checkInteger(head, "prune, head", 0, this.numHeads - 1);
-      if (removed.has(head)) throw new HeadwiseError("invalid-option", `prune: head ${head} is given twice`);
-      removed.add(head);
-    }
+    const removed = checkHeadList(heads, "prune", this.numHeads);
     const kept = Array.from({ length: this.numHeads }, (_, h) => h).filter((h) => !removed.has(h));
     const slot = staging.input(Uint32Array.from(kept));
     staging.place();
     const smaller = native.keepHeads(staging.pointer(slot), kept.length);
     if (smaller === null) throw this.#instance.outOfMemory(4 * this.parameterCount, "parameters");
     const keptHeads = kept.map((h) => this.keptHeads[h]!);
-    const kvHeads = kvHeadsOf(this.config);
-    const keptKvHeads = [...new Set(kept.map((h) => kvHeads[h]!))];
-    const { headGroups: _, ...config } = this.config;
-    const groups = groupsOf(kept.map((h) => keptKvHeads.indexOf(kvHeads[h]!)));
-    return new Module(this.#instance, smaller, { ...config, numHeads: kept.length, ...groups }, keptHeads);
+    return new Module(this.#instance, smaller, prunedConfig(this.config, kept), keptHeads);
   }
 
   cache(options: { batch: number; capacity: number }): KvCache {
@@ -208,6 +192,7 @@ class Module implements MultiHeadAttention {
   }
 
   dispose(): void {
+    if (this.#owner !== undefined) return; // with its model
     this.#native = undefined;
     net.unregister(this);
     this.#free();
@@ -215,6 +200,7 @@ class Module implements MultiHeadAttention {
 
   #alive(): NativeModule {
     this.#instance.checkAlive();
+    this.#owner?.alive();
     if (this.#native === undefined) throw new HeadwiseError("disposed", "this module was disposed");
     return this.#native;
   }

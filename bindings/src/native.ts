@@ -66,6 +66,8 @@ export interface AnalysisCall {
   keys: number;
   weights: Pointer;
   statistics: Pointer;
+  tokens: Pointer;
+  tokensOfEachRow: boolean;
   visibility: VisibilityCall;
 }
 
@@ -109,7 +111,20 @@ export interface NativeCache {
   delete(): void;
 }
 
-export interface NativeModule {
+/** Moments of one module's gradients. */
+export interface NativeMoments {
+  delete(): void;
+}
+
+/** What an optimizer does with a module or a transformer. */
+export interface NativeTrained {
+  enableGradients(): number;
+  moments(): NativeMoments | null;
+  sumOfSquares(): number;
+  update(moments: NativeMoments, step: AdamWStep): void;
+}
+
+export interface NativeModule extends NativeTrained {
   getParameter(index: number, to: Pointer): void;
   setParameter(index: number, from: Pointer): void;
   getGates(to: Pointer): void;
@@ -117,6 +132,78 @@ export interface NativeModule {
   forward(call: ForwardCall, cache: NativeCache | null): number;
   keepHeads(kept: Pointer, count: number): NativeModule | null;
   cache(batch: number, capacity: number): NativeCache | null;
+  delete(): void;
+}
+
+export interface NativeTransformerConfig {
+  vocabSize: number;
+  contextLength: number;
+  layers: number;
+  embedDim: number;
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+  feedForwardDim: number;
+  norm: number;
+  activation: number;
+  positions: number;
+  causal: boolean;
+  tieEmbeddings: boolean;
+  dropout: number;
+  seed: number;
+}
+
+export interface TokensCall {
+  batch: number;
+  length: number;
+  tokens: Pointer;
+  targets: Pointer;
+}
+
+export interface CaptureCall {
+  logits: Pointer;
+  captures: Pointer;
+  weightsStage: number;
+  headOutput: number;
+}
+
+export interface LossResult {
+  status: number;
+  loss: number;
+  count: number;
+  correct: number;
+}
+
+export interface AdamWStep {
+  learningRate: number;
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  weightDecay: number;
+  correction1: number;
+  correction2: number;
+  gradientScale: number;
+}
+
+/** The keys and values of one sequence in all layers. */
+export interface NativeSequence {
+  length: number;
+  delete(): void;
+}
+
+export interface NativeModel extends NativeTrained {
+  getParameter(index: number, to: Pointer): void;
+  setParameter(index: number, from: Pointer): void;
+  getGradient(index: number, to: Pointer): void;
+  getGateGradient(layer: number, to: Pointer): void;
+  zeroGradients(): void;
+  forward(call: TokensCall, capture: CaptureCall): number;
+  evaluate(call: TokensCall): LossResult;
+  accumulate(call: TokensCall, fresh: boolean): LossResult;
+  startSequence(): NativeSequence | null;
+  decode(sequence: NativeSequence, tokens: Pointer, count: number, logits: Pointer): number;
+  attention(layer: number): NativeModule | null;
+  keepHeads(kept: Pointer, counts: Pointer): NativeModel | null;
   delete(): void;
 }
 
@@ -128,6 +215,7 @@ export interface Engine {
   rotaryEmbedding(call: RotaryCall): number;
   analyzeHeads(call: AnalysisCall): number;
   multiHeadAttention(config: NativeConfig, kvHeads: Pointer, seed: number): NativeModule | null;
+  transformer(config: NativeTransformerConfig): NativeModel | null;
   usedBytes(): number;
   delete(): void;
 }

@@ -2,25 +2,39 @@
 import { expose, transfer } from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 
+import { Optimizer } from "./adamw.js";
 import { glue, locate } from "./binaries.js";
 import { isObject } from "./checks.js";
 import { choose } from "./choose.js";
 import { HeadwiseError } from "./errors.js";
 import { Cache } from "./kv_cache.js";
 import { startHeadwise } from "./load.js";
+import { takeOptions, workOf, type LongWork } from "./long_work.js";
 import { detectMachine, nodeBuiltin } from "./machine.js";
-import type { Headwise, KvCache, MultiHeadAttention } from "./types.js";
-import type { Call, Host, RemoteCache, RemoteModule, Reply } from "./worker_protocol.js";
+import { Module } from "./multi_head_attention.js";
+import { Model } from "./transformer.js";
+import type { Headwise, Progress } from "./types.js";
+import {
+  remoteMark,
+  surfaces,
+  type Call,
+  type Host,
+  type Kind,
+  type ProgressMessage,
+  type RemoteReference,
+  type Reply,
+} from "./worker_protocol.js";
 
 const parentPort = nodeBuiltin("node:worker_threads")?.parentPort;
+const post = (message: ProgressMessage) => (parentPort ?? self).postMessage(message);
 
 let taken = false;
 let headwise: Headwise;
-const objects = new Map<number, MultiHeadAttention | KvCache>();
+const objects = new Map<number, object>();
 let nextTarget = 1;
 const waiting = new Set<number>(); // calls that have not begun
-let begun = -1; // the last call that has
-let undo = () => {}; // what that did to a cache
+/** The last call that has begun: what it did to caches, and whether it was aborted since. */
+let current: { id: number; undo: (() => void)[]; aborted: boolean } = { id: -1, undo: [], aborted: false };
 let last: Promise<unknown> = Promise.resolve();
 
 /** Lets the messages in that have come meanwhile, aborts among them. In browsers a timer would wait for milliseconds. */
@@ -51,33 +65,77 @@ function buffersOf(value: unknown): ArrayBuffer[] {
   return isObject(value) ? Object.values(value).flatMap(buffersOf) : [];
 }
 
-function remember(object: MultiHeadAttention | KvCache): RemoteModule | RemoteCache {
+function kindOf(value: object): Kind | undefined {
+  if (value instanceof Module) return "module";
+  if (value instanceof Cache) return "cache";
+  if (value instanceof Model) return "transformer";
+  if (value instanceof Optimizer) return "optimizer";
+  return typeof (value as { next?: unknown }).next === "function" ? "iterator" : undefined;
+}
+
+/** A result as it is sent: what lives here is remembered, and a reference stands in its place. */
+function describe(value: unknown): unknown {
+  if (!isObject(value) || ArrayBuffer.isView(value)) return value;
+  const kind = kindOf(value);
+  if (kind === undefined) {
+    if (Array.isArray(value)) return value.map(describe);
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, describe(member)]));
+  }
   const target = nextTarget++;
-  objects.set(target, object);
-  if ("capacity" in object) return { kind: "cache", target, capacity: object.capacity };
-  const { config, numHeads, parameterCount, keptHeads } = object;
-  return { kind: "module", target, config, numHeads, parameterCount, keptHeads };
+  objects.set(target, value);
+  const plain = Object.fromEntries(surfaces[kind].plain.map((name) => [name, value[name]]));
+  return { [remoteMark]: target, kind, plain } satisfies RemoteReference;
 }
 
-/** Options whose cache is the one that lives here. */
-function withCache(argument: unknown): unknown {
-  if (!isObject(argument) || !isObject(argument.cache) || !("target" in argument.cache)) return argument;
-  const cache = objects.get(argument.cache.target as number);
-  if (cache === undefined) throw new HeadwiseError("disposed", "cache: it was disposed");
-  if (cache instanceof Cache) undo = cache.checkpoint();
-  return { ...argument, cache };
+/** An argument, with what lives here in the place of references. */
+function resolve(value: unknown): unknown {
+  if (!isObject(value) || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return value;
+  if (Array.isArray(value)) return value.map(resolve);
+  if (!(remoteMark in value))
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, resolve(member)]));
+  const object = objects.get(value[remoteMark] as number);
+  if (object === undefined) throw new HeadwiseError("disposed", `${String(value.kind)}: it was disposed`);
+  if (object instanceof Cache) current.undo.push(object.checkpoint());
+  return object;
 }
 
-const makesObjects = ["multiHeadAttention", "prune", "cache"];
+const aborted = () => new HeadwiseError("aborted", "the call was aborted");
 
-function run({ target, method, args }: Call): unknown {
+/** Does long work in turns with the messages that come in: an abort stops it. */
+async function inTurns<T>(work: LongWork<T>, report: (progress: Progress) => void): Promise<T> {
+  let step = work.next();
+  while (!step.done) {
+    report(step.value);
+    await takeMessages();
+    if (current.aborted) {
+      work.return(undefined as never);
+      throw aborted();
+    }
+    step = work.next();
+  }
+  return step.value;
+}
+
+function dispose(target: number): void {
+  const object = objects.get(target) as { dispose?(): void; return?(): void } | undefined;
+  objects.delete(target);
+  if (object?.dispose) object.dispose();
+  else object?.return?.(); // an iterator
+}
+
+function run({ id, target, method, args }: Call): unknown {
+  if (method === "dispose") return dispose(target);
   const object = target === 0 ? headwise : objects.get(target);
   if (object === undefined) return undefined; // disposed already
-  if (method === "dispose") objects.delete(target);
-  if (object instanceof Cache) undo = object.checkpoint();
-  const member = (object as unknown as Record<string, unknown>)[method];
-  const result = typeof member === "function" ? member.apply(object, args.map(withCache)) : member;
-  return makesObjects.includes(method) ? remember(result as MultiHeadAttention | KvCache) : result;
+  if (object instanceof Cache) current.undo.push(object.checkpoint());
+  const member = (object as Record<string, unknown>)[method];
+  if (typeof member !== "function") return member;
+  const resolved = args.map(resolve);
+  const work = workOf(member);
+  if (work === undefined) return describe(member.apply(object, resolved));
+  const { rest, taken } = takeOptions(resolved, ["onProgress"]);
+  const report = (progress: Progress) => taken.onProgress && post({ progressOf: id, progress });
+  return inTurns(work.apply(object, rest), report).then(describe);
 }
 
 const host: Host = {
@@ -103,9 +161,8 @@ const host: Host = {
     waiting.add(call.id);
     const result = last.then(takeMessages).then(() =>
       reply(() => {
-        if (!waiting.delete(call.id)) throw new HeadwiseError("aborted", "the call was aborted");
-        begun = call.id;
-        undo = () => {};
+        if (!waiting.delete(call.id)) throw aborted();
+        current = { id: call.id, undo: [], aborted: false };
         return run(call);
       }),
     );
@@ -114,7 +171,9 @@ const host: Host = {
     return transfer(answer, [...new Set(buffersOf(answer))]);
   },
   abort(id) {
-    if (!waiting.delete(id) && id === begun) undo();
+    if (waiting.delete(id) || id !== current.id) return;
+    current.aborted = true;
+    for (const undo of current.undo) undo();
   },
 };
 

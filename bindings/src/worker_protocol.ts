@@ -2,13 +2,22 @@
 import type { Source } from "./binaries.js";
 import type { Choice } from "./choose.js";
 import type { ErrorCode } from "./errors.js";
-import type { Info, LoadOptions, ResolvedConfig } from "./types.js";
+import type {
+  Info,
+  LoadOptions,
+  Progress,
+  WorkerAdamW,
+  WorkerHeadwise,
+  WorkerKvCache,
+  WorkerMultiHeadAttention,
+  WorkerTransformer,
+} from "./types.js";
 
 /** A result, or an error as plain data: Comlink would lose the code. */
 export type Reply<T> =
   { readonly value: T } | { readonly error: { readonly code?: ErrorCode; readonly message: string } };
 
-/** One method of the instance (target 0), of a module or of a cache, by the names of the surface that has no promises. */
+/** One method of the instance (target 0) or of an object, by the names of the surface that has no promises. */
 export interface Call {
   readonly id: number;
   readonly target: number;
@@ -16,21 +25,86 @@ export interface Call {
   readonly args: readonly unknown[];
 }
 
-/** How a module that lives in the worker is described outside. */
-export interface RemoteModule {
-  readonly kind: "module";
-  readonly target: number;
-  readonly config: ResolvedConfig;
-  readonly numHeads: number;
-  readonly parameterCount: number;
-  readonly keptHeads: readonly number[];
+/** A message of its own, besides Comlink's, from a call whose options have `onProgress: true`. */
+export interface ProgressMessage {
+  readonly progressOf: number; // the call's id
+  readonly progress: Progress;
 }
 
-/** The same of a key/value cache. As an argument, it is its target alone. */
-export interface RemoteCache {
-  readonly kind: "cache";
-  readonly target: number;
-  readonly capacity: number;
+type AsyncMethod = (...args: never) => Promise<unknown>;
+
+/** What of an object that lives in the worker is outside: values that do not change, and methods by their names inside. */
+interface Surface<T> {
+  readonly plain: readonly (keyof T & string)[];
+  readonly methods: {
+    readonly [Name in keyof T as T[Name] extends AsyncMethod ? Exclude<Name, "dispose"> : never]: string;
+  };
+  /** Methods that return an AsyncGenerator; a Generator inside. */
+  readonly generators?: readonly (keyof T & string)[];
+}
+
+const headwise: Surface<WorkerHeadwise> = {
+  plain: ["info"],
+  methods: {
+    memory: "memory",
+    attention: "attention",
+    rotaryEmbedding: "rotaryEmbedding",
+    analyzeHeads: "analyzeHeads",
+    multiHeadAttention: "multiHeadAttention",
+    transformer: "transformer",
+    loadTransformer: "loadTransformer",
+    adamW: "adamW",
+  },
+};
+
+const module: Surface<WorkerMultiHeadAttention> = {
+  plain: ["config", "numHeads", "parameterCount", "keptHeads"],
+  methods: {
+    getHeadGates: "headGates",
+    setHeadGates: "setHeadGates",
+    forward: "forward",
+    parameters: "parameters",
+    setParameters: "setParameters",
+    prune: "prune",
+    cache: "cache",
+  },
+};
+
+const cache: Surface<WorkerKvCache> = { plain: ["capacity"], methods: { getLength: "length", reset: "reset" } };
+
+const transformer: Surface<WorkerTransformer> = {
+  plain: ["config", "parameterCount"],
+  methods: {
+    forward: "forward",
+    accumulateGradients: "accumulateGradients",
+    trainStep: "trainStep",
+    evaluate: "evaluate",
+    attention: "attention",
+    parameters: "parameters",
+    setParameters: "setParameters",
+    gradients: "gradients",
+    zeroGradients: "zeroGradients",
+    prune: "prune",
+    save: "save",
+  },
+  generators: ["generate"],
+};
+
+const optimizer: Surface<WorkerAdamW> = { plain: [], methods: { getSteps: "steps", step: "step" } };
+
+/** By kind, which error messages name. An iterator is what a generator method has returned. */
+export const surfaces = { headwise, module, cache, transformer, optimizer, iterator: { plain: [], methods: {} } };
+
+export type Kind = keyof typeof surfaces;
+
+/** The name that an object goes by where it stands, anywhere in arguments or in a result. */
+export const remoteMark = "headwise:object";
+
+/** An object that lives in the worker, as it is sent; as an argument without its plain values. */
+export interface RemoteReference {
+  readonly [remoteMark]: number; // its target
+  readonly kind: Kind;
+  readonly plain?: Readonly<Record<string, unknown>>;
 }
 
 /** A source that can be sent: addresses travel as text. */
@@ -44,6 +118,6 @@ export interface Host {
   start(choice: Choice, source: SentSource): Promise<Reply<Info>>;
   /** Runs a call after all earlier ones. */
   call(call: Call): Promise<Reply<unknown>>;
-  /** Drops a call unless it has begun; takes back what it did to a cache, unless another has begun. */
+  /** Drops a call unless it has begun; stops long work that has; takes back what the last call did to a cache. */
   abort(id: number): void;
 }

@@ -1,23 +1,40 @@
-// What each head does with its attention, in numbers.
+// What each head does with its attention, in numbers. docs/heads.md has the definitions, and where they come from.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "attention/visibility.hpp"
 #include "core/context.hpp"
 
 namespace headwise {
 
+// Means over queries of all batch rows; 0 where there is no query to take one over. Query i stands at place i + offset
+// among the keys. The first three are over queries that see a key, but for the entropy: two keys.
 struct HeadStatistics {
-  // Mean over queries of -sum_j p log p / log(visible keys). Queries that see one key or none are left out.
-  float entropy;
-  // Mean over queries that see a key of sum_j p |i + offset - j|, in tokens.
-  float distance;
+  float entropy;     // -sum_j p log p / log(visible keys)
+  float distance;    // sum_j p |place - j|, in tokens
+  float confidence;  // max_j p
+  // The weight on one key, over the queries that see that key.
+  float first;     // key 0
+  float previous;  // key place - 1
+  float next;      // key place + 1
+  float self;      // key place
+  // The weight on keys of a kind, over the queries that see such a key; 0 without tokens.
+  float duplicate;  // j < place that hold the token of key `place`
+  float induction;  // j <= place that follow one of these
 };
 
-// weights: [B, H, L, S] probabilities; statistics: [H]. The caller has reserved analysis_scratch floats in the arena.
+struct AnalysisArgs {
+  std::size_t B, H, L, S;
+  const float* weights;  // [B, H, L, S] probabilities
+  Visibility visibility;
+  const std::int32_t* tokens = nullptr;  // [B, S] or [S], of the keys; null: not known
+  std::size_t token_batch = 0;           // from one batch row's tokens to the next's: S, or 0
+};
+
+// statistics: [H]. The caller has reserved analysis_scratch floats in the arena.
 std::uint64_t analysis_scratch(std::size_t S, std::size_t threads);
-void analyze_heads(const float* weights, std::size_t B, std::size_t H, std::size_t L, std::size_t S,
-                   const Visibility& visibility, Context& context, HeadStatistics* statistics) noexcept;
+void analyze_heads(const AnalysisArgs& args, Context& context, HeadStatistics* statistics) noexcept;
 
 }  // namespace headwise

@@ -21,6 +21,8 @@ Mask::Mask(MaskType type, const void* data, const std::array<std::size_t, 4>& ex
     stride_[axis] = extents[axis] == 1 ? 0 : stride;
     stride *= extents[axis];
   }
+  constexpr std::size_t kSizes[] = {0, 4, 1, 4, 8};
+  bytes_ = stride * kSizes[static_cast<int>(type)];
   if (type != MaskType::kNone && extents[3] != 1) columns_ = extents[3];
 }
 

@@ -20,6 +20,14 @@ class Mask {
   bool empty() const { return type_ == MaskType::kNone; }
   // Whether all queries of a head share one row.
   bool same_for_all_queries() const { return stride_[2] == 0; }
+  // The same mask read from a copy of its memory, of `bytes`.
+  std::size_t bytes() const { return bytes_; }
+  const void* data() const { return data_; }
+  Mask copied_to(const void* data) const {
+    Mask mask = *this;
+    mask.data_ = data;
+    return mask;
+  }
   // Keys from here on are masked.
   std::size_t columns() const { return columns_; }
 
@@ -31,6 +39,7 @@ class Mask {
  private:
   MaskType type_ = MaskType::kNone;
   const void* data_ = nullptr;
+  std::size_t bytes_ = 0;
   std::array<std::size_t, 4> stride_{};  // in elements; 0 along an axis that broadcasts
   std::size_t columns_ = std::numeric_limits<std::size_t>::max();
 };

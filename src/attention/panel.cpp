@@ -68,6 +68,12 @@ void cap_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch
     for (std::size_t j = panel.columns.begin; j < panel.padded_end(); j += simd::kLanes) {
       simd::store(row + j, simd::softcap(simd::load(row + j), args.softcap));
     }
+    if (scratch.cap_slopes == nullptr) continue;
+    float* slopes = scratch.cap_slopes + r * scratch.row;  // 1 - tanh^2
+    for (std::size_t j = panel.columns.begin; j < panel.padded_end(); j += simd::kLanes) {
+      const simd::Vec tanh = simd::load(row + j) / simd::splat(args.softcap);
+      simd::store(slopes + j, simd::splat(1.0f) - tanh * tanh);
+    }
   }
 }
 
@@ -135,7 +141,7 @@ void softmax_panel(const AttentionArgs& args, const Panel& panel, const PanelScr
     if (natural) multiply_row(row, columns, kLog2E);
     const float maximum = row_maximum(row, columns);
     if (maximum == kNegativeInfinity &&
-        args.visibility.visible_keys(panel.b, panel.h[r], panel.i[r], args.shape.S, scratch.bias) == 0) {
+        args.visibility.visible_keys(panel.b, panel.h[r], panel.i[r], args.shape.S, scratch.bias).count() == 0) {
       std::fill(row, row + columns, 0.0f);
       inverse_sums[r] = 0.0f;
     } else {
@@ -243,17 +249,26 @@ void write_zeros(const AttentionArgs& args, std::size_t b, std::size_t h, std::s
   std::fill(output_row_bhi, output_row_bhi + args.shape.Dv, 0.0f);
 }
 
-void attend_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept {
+void weigh_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
+                 float* inverse_sums) noexcept {
   constexpr float kOnes[kTileRows] = {1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
-  float factors[kTileRows];
   score_panel(args, panel, scratch);
   if (asks_for(args, WeightsStage::kScores)) write_weights(args, panel, scratch, kOnes, 0.0f);
   if (args.softcap > 0.0f) cap_panel(args, panel, scratch);
   if (asks_for(args, WeightsStage::kCapped)) write_weights(args, panel, scratch, kOnes, 0.0f);
   mask_panel(args, panel, scratch);
   if (asks_for(args, WeightsStage::kMasked)) write_weights(args, panel, scratch, kOnes, kNegativeInfinity);
-  softmax_panel(args, panel, scratch, factors);
+  softmax_panel(args, panel, scratch, inverse_sums);
+}
+
+void attend_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept {
+  float factors[kTileRows];
+  weigh_panel(args, panel, scratch, factors);
   if (asks_for(args, WeightsStage::kProbabilities)) write_weights(args, panel, scratch, factors, 0.0f);
+  for (std::size_t r = 0; args.dropout.rate > 0.0f && r < panel.rows; ++r) {
+    const DropoutRow row(args.dropout, panel.b, panel.h[r], panel.i[r]);
+    row.apply(scratch.scores + r * scratch.row, panel.columns.begin, panel.padded_end(), args.dropout.scale());
+  }
   if (args.gates != nullptr) {
     for (std::size_t r = 0; r < panel.rows; ++r) {
       const float gate = args.gates[panel.h[r]];

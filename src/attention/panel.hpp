@@ -38,6 +38,7 @@ struct PanelScratch {
   float* scores;  // [kTileRows, row] with row = S rounded up to a tile
   float* bias;    // [S]
   std::size_t row;
+  float* cap_slopes = nullptr;  // [kTileRows, row]: with a softcap, its derivative at each score; null: not wanted
 };
 
 // What keys are multiplied with when they are packed, so that scores need no further factor.
@@ -45,6 +46,11 @@ float key_scale(const AttentionArgs& args) noexcept;
 // The keys that queries [first, last] may see or must score.
 Keys columns_of(const AttentionArgs& args, const KeyRange& range, std::size_t first, std::size_t last) noexcept;
 
+// The first steps: scores become probabilities times their row's sum, whose inverse is written to inverse_sums (0 for
+// rows that see nothing, whose probabilities are 0).   inverse_sums: [panel.rows]
+void weigh_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
+                 float* inverse_sums) noexcept;
+// All of them.
 void attend_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept;
 void write_zeros(const AttentionArgs& args, std::size_t b, std::size_t h, std::size_t i) noexcept;
 

@@ -8,6 +8,7 @@
 #include "core/context.hpp"
 #include "core/shape.hpp"
 #include "core/status.hpp"
+#include "kernels/dropout.hpp"
 
 namespace headwise {
 
@@ -32,6 +33,7 @@ struct AttentionArgs {
   float scale = 1.0f;
   float softcap = 0.0f;           // scores become softcap * tanh(scores / softcap); 0: they stay
   const float* slopes = nullptr;  // [H] ALiBi (Press et al. 2022): -slope * |position(i) - j| is added; null: none
+  Dropout dropout;                // of the probabilities; `weights` are those before it
   const float* gates = nullptr;   // [H] factors of the heads' outputs; null: all 1. A gate of 0 skips its head
 };
 

@@ -49,4 +49,24 @@ inline void gemm(const float* a, std::size_t a_row, const RowPanels& panels, Ran
   }
 }
 
+// out[m][n] += sum over k of a[k][m] * b[k][n]     ("km,kn->mn": the gradient of a weight)
+// a: [b.depth, rows] with stride a_row, for the `rows` of `panels`; out[m][n] is out[n / 8 * out_tile + m * out_row + n
+// % 8]. a_row is best an odd number of cache lines: powers of two would put all rows into a few sets of the cache.
+inline void gemm_transposed(const float* a, std::size_t a_row, const RowPanels& panels, const PackedMatrix& b,
+                            float* out, std::size_t out_tile, std::size_t out_row) noexcept {
+  const float* b_tile = b.data;
+  for (std::size_t n = 0; n < b.columns; n += simd::kTile, b_tile += b.panel, out += out_tile) {
+    const std::size_t columns = std::min(simd::kTile, b.columns - n);
+    for (std::size_t p = 0; p < panels.count; ++p) {
+      const std::size_t m = panels.first_row(p);
+      with_constant_rows(panels.rows(p), [&](auto rows) {
+        Tile<rows> tile;
+        tile.fill(0.0f);
+        tile.multiply_add_columns(a + m, a_row, b_tile, b.depth);
+        for (std::size_t r = 0; r < rows; ++r) tile.add_to_row(r, out + (m + r) * out_row, columns);
+      });
+    }
+  }
+}
+
 }  // namespace headwise

@@ -50,6 +50,7 @@ inline Vec max_skipping_nan(Vec a, Vec b) noexcept {
 inline Vec select(VecMask condition, Vec yes, Vec no) noexcept { return xsimd::select(condition, yes, no); }
 
 inline Vec abs(Vec v) noexcept { return xsimd::abs(v); }
+inline Vec sqrt(Vec v) noexcept { return xsimd::sqrt(v); }
 
 // cap * tanh(v / cap)
 inline Vec softcap(Vec v, float cap) noexcept { return splat(cap) * xsimd::tanh(v / splat(cap)); }

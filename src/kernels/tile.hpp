@@ -72,6 +72,19 @@ struct Tile {
     }
   }
 
+  // The same with a read by columns: row[r][n] += sum over k of a[k][r] * panel[k][n].   a: [depth, kRows], stride
+  // a_row
+  void multiply_add_columns(const float* a, std::size_t a_row, const float* panel, std::size_t depth) noexcept {
+    for (std::size_t k = 0; k < depth; ++k, a += a_row, panel += simd::kTile) {
+      simd::Vec column[simd::kTileVecs];
+      for (std::size_t v = 0; v < simd::kTileVecs; ++v) column[v] = simd::load(panel + v * simd::kLanes);
+      for (std::size_t r = 0; r < kRows; ++r) {
+        const simd::Vec value = simd::splat(a[r]);
+        for (std::size_t v = 0; v < simd::kTileVecs; ++v) row[r][v] = simd::fma(value, column[v], row[r][v]);
+      }
+    }
+  }
+
   // Writes the first `columns` (1 … 8) of row r to `to`.
   void store_row(std::size_t r, float* to, std::size_t columns) const noexcept {
     if (columns >= simd::kTile) {
@@ -81,6 +94,15 @@ struct Tile {
     alignas(64) float whole[simd::kTile];
     for (std::size_t v = 0; v < simd::kTileVecs; ++v) simd::store(whole + v * simd::kLanes, row[r][v]);
     std::copy(whole, whole + columns, to);
+  }
+
+  // Adds the first `columns` (1 … 8) of row r to `to`.
+  void add_to_row(std::size_t r, float* to, std::size_t columns) noexcept {
+    alignas(64) float whole[simd::kTile] = {};
+    const float* before = to;
+    if (columns < simd::kTile) before = std::copy(to, to + columns, whole) - columns;
+    for (std::size_t v = 0; v < simd::kTileVecs; ++v) row[r][v] = simd::load(before + v * simd::kLanes) + row[r][v];
+    store_row(r, to, columns);
   }
 };
 

@@ -18,6 +18,7 @@ Status Linear::create(std::size_t inputs, std::size_t outputs, bool bias) {
   inputs_ = inputs;
   outputs_ = outputs;
   has_bias_ = bias;
+  weight_gradient_.release();
   const std::uint64_t size = packed_size(outputs, inputs);
   HEADWISE_RETURN_IF_ERROR(weight_.reserve(size));
   HEADWISE_RETURN_IF_ERROR(bias_.reserve(bias ? outputs : 0));
@@ -34,29 +35,29 @@ void Linear::get_weight(float* weight) const noexcept { unpack_rows(weight_.data
 
 void Linear::forward_outputs(Range outputs, const float* x, std::size_t rows, float* out,
                              ThreadPool& pool) const noexcept {
-  multiply({0, inputs_}, outputs, has_bias_ ? Start::kBias : Start::kZero, x, rows, out, pool);
+  const Range tiles{outputs.begin / simd::kTile, simd::tiles(outputs.end)};
+  multiply(x, inputs_, rows, input_slice(0, inputs_), tiles, has_bias_ ? Start::kBias : Start::kZero, out, pool);
 }
 
 void Linear::forward_inputs(Range inputs, bool add, const float* x, std::size_t rows, float* out,
                             ThreadPool& pool) const noexcept {
   const Start start = add ? Start::kOutput : has_bias_ ? Start::kBias : Start::kZero;
-  multiply(inputs, {0, outputs_}, start, x, rows, out, pool);
+  multiply(x + inputs.begin, inputs_, rows, input_slice(inputs.begin, inputs.end - inputs.begin),
+           {0, simd::tiles(outputs_)}, start, out, pool);
 }
 
-void Linear::multiply(Range inputs, Range outputs, Start start, const float* x, std::size_t rows, float* out,
-                      ThreadPool& pool) const noexcept {
+void Linear::multiply(const float* x, std::size_t x_row, std::size_t rows, const PackedMatrix& matrix, Range tiles,
+                      Start start, float* out, ThreadPool& pool) const noexcept {
   const RowPanels panels(rows);
-  const Range tiles{outputs.begin / simd::kTile, simd::tiles(outputs.end)};
-  const std::size_t depth = inputs.end - inputs.begin;
   const std::size_t row_tasks = tasks_of(panels.count, kPanelsPerTask);
   const std::size_t column_tasks = tasks_of(tiles.end - tiles.begin, kTilesPerTask);
-  const double flops =
-      2.0 * static_cast<double>(rows) * static_cast<double>(depth) * static_cast<double>(outputs.end - outputs.begin);
+  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(matrix.depth) *
+                       static_cast<double>((tiles.end - tiles.begin) * simd::kTile);
   pool.parallel_for(row_tasks * column_tasks, flops, [&](std::size_t task, std::size_t) {
     const std::size_t p = task / column_tasks * kPanelsPerTask;
     const std::size_t t = tiles.begin + task % column_tasks * kTilesPerTask;
-    gemm(x + inputs.begin, inputs_, panels, {p, std::min(p + kPanelsPerTask, panels.count)},
-         input_slice(inputs.begin, depth), {t, std::min(t + kTilesPerTask, tiles.end)}, start, bias(), out, outputs_);
+    gemm(x, x_row, panels, {p, std::min(p + kPanelsPerTask, panels.count)}, matrix,
+         {t, std::min(t + kTilesPerTask, tiles.end)}, start, bias(), out, matrix.columns);
   });
 }
 

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "core/aligned_buffer.hpp"
 #include "core/thread_pool.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/pack.hpp"
+#include "nn/parameter.hpp"
 
 namespace headwise {
 
@@ -33,19 +36,46 @@ class Linear {
   void forward_inputs(Range inputs, bool add, const float* x, std::size_t rows, float* out,
                       ThreadPool& pool) const noexcept;
 
+  // Training. Gradients start as zeros, and accumulate. Room for them is made once.
+  Status enable_gradients();
+  void zero_gradients() noexcept;
+  void get_weight_gradient(float* gradient) const noexcept;     // gradient: [outputs, inputs]
+  float* weight_gradient() { return weight_gradient_.data(); }  // packed, as the weight
+  const float* bias_gradient() const { return has_bias_ ? bias_gradient_.data() : nullptr; }  // [outputs]
+  // Calls fn(Parameter) for the weight and, where there is one, the bias.
+  template <class Fn>
+  void for_each_parameter(const Fn& fn) {
+    fn(Parameter{weight_.data(), weight_gradient_.data(), weight_size(), true});
+    if (has_bias_) fn(Parameter{bias_.data(), bias_gradient_.data(), outputs_, false});
+  }
+
+  // Floats of scratch that backward takes.
+  std::uint64_t backward_scratch(std::size_t threads) const;
+  // Of forward(x): adds grad_out^T x and the columns' sums of grad_out to the gradients; grad_x = grad_out W, or with
+  // `add`, += it. Rows whose gradient is all zeros add nothing, whatever x holds there.
+  // x: [rows, inputs], grad_out: [rows, outputs], grad_x: [rows, inputs] or null
+  void backward(const float* x, const float* grad_out, std::size_t rows, float* grad_x, bool add, float* scratch,
+                ThreadPool& pool) noexcept;
+
   // W^T of the inputs [first, first + count) alone: [count, outputs], packed.
   PackedMatrix input_slice(std::size_t first, std::size_t count) const {
     return {weight_.data() + first * simd::kTile, outputs_, count, inputs_ * simd::kTile};
   }
 
  private:
-  void multiply(Range inputs, Range outputs, Start start, const float* x, std::size_t rows, float* out,
-                ThreadPool& pool) const noexcept;
+  // out = start + x times some tiles of a packed matrix; x: rows of stride x_row, out: contiguous
+  void multiply(const float* x, std::size_t x_row, std::size_t rows, const PackedMatrix& matrix, Range tiles,
+                Start start, float* out, ThreadPool& pool) const noexcept;
+  void add_weight_gradient(const float* x, const float* grad_out, std::size_t rows, float* scratch,
+                           ThreadPool& pool) noexcept;
+  void input_gradient(const float* grad_out, std::size_t rows, float* grad_x, bool add, float* scratch,
+                      ThreadPool& pool) const noexcept;
+  std::size_t weight_size() const { return static_cast<std::size_t>(packed_size(outputs_, inputs_)); }
 
   std::size_t inputs_ = 0, outputs_ = 0;
   bool has_bias_ = false;
-  AlignedBuffer weight_;  // [outputs / 8][inputs][8]
-  AlignedBuffer bias_;    // [outputs]
+  AlignedBuffer weight_, weight_gradient_;  // [outputs / 8][inputs][8]
+  AlignedBuffer bias_, bias_gradient_;      // [outputs]
 };
 
 }  // namespace headwise

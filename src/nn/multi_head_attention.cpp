@@ -6,30 +6,12 @@
 #include <type_traits>
 
 #include "attention/append.hpp"
+#include "nn/attention_steps.hpp"
 
 namespace headwise {
 namespace {
 
 using Config = MultiHeadAttentionConfig;
-
-// What passes from step to step; each head owns a slice of every row. T: tokens whose keys and values are projected.
-struct Activations {
-  float* query;  // [B, L, H*D]
-  float* key;    // [B, T, G*D]
-  float* value;  // [B, T, G*Dv]
-  float* heads;  // [B, L, H*Dv], the heads' outputs, concatenated
-};
-
-// Angles of the rotary embedding, and the positions that they belong to.
-struct Angles {
-  float* cos;               // [B * max(L, T), rope_dim / 2]
-  float* sin;               // the same
-  std::int32_t* positions;  // [B * max(L, T)]
-};
-
-AttentionShape shape_of(const Config& config, const ForwardArgs& args) {
-  return {args.B, config.num_heads, config.num_kv_heads, args.L, args.S, config.head_dim, config.value_head_dim};
-}
 
 // With a cache, the new tokens alone.
 std::size_t projected_keys(const ForwardArgs& args) { return args.cache == nullptr ? args.S : args.L; }
@@ -55,20 +37,20 @@ std::uint64_t attention_scratch(const Config& config, const ForwardArgs& args, s
   return std::max(now, attention_scratch(shape, threads));
 }
 
-// Calls fn(piece, floats) for each piece of scratch, in an order that is always the same.
+// Calls fn(piece, floats) for each of the activations, in an order that is always the same.
 template <class Fn>
-void for_each_piece(const Config& config, const ForwardArgs& args, Activations& activations, Angles& angles,
+void for_each_piece(const Config& config, const ForwardArgs& args, bool keep_ungated, Activations& activations,
                     const Fn& fn) {
   const std::uint64_t B = args.B, L = args.L, T = projected_keys(args), H = config.num_heads, G = config.num_kv_heads;
   fn(activations.query, B * L * H * config.head_dim);
   fn(activations.key, B * T * G * config.head_dim);
   fn(activations.value, B * T * G * config.value_head_dim);
   fn(activations.heads, B * L * H * config.value_head_dim);
-  if (config.rope_dim == 0) return;
-  const std::uint64_t tokens = B * std::max(L, T);
-  fn(angles.cos, tokens * (config.rope_dim / 2));
-  fn(angles.sin, tokens * (config.rope_dim / 2));
-  fn(angles.positions, tokens);
+  if (keep_ungated) {
+    fn(activations.gated, B * L * H * config.value_head_dim);
+  } else {
+    activations.gated = activations.heads;
+  }
 }
 
 // Calls fn(range) for each run of numbers in [0, count) that are open, once for all of them where all are.
@@ -85,7 +67,7 @@ void for_each_open_run(std::size_t count, const Open& open, const Fn& fn) {
 // Queries of the heads that will attend, and the keys and values that they read.
 void project(const Config& config, const ForwardArgs& args, const std::array<Linear, 4>& projections,
              const float* gates, const std::uint32_t* kv_heads, const Activations& activations, ThreadPool& pool) {
-  const bool all = args.weights != nullptr || args.head_output == HeadOutput::kValues;
+  const bool all = args.weights != nullptr || args.head_output == HeadOutput::kValues || args.tape != nullptr;
   const std::size_t T = projected_keys(args), H = config.num_heads;
   const auto open = [&](std::size_t h) { return all || gates[h] != 0.0f; };
   // What is remembered must be complete: gates may change.
@@ -107,38 +89,14 @@ void project(const Config& config, const ForwardArgs& args, const std::array<Lin
   });
 }
 
-// x: [B, length, heads*D], turned in place: token i of batch row b stands at positions[b * length + i], or where these
-// are null at first[b] + i, or at i.
-void turn(const Config& config, float* x, std::size_t B, std::size_t length, std::size_t heads,
-          const std::int32_t* positions, const std::int32_t* first, const Angles& angles, ThreadPool& pool) {
-  for (std::size_t b = 0; b < B; ++b) {
-    for (std::size_t i = 0; i < length; ++i) {
-      const std::size_t token = b * length + i;
-      angles.positions[token] =
-          positions != nullptr ? positions[token] : static_cast<std::int32_t>(i) + (first == nullptr ? 0 : first[b]);
-    }
-  }
-  const bool shared = positions == nullptr && first == nullptr;  // one table for all batch rows
-  fill_rotary_table(config.rotary(), angles.positions, shared ? length : B * length, angles.cos, angles.sin, pool);
-  rotate(config.rotary(),
-         {.B = B,
-          .H = heads,
-          .L = length,
-          .D = config.head_dim,
-          .from = HeadView<const float>::heads_in_rows(x, heads, length, config.head_dim),
-          .to = HeadView<float>::heads_in_rows(x, heads, length, config.head_dim),
-          .table = {angles.cos, angles.sin},
-          .row_batch = shared ? 0 : length},
-         pool);
-}
-
 // Rotary embedding of queries and keys.
 void embed_positions(const Config& config, const ForwardArgs& args, const Activations& activations,
                      const Angles& angles, ThreadPool& pool) {
   if (config.rope_dim == 0) return;
   const std::int32_t* offsets = args.visibility.offsets;
-  turn(config, activations.query, args.B, args.L, config.num_heads, args.query_positions, offsets, angles, pool);
-  turn(config, activations.key, args.B, projected_keys(args), config.num_kv_heads, args.key_positions,
+  turn(config, Turn::kForward, activations.query, args.B, args.L, config.num_heads, args.query_positions, offsets,
+       angles, pool);
+  turn(config, Turn::kForward, activations.key, args.B, projected_keys(args), config.num_kv_heads, args.key_positions,
        args.cache == nullptr ? nullptr : offsets, angles, pool);
 }
 
@@ -166,47 +124,31 @@ void combine(const Config& config, const ForwardArgs& args, const Linear& out, c
   bool add = false;
   const auto open = [&](std::size_t h) { return gates[h] != 0.0f; };
   for_each_open_run(config.num_heads, open, [&](Range heads) {
-    out.forward_inputs({heads.begin * Dv, heads.end * Dv}, add, activations.heads, rows, args.output, pool);
+    out.forward_inputs({heads.begin * Dv, heads.end * Dv}, add, activations.gated, rows, args.output, pool);
     add = true;
   });
-  if (!add) out.forward_inputs({0, 0}, false, activations.heads, rows, args.output, pool);  // the bias alone
+  if (!add) out.forward_inputs({0, 0}, false, activations.gated, rows, args.output, pool);  // the bias alone
 }
 
-// Every head attends with its slices, in parallel. Gates are left to `combine` when the ungated values are asked for.
+// Every head attends with its slices, in parallel. Gates are left to gate_heads where ungated values are needed.
 void attend(const Config& config, const ForwardArgs& args, const float* gates, const float* slopes,
             const std::uint32_t* kv_heads, const Activations& activations, Context& context) {
-  AttentionArgs attention_args;
-  const auto H = config.num_heads, G = config.num_kv_heads, D = config.head_dim, Dv = config.value_head_dim;
-  attention_args.shape = shape_of(config, args);
-  attention_args.query = HeadView<const float>::heads_in_rows(activations.query, H, args.L, D);
-  if (args.cache == nullptr) {
-    attention_args.key = HeadView<const float>::heads_in_rows(activations.key, G, args.S, D);
-    attention_args.value = HeadView<const float>::heads_in_rows(activations.value, G, args.S, Dv);
-  } else {
-    attention_args.key = args.cache->keys();
-    attention_args.value = args.cache->values();
-  }
-  attention_args.output = HeadView<float>::heads_in_rows(activations.heads, H, args.L, Dv);
-  attention_args.weights = args.weights;
-  attention_args.stage = args.stage;
-  attention_args.visibility = args.visibility;
-  attention_args.kv_heads.table = kv_heads;
-  attention_args.scale = config.scale;
-  attention_args.softcap = config.softcap;
-  attention_args.slopes = config.alibi ? slopes : nullptr;
-  attention_args.gates = args.head_output == HeadOutput::kValues ? nullptr : gates;
-  attention(attention_args, context);
+  AttentionArgs attention_to = attention_args(config, args, activations, slopes, kv_heads);
+  attention_to.output =
+      HeadView<float>::heads_in_rows(activations.heads, config.num_heads, args.L, config.value_head_dim);
+  attention_to.weights = args.weights;
+  attention_to.stage = args.stage;
+  attention_to.gates = gates;
+  attention(attention_to, context);
 }
 
-// values: [B, H, L, Dv], copied from the concatenated heads [B, L, H*Dv] before these are gated in place.
-void write_values_and_gate(const Config& config, const ForwardArgs& args, const float* gates, float* heads) {
+// values: [B, H, L, Dv], copied from the concatenated heads [B, L, H*Dv].
+void write_values(const Config& config, const ForwardArgs& args, const float* heads) {
   const auto H = config.num_heads, Dv = config.value_head_dim;
   for (std::size_t b = 0; b < args.B; ++b) {
     for (std::size_t i = 0; i < args.L; ++i) {
       for (std::size_t h = 0; h < H; ++h) {
-        float* value_row_bhi = heads + ((b * args.L + i) * H + h) * Dv;
-        std::copy(value_row_bhi, value_row_bhi + Dv, args.heads + ((b * H + h) * args.L + i) * Dv);
-        for (std::size_t n = 0; n < Dv; ++n) value_row_bhi[n] = gates[h] == 0.0f ? 0.0f : value_row_bhi[n] * gates[h];
+        std::copy_n(heads + ((b * args.L + i) * H + h) * Dv, Dv, args.heads + ((b * H + h) * args.L + i) * Dv);
       }
     }
   }
@@ -231,6 +173,7 @@ void write_contributions(const Config& config, const ForwardArgs& args, const Li
 
 Status MultiHeadAttention::create(const Config& config, const std::uint32_t* kv_heads) {
   config_ = config;
+  gate_gradients_.release();
   const std::size_t H = config.num_heads, G = config.num_kv_heads, D = config.head_dim, Dv = config.value_head_dim;
   HEADWISE_RETURN_IF_ERROR(projections_[kQuery].create(config.embed_dim, H * D, config.qkv_bias));
   HEADWISE_RETURN_IF_ERROR(projections_[kKey].create(config.key_dim, G * D, config.qkv_bias));
@@ -249,28 +192,47 @@ Status MultiHeadAttention::create(const Config& config, const std::uint32_t* kv_
 }
 
 Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) const {
-  if (args.B == 0 || args.L == 0) return Status::kOk;  // however many of the others there are
+  AttentionTape* tape = args.tape;
+  if (args.B == 0 || args.L == 0) {  // however many of the others there are
+    if (tape != nullptr) tape->record_nothing(args);
+    return Status::kOk;
+  }
+  const float* gates = gates_.data();
+  const std::size_t H = config_.num_heads, Dv = config_.value_head_dim;
+  const bool keep_ungated = tape != nullptr && any_gated(gates, H);
   Activations activations;
   Angles angles;
-  std::uint64_t floats = attention_scratch(config_, args, context.pool.threads());
-  for_each_piece(config_, args, activations, angles,
-                 [&](auto*, std::uint64_t count) { floats += Arena::padded(count); });
-  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(floats));
-  for_each_piece(config_, args, activations, angles, [&](auto*& piece, std::uint64_t count) {
-    piece =
-        reinterpret_cast<std::remove_reference_t<decltype(piece)>>(context.arena.take(static_cast<std::size_t>(count)));
+  std::uint64_t floats = attention_scratch(config_, args, context.pool.threads()), activation_floats = 0;
+  for_each_piece(config_, args, keep_ungated, activations,
+                 [&](float*, std::uint64_t count) { activation_floats += Arena::padded(count); });
+  const std::uint64_t tokens = std::uint64_t{args.B} * std::max(args.L, projected_keys(args));
+  angles.for_each_piece(config_, tokens, [&](auto*, std::uint64_t count) { floats += Arena::padded(count); });
+  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(tape == nullptr ? floats + activation_floats : floats));
+  if (tape != nullptr) {
+    HEADWISE_RETURN_IF_ERROR(
+        tape->record(args, config_.embed_dim, config_.key_dim, config_.value_dim, activation_floats));
+  }
+  for_each_piece(config_, args, keep_ungated, activations, [&](float*& piece, std::uint64_t count) {
+    piece = (tape == nullptr ? context.arena : tape->memory).take(static_cast<std::size_t>(count));
   });
+  angles.take(config_, tokens, context.arena);
 
-  project(config_, args, projections_, gates_.data(), kv_heads(), activations, context.pool);
+  project(config_, args, projections_, gates, kv_heads(), activations, context.pool);
   embed_positions(config_, args, activations, angles, context.pool);
   if (args.cache != nullptr) remember(config_, args, activations);
-  attend(config_, args, gates_.data(), slopes_.data(), kv_heads(), activations, context);
-  if (args.head_output == HeadOutput::kValues) {
-    write_values_and_gate(config_, args, gates_.data(), activations.heads);
-  } else if (args.head_output == HeadOutput::kContributions) {
-    write_contributions(config_, args, projections_[kOut], activations.heads, context.pool);
+  const bool gate_later = keep_ungated || args.head_output == HeadOutput::kValues;
+  attend(config_, args, gate_later || tape != nullptr ? nullptr : gates, slopes_.data(), kv_heads(), activations,
+         context);
+  if (args.head_output == HeadOutput::kValues) write_values(config_, args, activations.heads);
+  if (gate_later) gate_heads(gates, H, Dv, args.B * args.L, activations.heads, activations.gated);
+  if (args.head_output == HeadOutput::kContributions) {
+    write_contributions(config_, args, projections_[kOut], activations.gated, context.pool);
   }
-  combine(config_, args, projections_[kOut], gates_.data(), activations, context.pool);
+  combine(config_, args, projections_[kOut], gates, activations, context.pool);
+  if (tape != nullptr) {
+    tape->activations = activations;
+    tape->ready = true;
+  }
   return Status::kOk;
 }
 

@@ -9,8 +9,9 @@
 #include "attention/scaled_dot_product.hpp"
 #include "core/aligned_buffer.hpp"
 #include "core/context.hpp"
-#include "nn/kv_cache.hpp"
+#include "nn/forward_args.hpp"
 #include "nn/linear.hpp"
+#include "nn/tape.hpp"
 
 namespace headwise {
 
@@ -30,29 +31,15 @@ struct MultiHeadAttentionConfig {
   Rotary rotary() const { return {rope_dim, rope_base, rope_interleaved}; }
 };
 
-enum class HeadOutput : int {
-  kNone = 0,
-  kValues = 1,         // each head's own output before its gate, [B, H, L, Dv]
-  kContributions = 2,  // what it adds to the output: gated, through its slice of the projection, [B, H, L, output_dim]
-};
-
-struct ForwardArgs {
-  std::size_t B, L, S;
-  const float* query;  // [B, L, E]
-  const float* key;    // [B, S, key_dim]
-  const float* value;  // [B, S, value_dim]
-  Visibility visibility;
-  // For rotary embedding, [B, L] and [B, S] (with a cache: [B, L]); null: offset + i for queries and j for keys.
-  const std::int32_t* query_positions = nullptr;
-  const std::int32_t* key_positions = nullptr;
-  // Self-attention with earlier tokens: row b has visibility.offsets[b] of them in the cache; the new ones are put
-  // behind them, which makes visibility.key_lengths[b]; S is at least the largest of these.
-  KvCache* cache = nullptr;
-  float* output;             // [B, L, output_dim]
-  float* weights = nullptr;  // [B, H, L, S] or null
-  WeightsStage stage = WeightsStage::kProbabilities;
-  HeadOutput head_output = HeadOutput::kNone;
-  float* heads = nullptr;  // as head_output says
+// The gradients that a backward pass is given, and those of the inputs that it writes.
+struct BackwardArgs {
+  const float* output;             // [B, L, output_dim]
+  const float* weights = nullptr;  // of the probabilities, [B, H, L, S], or null: zeros
+  // [B, L, E], [B, S, key_dim], [B, S, value_dim]: each the part through its own projection; null: not wanted. Those of
+  // one and the same input may be one and the same: it gets their sum.
+  float* query = nullptr;
+  float* key = nullptr;
+  float* value = nullptr;
 };
 
 class MultiHeadAttention {
@@ -75,12 +62,31 @@ class MultiHeadAttention {
   // Runs in the three steps of the paper's figure. Nothing has happened unless it returns kOk.
   Status forward(const ForwardArgs& args, Context& context) const;
 
+  // Training. Gradients start as zeros, and accumulate. Room for them is made once, at the latest by `backward`.
+  Status enable_gradients();
+  void zero_gradients() noexcept;
+  // Calls fn(Parameter) for each projection's weight and bias, in the order of `Projection`. Gates are no parameters.
+  template <class Fn>
+  void for_each_parameter(const Fn& fn) {
+    for (Linear& projection : projections_) projection.for_each_parameter(fn);
+  }
+  const float* gate_gradients() const { return gate_gradients_.data(); }  // [H], or null before there are any
+  // Floats of the context's arena that `backward` takes, after a forward pass with these arguments.
+  std::uint64_t backward_scratch(const ForwardArgs& args, std::size_t threads) const;
+  // Of the forward pass that is on the tape, with parameters and gates as they were in it; it can be run once. Also
+  // gates of 0 get a gradient. Nothing has happened unless it returns kOk; kInvalidArgument: the tape is not ready.
+  Status backward(AttentionTape& tape, const BackwardArgs& args, Context& context);
+
  private:
+  // The most that one of the projections' backward passes takes.
+  std::uint64_t linear_scratch(std::size_t threads) const;
+
   MultiHeadAttentionConfig config_{};
   std::array<Linear, kProjections>
       projections_;               // q: [H*D, E], k: [G*D, key_dim], v: [G*Dv, value_dim]; out: [output_dim, H*Dv]
   AlignedBuffer gates_, slopes_;  // [H], [H] where there is ALiBi
   AlignedBuffer kv_heads_;        // [H] integers
+  AlignedBuffer gate_gradients_;  // [H]
 };
 
 }  // namespace headwise

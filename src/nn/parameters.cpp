@@ -1,8 +1,8 @@
 // How a module comes by its parameters: initialisation, and what is left of them after pruning.
 #include <algorithm>
-#include <cmath>
 #include <random>
 
+#include "nn/initialize.hpp"
 #include "nn/multi_head_attention.hpp"
 
 namespace headwise {
@@ -24,15 +24,7 @@ Status MultiHeadAttention::initialize(std::uint32_t seed, Context& context) {
   HEADWISE_RETURN_IF_ERROR(context.arena.reserve(largest_weight(projections_)));
   float* weight = context.arena.take(0);  // [outputs, inputs] of one projection after the other
   std::mt19937 generator(seed);
-  for (Linear& projection : projections_) {
-    const double bound = std::sqrt(6.0 / static_cast<double>(projection.inputs() + projection.outputs()));
-    const std::size_t count = projection.inputs() * projection.outputs();
-    // 24 bits to [-bound, bound) by hand: the standard's distributions differ between libraries.
-    for (std::size_t i = 0; i < count; ++i) {
-      weight[i] = static_cast<float>((static_cast<double>(generator() >> 8) * 0x1p-23 - 1.0) * bound);
-    }
-    projection.set_weight(weight);
-  }
+  for (Linear& projection : projections_) initialize_uniform(projection, generator, weight);
   return Status::kOk;
 }
 

@@ -1,7 +1,7 @@
 // Properties of the calls that have no module.
 import fc from "fast-check";
 
-import { biasOf, rotaryEmbedding as reference, sees, splitHeads } from "../js/reference.mjs";
+import { headStatistics, rotaryEmbedding as reference, splitHeads } from "../js/reference.mjs";
 import {
   attentionCase,
   fill,
@@ -43,29 +43,18 @@ export const rotaryEmbedding = {
   },
 };
 
-/** Statistics of one head in double. */
-function statisticsOf(weights, h, options) {
-  const [B, H, L, S] = weights.shape;
-  const bias = biasOf(options.mask);
-  let [entropy, choosing, distance, seeing] = [0, 0, 0, 0];
-  for (let b = 0; b < B; ++b)
-    for (let i = 0; i < L; ++i) {
-      const offset = typeof options.offset === "object" ? options.offset[b] : (options.offset ?? 0);
-      let [visible, sum] = [0, 0];
-      for (let j = 0; j < S; ++j) {
-        const p = weights.data[((b * H + h) * L + i) * S + j];
-        if (bias(b, h, i, j) !== -Infinity && sees(options, b, i, j)) ++visible;
-        if (p > 0) [sum, distance] = [sum - p * Math.log(p), distance + p * Math.abs(i + offset - j)];
-      }
-      if (visible > 0) ++seeing;
-      if (visible > 1) [entropy, choosing] = [entropy + sum / Math.log(visible), choosing + 1];
-    }
-  return { entropy: choosing && entropy / choosing, distance: seeing && distance / seeing };
-}
-
 export const analysis = {
   arbitrary: fc.record({
-    ...{ B: upTo(3, 1), H: upTo(4, 1), L: upTo(12, 1), S: upTo(20, 1), odd: fc.boolean(), numbers, ...visibility },
+    ...{
+      B: upTo(3, 1),
+      H: upTo(4, 1),
+      L: upTo(12, 1),
+      S: upTo(20, 1),
+      odd: fc.boolean(),
+      tokens: fc.constantFrom("none", "shared", "each"),
+      numbers,
+      ...visibility,
+    },
   }),
   check({ hw }, each) {
     const extents = [each.B, each.H, each.L, each.S];
@@ -76,15 +65,21 @@ export const analysis = {
       return: { weights: "probabilities" },
     });
     const given = each.odd ? fill(extents, each.numbers) : weights;
+    if (each.tokens !== "none") {
+      const count = each.tokens === "each" ? each.B * each.S : each.S;
+      options.tokens = Int32Array.from({ length: count }, (_, n) => (n * n + each.numbers.seed) % 5);
+    }
     const statistics = hw.analyzeHeads(given, options);
     expect(statistics.length === each.H, `${statistics.length} heads`);
-    for (const [h, { entropy, distance }] of statistics.entries()) {
-      expect(typeof entropy === "number" && typeof distance === "number", "statistics are numbers");
-      if (each.odd || !weights.data.every(isOrdinary)) continue;
-      const exact = statisticsOf(weights, h, options);
-      expect(Math.abs(entropy - exact.entropy) <= 1e-5, `entropy ${entropy}, not ${exact.entropy}`);
-      const allowed = 1e-5 * Math.max(1, exact.distance);
-      expect(Math.abs(distance - exact.distance) <= allowed, `distance ${distance}, not ${exact.distance}`);
+    const ordinary = !each.odd && weights.data.every(isOrdinary);
+    const exact = ordinary ? headStatistics(weights, options) : [];
+    for (const [h, head] of statistics.entries()) {
+      expect(
+        Object.values(head).every((value) => typeof value === "number"),
+        "statistics are numbers",
+      );
+      for (const [name, value] of Object.entries(exact[h] ?? {}))
+        expect(Math.abs(head[name] - value) <= 1e-5 * Math.max(1, value), `${name} ${head[name]}, not ${value}`);
     }
   },
 };

@@ -111,7 +111,10 @@ const spoiling = fc.record({
 const calls = {
   attention: ({ attention }) => makeAttention(attention).args,
   rotaryEmbedding: ({ rotary }) => makeRotary(rotary).args,
-  analyzeHeads: ({ seed }) => [fill([1, 2, 3, 4], { seed }), { causal: true, offset: 1, keyLengths: Int32Array.of(4) }],
+  analyzeHeads: ({ seed }) => [
+    fill([1, 2, 3, 4], { seed }),
+    { causal: true, offset: 1, keyLengths: Int32Array.of(4), tokens: Int32Array.of(1, 2, 1, 2) },
+  ],
   multiHeadAttention: ({ config }) => [makeConfig(config)],
   forward: ({ seed, cached }, cache) =>
     cached

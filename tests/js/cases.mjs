@@ -1,5 +1,6 @@
 // The cases of the public API, the same in Node and in browsers, for both entries: everything is awaited, and results
 // are compared with tests/js/reference.mjs.
+import { analyzeHeadsCases } from "./cases/analyze_heads.mjs";
 import { attentionCases } from "./cases/attention.mjs";
 import { attentionOptionCases } from "./cases/attention_options.mjs";
 import { cacheCases } from "./cases/cache.mjs";
@@ -20,6 +21,7 @@ export const cases = [
   ...moduleCases,
   ...moduleOptionCases,
   ...cacheCases,
+  ...analyzeHeadsCases,
   ...errorCases,
   ...hostileCases,
 ];

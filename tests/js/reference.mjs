@@ -212,6 +212,61 @@ export function multiHeadAttention(config, parameters, query, key, value, option
   return { output: project("out_proj", mergeHeads(heads.output)), weights: heads.weights };
 }
 
+/**
+ * Statistics of the heads of weights [B, H, L, S], by the definitions of docs/heads.md: for each query the set of keys that
+ * a statistic is about, and the mean over the queries for which it is not empty.
+ */
+export function headStatistics({ data, shape: [B, H, L, S] }, options = {}) {
+  const { mask, offset = 0, tokens } = options;
+  const bias = biasOf(mask);
+  const all = Array.from({ length: S }, (_, j) => j);
+  return Array.from({ length: H }, (_, h) => {
+    const values = {};
+    const note = (name, value) => (values[name] ??= []).push(value);
+    for (let b = 0; b < B; ++b)
+      for (let i = 0; i < L; ++i) {
+        const at = ((b * H + h) * L + i) * S;
+        const place = i + (typeof offset === "number" ? offset : offset[b]);
+        const keys = all.filter((j) => bias(b, h, i, j) !== -Infinity && sees(options, b, i, j));
+        const sum = (chosen, of) => chosen.reduce((total, j) => total + of(data[at + j], j), 0);
+        const note1 = (name, chosen) =>
+          chosen.length > 0 &&
+          note(
+            name,
+            sum(chosen, (p) => p),
+          );
+        if (keys.length > 1) note("entropy", -sum(keys, (p) => (p > 0 ? p * Math.log(p) : 0)) / Math.log(keys.length));
+        if (keys.length > 0) {
+          note(
+            "distance",
+            sum(keys, (p, j) => p * Math.abs(place - j)),
+          );
+          note("confidence", Math.max(...keys.map((j) => data[at + j])));
+        }
+        const only = (wanted) => keys.filter((j) => j === wanted);
+        note1("first", only(0));
+        note1("previous", only(place - 1));
+        note1("next", only(place + 1));
+        note1("self", only(place));
+        if (tokens === undefined || place < 0 || place >= S) continue;
+        const token = (j) => tokens[(tokens.length === S ? 0 : b * S) + j];
+        const repeats = all.filter((j) => j < place && token(j) === token(place));
+        note1(
+          "duplicate",
+          keys.filter((j) => repeats.includes(j)),
+        );
+        note1(
+          "induction",
+          keys.filter((j) => repeats.includes(j - 1)),
+        );
+      }
+    const names = ["entropy", "distance", "confidence", "first", "previous", "next", "self"];
+    if (tokens !== undefined) names.push("duplicate", "induction");
+    const mean = (list = [0]) => list.reduce((total, value) => total + value, 0) / list.length;
+    return Object.fromEntries(names.map((name) => [name, mean(values[name])]));
+  });
+}
+
 /** The largest difference, and whether it is within twice the naive single-precision error (DESIGN.md, section 4). */
 export function compare(ours, exact, naive) {
   let [error, naiveError, largest] = [0, 0, 1];

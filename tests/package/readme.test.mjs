@@ -26,7 +26,7 @@ test("the Node example prints what its comments say", async () => {
     equal(code, 0, text);
     const lines = stdout.trim().split("\n");
     deepEqual([lines[0], lines.at(-1)], promised);
-    match(stdout, /entropy: 0\.\d+, distance: \d/);
+    match(stdout, /entropy: 0\.\d+,\s+distance: \d/);
   }
 });
 

@@ -43,9 +43,9 @@ export async function onThisThread(): Promise<HeadStatistics[]> {
   const grouped = hw.attention(turned, x, x, { ...visibility, numHeads: 2, numKvHeads: 1, softcap: 2, return: { weights: stage, present: true } });
   const past: KeysAndValues<Tensor> = grouped.present; // asked for, so it is there
   const next = hw.attention(x, x, grouped.weights, { past, return: { present: false } });
-  const analyze: AnalyzeHeadsOptions = { keyLengths: new Int32Array(1), causal: true };
+  const analyze: AnalyzeHeadsOptions = { keyLengths: new Int32Array(1), causal: true, tokens: new Int32Array(3) };
   const statistics: HeadStatistics[] = result.weights ? hw.analyzeHeads(result.weights, analyze) : [];
-  const entropy: number | undefined = statistics[0]?.entropy;
+  const entropy: number | undefined = statistics[0]?.entropy ?? statistics[0]?.induction;
 
   const config: MultiHeadAttentionConfig = { embedDim: 4, numHeads: 2, bias: "qkv", seed: 1, numKvHeads: 1, alibi: false, softcap: 30 };
   const rope: RopeConfig = { base: 5e5, dim: 2, interleaved: true };

@@ -244,17 +244,6 @@ export const errorCases = [
     },
   },
   {
-    name: "analyzeHeads checks its arguments",
-    async run({ hw, expect }) {
-      await expectError(expect, "invalid-shape", ["weights", "[B, H, L, S]", "[24]"], () =>
-        hw.analyzeHeads({ data: x.data, shape: [24] }),
-      );
-      await expectError(expect, "invalid-option", ["analyzeHeads", '"tokens"'], () =>
-        hw.analyzeHeads(heads, { tokens: [1] }),
-      );
-    },
-  },
-  {
     name: "a request beyond memory throws, and the instance works on",
     async run({ hw, expect, entry }) {
       const before = await hw.memory();

@@ -1,0 +1,146 @@
+/** The optimizer AdamW: the schedule and the clipping are here, what is done to every parameter is in the core. */
+import { checkInteger, checkOptions, invalidOption, maxExtent } from "./checks.js";
+import { makeDisposable } from "./disposable.js";
+import { HeadwiseError } from "./errors.js";
+import { freeing, Staging, type Instance } from "./instance.js";
+import type { NativeMoments, NativeTrained } from "./native.js";
+import { trained } from "./trained.js";
+import type { AdamW, AdamWOptions, MultiHeadAttention, Transformer } from "./types.js";
+
+/** Frees optimizers that were never disposed. */
+const net = new FinalizationRegistry<() => void>((free) => free());
+
+function checkNumber(value: unknown, name: string, expected: string, good: (x: number) => boolean): number {
+  if (typeof value !== "number" || !Number.isFinite(Math.fround(value)) || !good(value))
+    throw invalidOption(name, expected, value);
+  return value;
+}
+
+const notNegative = (value: unknown, name: string) => checkNumber(value, name, "a number >= 0", (x) => x >= 0);
+const positive = (value: unknown, name: string) =>
+  checkNumber(value, name, "a float32 number > 0", (x) => Math.fround(x) > 0);
+
+function checkAdamWOptions(optionsLike: AdamWOptions) {
+  const given = checkOptions(optionsLike, "adamW", [
+    "lr",
+    "betas",
+    "eps",
+    "weightDecay",
+    "clipNorm",
+    "warmupSteps",
+    "totalSteps",
+  ]);
+  const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01, clipNorm, warmupSteps = 0, totalSteps } = given;
+  if (!Array.isArray(betas) || betas.length !== 2) throw invalidOption("betas", "two numbers", betas);
+  const below1 = (value: unknown) =>
+    checkNumber(value, "betas", "numbers from 0 to below 1", (x) => x >= 0 && Math.fround(x) < 1);
+  const warmup = checkInteger(warmupSteps, "warmupSteps", 0, maxExtent);
+  return {
+    lr: notNegative(given.lr, "lr"),
+    betas: [below1(betas[0]), below1(betas[1])] as const,
+    eps: positive(eps, "eps"),
+    weightDecay: notNegative(weightDecay, "weightDecay"),
+    clipNorm: clipNorm === undefined ? Infinity : positive(clipNorm, "clipNorm"),
+    warmupSteps: warmup,
+    totalSteps: totalSteps === undefined ? undefined : checkInteger(totalSteps, "totalSteps", warmup + 1, maxExtent),
+  };
+}
+
+export class Optimizer implements AdamW {
+  declare [Symbol.dispose]: () => void;
+  readonly instance: Instance;
+  readonly #options: ReturnType<typeof checkAdamWOptions>;
+  readonly #free: () => void;
+  readonly #moments: Map<NativeTrained, NativeMoments>;
+  #disposed = false;
+  #steps = 0;
+
+  constructor(instance: Instance, options: AdamWOptions) {
+    instance.checkAlive();
+    this.instance = instance;
+    this.#options = checkAdamWOptions(options);
+    const moments = (this.#moments = new Map<NativeTrained, NativeMoments>());
+    this.#free = freeing(instance, {
+      delete() {
+        for (const native of moments.values()) native.delete();
+        moments.clear();
+      },
+    });
+    net.register(this, this.#free, this);
+    makeDisposable(this);
+    Object.freeze(this);
+  }
+
+  get steps(): number {
+    this.#alive();
+    return this.#steps;
+  }
+
+  step(modules: readonly (MultiHeadAttention | Transformer)[]): { gradientNorm: number; learningRate: number } {
+    this.#alive();
+    return this.apply(this.prepare(modules));
+  }
+
+  /** Checks the modules, and makes all the room that a step with them takes. */
+  prepare(modules: unknown): NativeTrained[] {
+    this.#alive();
+    if (!Array.isArray(modules)) throw invalidOption("modules", "an array of modules and transformers", modules);
+    const natives = modules.map((module: unknown, n) => {
+      const of = trained.get(module as object);
+      if (of === undefined) throw invalidOption(`modules[${n}]`, "a module or a transformer", module);
+      if (of.instance !== this.instance) throw invalidOption(`modules[${n}]`, "one of the same instance", module);
+      if (modules.indexOf(module) < n || modules.includes(of.owner))
+        throw new HeadwiseError("invalid-option", `modules[${n}]: it is given twice, by itself or in a transformer`);
+      return of.alive();
+    });
+    new Staging(this.instance).place(); // that there is one
+    for (const native of natives) {
+      const moments = this.#moments.get(native) ?? native.moments();
+      if (native.enableGradients() !== 0 || moments === null)
+        throw this.instance.outOfMemory(0, "an optimizer's state");
+      this.#moments.set(native, moments);
+    }
+    return natives;
+  }
+
+  /** The step, with what `prepare` has returned. */
+  apply(natives: readonly NativeTrained[]): { gradientNorm: number; learningRate: number } {
+    const { betas, eps, weightDecay, clipNorm } = this.#options;
+    const squares = natives.map((native) => native.sumOfSquares());
+    if (squares.includes(-1)) throw this.instance.outOfMemory(0, "room to compute");
+    const gradientNorm = Math.sqrt(squares.reduce((sum, square) => sum + square, 0));
+    const learningRate = this.#learningRate();
+    const step = {
+      learningRate,
+      beta1: betas[0],
+      beta2: betas[1],
+      epsilon: eps,
+      weightDecay,
+      correction1: 1 - betas[0] ** (this.#steps + 1),
+      correction2: 1 - betas[1] ** (this.#steps + 1),
+      gradientScale: gradientNorm > clipNorm ? clipNorm / gradientNorm : 1,
+    };
+    for (const native of natives) native.update(this.#moments.get(native)!, step);
+    ++this.#steps;
+    return { gradientNorm, learningRate };
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    net.unregister(this);
+    this.#free();
+  }
+
+  #alive(): void {
+    this.instance.checkAlive();
+    if (this.#disposed) throw new HeadwiseError("disposed", "optimizer: it was disposed");
+  }
+
+  #learningRate(): number {
+    const { lr, warmupSteps, totalSteps } = this.#options;
+    if (this.#steps < warmupSteps) return (lr * (this.#steps + 1)) / warmupSteps;
+    if (totalSteps === undefined) return lr;
+    const done = Math.min((this.#steps - warmupSteps) / (totalSteps - warmupSteps), 1);
+    return (lr * (1 + Math.cos(Math.PI * done))) / 2;
+  }
+}

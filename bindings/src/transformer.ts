@@ -1,0 +1,277 @@
+import { weightsStages } from "./attention.js";
+import { checkHeadList, checkInteger, checkOneOf, checkOptions, invalidOption, typeTag } from "./checks.js";
+import { makeDisposable } from "./disposable.js";
+import { HeadwiseError } from "./errors.js";
+import { Optimizer } from "./adamw.js";
+import { checkGenerate, generate } from "./generate.js";
+import { freeing, Staging, type Instance, type Slot } from "./instance.js";
+import type { Parameter } from "./module_config.js";
+import { headOutputs, Module } from "./multi_head_attention.js";
+import type { NativeModel } from "./native.js";
+import { readParameters, writeParameters } from "./parameters.js";
+import { product } from "./tensor.js";
+import { checkBatch, checkTokens, refuseTooLarge, StagedTokens } from "./tokens.js";
+import { trained } from "./trained.js";
+import {
+  attentionConfig,
+  allHeads,
+  nativeTransformerConfig,
+  resolveTransformerConfig,
+  transformerBytes,
+  transformerParameters,
+} from "./transformer_config.js";
+import { saveTransformer } from "./transformer_file.js";
+import type {
+  AdamW,
+  Capture,
+  Evaluation,
+  GenerateOptions,
+  MultiHeadAttention,
+  Parameters,
+  ResolvedTransformerConfig,
+  SaveOptions,
+  TensorLike,
+  Tokens,
+  Transformer,
+  TransformerConfig,
+  TransformerResult,
+} from "./types.js";
+
+/** Frees models that were never disposed. */
+const net = new FinalizationRegistry<() => void>((free) => free());
+
+export class Model implements Transformer {
+  declare [Symbol.dispose]: () => void;
+  readonly config: ResolvedTransformerConfig;
+  readonly parameterCount: number;
+  readonly #instance: Instance;
+  readonly #parameters: readonly Parameter[];
+  readonly #attentions: readonly MultiHeadAttention[];
+  readonly #free: () => void;
+  #native: NativeModel | undefined;
+
+  constructor(instance: Instance, native: NativeModel, config: ResolvedTransformerConfig) {
+    this.#instance = instance;
+    this.#native = native;
+    this.config = Object.freeze(config);
+    this.#parameters = transformerParameters(config);
+    this.parameterCount = this.#parameters.reduce((count, { shape }) => count + product(shape), 0);
+    const layers = config.heads.map((_, n) => native.attention(n)!);
+    const owner = { model: this, alive: () => void this.#alive() };
+    this.#attentions = layers.map(
+      (layer, n) => new Module(instance, layer, attentionConfig(config, n), config.heads[n]!, owner),
+    );
+    this.#free = freeing(instance, {
+      delete() {
+        for (const layer of layers) layer.delete();
+        native.delete();
+      },
+    });
+    net.register(this, this.#free, this);
+    trained.set(this, { instance, alive: () => this.#alive(), owner: undefined });
+    makeDisposable(this);
+    Object.freeze(this);
+  }
+
+  forward(tokensLike: Tokens, optionsLike?: { capture?: Capture }): TransformerResult {
+    const native = this.#alive();
+    const { vocabSize, contextLength, layers, embedDim, headDim, heads } = this.config;
+    const tokens = checkTokens(tokensLike, "tokens", vocabSize, contextLength);
+    const { capture: captureLike } = checkOptions(optionsLike, "forward", ["capture"]);
+    const capture = checkOptions(captureLike, "capture", ["weights", "heads", "layers"]);
+    if (capture.weights !== undefined) checkOneOf(capture.weights, "capture.weights", weightsStages);
+    if (capture.heads !== undefined) checkOneOf(capture.heads, "capture.heads", ["values", "contributions"]);
+    const captured = checkLayers(capture.layers, layers);
+    const { length } = tokens;
+    const staging = new Staging(this.#instance);
+    const staged = new StagedTokens(staging, tokens);
+    const leading = tokens.shape.slice(0, -1);
+    const output = (shape: readonly number[]) => ({ shape, slot: staging.output(product(shape)) });
+    const logits = output([...tokens.shape, vocabSize]);
+    const outputs = heads.map(({ length: H }, n) => ({
+      weights: capture.weights && captured.has(n) ? output([...leading, H, length, length]) : undefined,
+      heads:
+        capture.heads && captured.has(n)
+          ? output([...leading, H, length, capture.heads === "values" ? headDim : embedDim])
+          : undefined,
+    }));
+    const captures = staging.output(2 * layers);
+    refuseTooLarge(this.#instance, product(tokens.shape) * Math.max(embedDim, this.config.feedForwardDim));
+    staging.place();
+    staging.writePointers(
+      captures,
+      outputs.flatMap(({ weights, heads }) => [weights?.slot, heads?.slot]),
+    );
+    staging.check(
+      native.forward(staged.call, {
+        logits: staging.pointer(logits.slot),
+        captures: captured.size === 0 ? 0 : staging.pointer(captures),
+        weightsStage: weightsStages.indexOf(capture.weights ?? "probabilities"),
+        headOutput: capture.heads === undefined ? 0 : headOutputs[capture.heads],
+      }),
+    );
+    const read = ({ shape, slot }: { shape: readonly number[]; slot: Slot }) => ({ data: staging.read(slot), shape });
+    return {
+      logits: read(logits),
+      layers: outputs.map(({ weights, heads }) => ({
+        ...(weights && { weights: read(weights) }),
+        ...(heads && { heads: read(heads) }),
+      })),
+    };
+  }
+
+  accumulateGradients(tokens: Tokens, targets: Tokens): number {
+    return this.#learn(tokens, targets, false);
+  }
+
+  trainStep(tokens: Tokens, targets: Tokens, optimizer: AdamW): number {
+    this.#alive();
+    if (!(optimizer instanceof Optimizer)) throw invalidOption("optimizer", "what adamW() has made", optimizer);
+    const natives = optimizer.prepare([this]);
+    const loss = this.#learn(tokens, targets, true);
+    optimizer.apply(natives);
+    return loss;
+  }
+
+  evaluate(tokensLike: Tokens, targetsLike: Tokens): Evaluation {
+    const { native, staging, staged } = this.#batch(tokensLike, targetsLike);
+    const { status, loss, count, correct } = native.evaluate(staged.call);
+    staging.check(status);
+    return { loss, accuracy: count === 0 ? 0 : correct / count, count };
+  }
+
+  generate(prompt: Int32Array | readonly number[], options: GenerateOptions): Generator<number, void, void> {
+    this.#alive();
+    const checked = checkGenerate(prompt, options, this.config);
+    return generate(this.#instance, () => this.#alive(), this.config, checked);
+  }
+
+  attention(layer: number): MultiHeadAttention {
+    this.#alive();
+    return this.#attentions[checkInteger(layer, "layer", 0, this.config.layers - 1)]!;
+  }
+
+  parameters(): Parameters {
+    const native = this.#alive();
+    return this.#read((index, to) => native.getParameter(index, to));
+  }
+
+  setParameters(parameters: Readonly<Record<string, TensorLike>>): void {
+    const native = this.#alive();
+    writeParameters(this.#instance, this.#parameters, parameters, (index, from) => native.setParameter(index, from));
+  }
+
+  gradients(): Parameters {
+    const native = this.#alive();
+    new Staging(this.#instance).check(native.enableGradients());
+    const gradients = this.#read((index, to) => native.getGradient(index, to));
+    const gates = this.config.heads.map(({ length }, n) => ({
+      name: `layers.${n}.attention.head_gates`,
+      index: n,
+      shape: [length],
+    }));
+    const gateGradients = readParameters(this.#instance, gates, (layer, to) => native.getGateGradient(layer, to));
+    return Object.assign(gradients, gateGradients);
+  }
+
+  zeroGradients(): void {
+    this.#alive().zeroGradients();
+  }
+
+  prune(headsLike: Readonly<Record<number, readonly number[]>>): Transformer {
+    const native = this.#alive();
+    if (typeTag(headsLike) !== "Object") throw invalidOption("prune", "an object { layer: heads }", headsLike);
+    const { layers, heads } = this.config;
+    const removed = new Map<number, Set<number>>();
+    for (const [name, list] of Object.entries(headsLike)) {
+      const layer = checkInteger(Number(name), "prune, layer", 0, layers - 1);
+      removed.set(layer, checkHeadList(list, `prune, layer ${layer}`, heads[layer]!.length));
+    }
+    const kept = heads.map((all, n) => Array.from(all, (_, h) => h).filter((h) => !removed.get(n)?.has(h)));
+    const config = {
+      ...this.config,
+      heads: Object.freeze(kept.map((list, n) => Object.freeze(list.map((h) => heads[n]![h]!)))),
+    };
+    return new Model(this.#instance, keepHeads(this.#instance, native, kept, 4 * this.parameterCount), config);
+  }
+
+  save(options?: SaveOptions): Uint8Array<ArrayBuffer> {
+    this.#alive();
+    return saveTransformer(this, options);
+  }
+
+  dispose(): void {
+    this.#native = undefined;
+    net.unregister(this);
+    this.#free();
+  }
+
+  #alive(): NativeModel {
+    this.#instance.checkAlive();
+    if (this.#native === undefined) throw new HeadwiseError("disposed", "this transformer was disposed");
+    return this.#native;
+  }
+
+  #batch(tokensLike: Tokens, targetsLike: Tokens) {
+    const native = this.#alive();
+    const { vocabSize, contextLength, embedDim, feedForwardDim } = this.config;
+    const { tokens, targets } = checkBatch(tokensLike, targetsLike, vocabSize, contextLength);
+    const staging = new Staging(this.#instance);
+    refuseTooLarge(this.#instance, product(tokens.shape) * Math.max(embedDim, feedForwardDim, vocabSize));
+    const staged = new StagedTokens(staging, tokens, targets);
+    staging.place();
+    return { native, staging, staged };
+  }
+
+  #learn(tokens: Tokens, targets: Tokens, fresh: boolean): number {
+    const { native, staging, staged } = this.#batch(tokens, targets);
+    const { status, loss } = native.accumulate(staged.call, fresh);
+    staging.check(status);
+    return loss;
+  }
+
+  #read(get: (index: number, to: number) => void): Parameters {
+    return readParameters(this.#instance, this.#parameters, get);
+  }
+}
+
+function checkLayers(layers: unknown, count: number): Set<number> {
+  if (layers === undefined) return new Set(Array.from({ length: count }, (_, n) => n));
+  if (!Array.isArray(layers)) throw invalidOption("capture.layers", "an array of layer indices", layers);
+  return new Set(layers.map((layer) => checkInteger(layer, "capture.layers", 0, count - 1)));
+}
+
+/** @param kept of each layer, indices of the native model's heads */
+function keepHeads(
+  instance: Instance,
+  native: NativeModel,
+  kept: readonly (readonly number[])[],
+  bytes: number,
+): NativeModel {
+  const staging = new Staging(instance);
+  const heads = staging.input(Uint32Array.from(kept.flat()));
+  const counts = staging.input(Uint32Array.from(kept, ({ length }) => length));
+  staging.place();
+  const smaller = native.keepHeads(staging.pointer(heads), staging.pointer(counts));
+  if (smaller === null) throw instance.outOfMemory(bytes, "parameters");
+  return smaller;
+}
+
+/** Makes the first model, and takes from it the heads that the configuration does not have. */
+export function makeTransformer(instance: Instance, config: ResolvedTransformerConfig): Transformer {
+  const bytes = transformerBytes({ ...config, heads: config.heads.map(() => allHeads(config)) });
+  if (bytes >= 2 ** 32) throw instance.outOfMemory(bytes, "parameters");
+  const native = instance.engine.transformer(nativeTransformerConfig(config));
+  if (native === null) throw instance.outOfMemory(bytes, "parameters");
+  if (config.heads.every(({ length }) => length === config.numHeads)) return new Model(instance, native, config);
+  try {
+    return new Model(instance, keepHeads(instance, native, config.heads, bytes), config);
+  } finally {
+    native.delete();
+  }
+}
+
+export function transformer(instance: Instance, configLike: TransformerConfig): Transformer {
+  instance.checkAlive();
+  return makeTransformer(instance, resolveTransformerConfig(configLike));
+}

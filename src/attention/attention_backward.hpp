@@ -1,0 +1,26 @@
+// The gradient of scaled dot-product attention, tiled: probabilities are computed again, a few rows at a time, so that
+// memory is O(L + S) (as in FlashAttention, Dao et al. 2022).
+#pragma once
+
+#include "attention/scaled_dot_product.hpp"
+
+namespace headwise {
+
+struct AttentionGradients {
+  HeadView<const float> output;    // of the output, before gates: [B, H, L, Dv]
+  const float* weights = nullptr;  // of the probabilities (before dropout): [B, H, L, S]; null: zeros
+  // What is written: the gradients of q, k and v.
+  HeadView<float> query;  // [B, H, L, D]
+  HeadView<float> key;    // [B, G, S, D]
+  HeadView<float> value;  // [B, G, S, Dv]
+};
+
+// Floats of the arena that the backward pass takes.
+std::uint64_t attention_backward_scratch(const AttentionShape& shape, std::size_t threads);
+
+// args: those of the forward pass, of which output, weights and gates are not read. A query row whose gradients are all
+// zeros adds nothing, whatever its query holds; nor does what it does not see.
+// The caller has reserved attention_backward_scratch() in the context's arena.
+void attention_backward(const AttentionArgs& args, const AttentionGradients& gradients, Context& context) noexcept;
+
+}  // namespace headwise

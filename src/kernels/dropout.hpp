@@ -1,0 +1,57 @@
+// Which attention weights dropout leaves out (Srivastava et al. 2014): a hash of where a weight stands, so that the
+// backward pass finds the same ones again without a stored mask, on any number of threads and lanes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/simd.hpp"
+
+namespace headwise {
+
+struct Dropout {
+  float rate = 0.0f;  // 0 <= rate < 1: the share of weights that is left out, in steps of 2^-24
+  std::uint32_t seed = 0;
+
+  // What the other weights are multiplied with.
+  float scale() const noexcept { return 1.0f / (1.0f - rate); }
+};
+
+// The weights of query i of head h of batch row b.
+class DropoutRow {
+ public:
+  DropoutRow(const Dropout& dropout, std::size_t b, std::size_t h, std::size_t i) noexcept
+      : rate_(static_cast<std::int32_t>(dropout.rate * 0x1p24f)), key_(dropout.seed) {
+    for (const std::size_t index : {b, h, i}) key_ = mix(key_ + static_cast<std::uint32_t>(index) * kStep);
+  }
+
+  // row[j] = 0 where weight j is left out, else row[j] * factor.   columns [begin, end) of whole vectors
+  void apply(float* row, std::size_t begin, std::size_t end, float factor) const noexcept {
+    alignas(64) std::uint32_t lane[simd::kLanes];
+    for (std::size_t n = 0; n < simd::kLanes; ++n) lane[n] = static_cast<std::uint32_t>(begin + n) * kStep + key_;
+    Integers state = Integers::load_aligned(lane);
+    const Integers step(static_cast<std::uint32_t>(simd::kLanes) * kStep);
+    for (std::size_t j = begin; j < end; j += simd::kLanes, state = state + step) {
+      const auto hash = xsimd::bitwise_cast<std::int32_t>(mix(state) >> 8);  // 24 bits
+      const simd::VecMask kept = xsimd::batch_bool_cast<float>(hash >= xsimd::batch<std::int32_t>(rate_));
+      simd::store(row + j, simd::select(kept, simd::load(row + j) * simd::splat(factor), simd::splat(0.0f)));
+    }
+  }
+
+ private:
+  using Integers = xsimd::batch<std::uint32_t>;
+  static constexpr std::uint32_t kStep = 0x9e3779b9;  // 2^32 over the golden ratio
+
+  // The finalizer of MurmurHash3 (Appleby), a bijection in which each bit depends on all.
+  template <class T>
+  static T mix(T x) noexcept {
+    x = (x ^ (x >> 16)) * T(0x85ebca6b);
+    x = (x ^ (x >> 13)) * T(0xc2b2ae35);
+    return x ^ (x >> 16);
+  }
+
+  std::int32_t rate_;  // times 2^24
+  std::uint32_t key_;
+};
+
+}  // namespace headwise

@@ -1,0 +1,41 @@
+// Rows of any length, a vector at a time: what is left at the end of a row is a vector whose last lanes do not count.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "kernels/simd.hpp"
+
+namespace headwise::simd {
+
+struct Whole {};
+struct Part {
+  std::size_t lanes;  // the first ones count
+};
+
+inline Vec load(const float* from, Whole) noexcept { return load(from); }
+inline void store(float* to, Vec v, Whole) noexcept { store(to, v); }
+inline Vec zero_rest(Vec v, Whole) noexcept { return v; }
+
+// Zeros behind.
+inline Vec load(const float* from, Part part) noexcept {
+  alignas(64) float lane[kLanes] = {};
+  std::copy_n(from, part.lanes, lane);
+  return load(lane);
+}
+inline void store(float* to, Vec v, Part part) noexcept {
+  alignas(64) float lane[kLanes];
+  store(lane, v);
+  std::copy_n(lane, part.lanes, to);
+}
+inline Vec zero_rest(Vec v, Part part) noexcept { return select(first_lanes(part.lanes), v, splat(0.0f)); }
+
+// Calls fn(n, Whole()) for each whole vector of `count` elements, and fn(n, Part) for what is left.
+template <class Fn>
+inline void for_each_vector(std::size_t count, const Fn& fn) noexcept {
+  std::size_t n = 0;
+  for (; n + kLanes <= count; n += kLanes) fn(n, Whole());
+  if (n < count) fn(n, Part{count - n});
+}
+
+}  // namespace headwise::simd

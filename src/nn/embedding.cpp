@@ -1,0 +1,78 @@
+#include "nn/embedding.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "attention/rotary.hpp"
+
+namespace headwise {
+namespace {
+
+constexpr std::size_t kColumnsPerTask = 32;
+
+// Where number e of token v lies in a packed matrix [V, E]: its next one is simd::kTile behind.
+std::size_t packed_at(std::size_t v, std::size_t E) { return v / simd::kTile * simd::kTile * E + v % simd::kTile; }
+
+// positions: [length, E]
+Status fill_sinusoidal(float* positions, std::size_t length, std::size_t E, Context& context) {
+  const std::size_t pairs = (E + 1) / 2;
+  HEADWISE_RETURN_IF_ERROR(
+      context.arena.reserve(2 * Arena::padded(std::uint64_t{length} * pairs) + Arena::padded(length)));
+  float* cos = context.arena.take(length * pairs);
+  float* sin = context.arena.take(length * pairs);
+  auto* counted = reinterpret_cast<std::int32_t*>(context.arena.take(length));
+  std::iota(counted, counted + length, 0);
+  fill_rotary_table({.dim = 2 * pairs}, counted, length, cos, sin, context.pool);
+  for (std::size_t i = 0; i < length; ++i) {
+    for (std::size_t e = 0; e < E; ++e) positions[i * E + e] = (e % 2 == 0 ? sin : cos)[i * pairs + e / 2];
+  }
+  return Status::kOk;
+}
+
+}  // namespace
+
+Status Embedding::create(std::size_t vocab_size, std::size_t context_length, std::size_t E, Positions positions,
+                         Context& context) {
+  kind_ = positions;
+  E_ = E;
+  HEADWISE_RETURN_IF_ERROR(tokens_.create(E, vocab_size, false));
+  if (positions != Positions::kLearned && positions != Positions::kSinusoidal) return Status::kOk;
+  HEADWISE_RETURN_IF_ERROR(positions_.create(context_length * E, true, 0.0f));
+  if (positions == Positions::kLearned) return Status::kOk;
+  scale_ = std::sqrt(static_cast<float>(E));
+  return fill_sinusoidal(positions_.value(), context_length, E, context);
+}
+
+void Embedding::forward(const std::int32_t* tokens, std::size_t B, std::size_t L, std::size_t first, float* out,
+                        ThreadPool& pool) const noexcept {
+  const float* table = tokens_.input_slice(0, E_).data;
+  pool.parallel_for(B * L, 4.0 * static_cast<double>(B * L * E_), [&](std::size_t row, std::size_t) {
+    const float* from = table + packed_at(static_cast<std::size_t>(tokens[row]), E_);
+    const float* position = positions_.count() == 0 ? nullptr : positions_.value() + (first + row % L) * E_;
+    float* to = out + row * E_;
+    for (std::size_t e = 0; e < E_; ++e) to[e] = scale_ * from[e * simd::kTile];
+    if (position == nullptr) return;
+    for (std::size_t e = 0; e < E_; ++e) to[e] += position[e];
+  });
+}
+
+// Each task has columns of its own, and goes through all tokens in order: sums do not depend on the threads.
+void Embedding::backward(const std::int32_t* tokens, std::size_t B, std::size_t L, const float* grad_out,
+                         ThreadPool& pool) noexcept {
+  float* table = tokens_.weight_gradient();
+  const std::size_t tasks = (E_ + kColumnsPerTask - 1) / kColumnsPerTask;
+  pool.parallel_for(tasks, 4.0 * static_cast<double>(B * L * E_), [&](std::size_t task, std::size_t) {
+    const std::size_t begin = task * kColumnsPerTask, end = std::min(begin + kColumnsPerTask, E_);
+    for (std::size_t row = 0; row < B * L; ++row) {
+      const float* from = grad_out + row * E_;
+      float* to = table + packed_at(static_cast<std::size_t>(tokens[row]), E_);
+      for (std::size_t e = begin; e < end; ++e) to[e * simd::kTile] += scale_ * from[e];
+      if (kind_ != Positions::kLearned) continue;
+      float* position = positions_.gradient() + row % L * E_;
+      for (std::size_t e = begin; e < end; ++e) position[e] += from[e];
+    }
+  });
+}
+
+}  // namespace headwise

@@ -1,0 +1,52 @@
+// The feed-forward part of a transformer's layer: W_down f(W_up x), or gated W_down (silu(W_gate x) * W_up x)
+// (Shazeer 2020).
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/context.hpp"
+#include "nn/linear.hpp"
+
+namespace headwise {
+
+enum class Activation : int { kRelu = 0, kGelu = 1, kSiluGated = 2 };
+
+class FeedForward {
+ public:
+  // What backward needs of forward, [rows, F] each; gate: null without one.
+  struct Hidden {
+    float* up;
+    float* gate;
+    float* active;
+  };
+
+  Status create(std::size_t E, std::size_t F, Activation activation, bool bias);
+
+  bool gated() const { return activation_ == Activation::kSiluGated; }
+
+  // x, out: [rows, E]
+  void forward(const float* x, std::size_t rows, const Hidden& hidden, float* out, ThreadPool& pool) const noexcept;
+  // Floats of scratch that backward takes.
+  std::uint64_t backward_scratch(std::size_t threads) const;
+  // Adds to the gradients; writes grad_x: [rows, E]. Uses `hidden` up.
+  void backward(const float* x, const Hidden& hidden, const float* grad_out, std::size_t rows, float* grad_x,
+                float* grad_active, float* scratch, ThreadPool& pool) noexcept;
+
+  Linear& down() { return down_; }
+
+  // Calls fn(Linear) for each that there is.
+  template <class Fn>
+  void visit(const Fn& fn) {
+    fn(up_);
+    if (gated()) fn(gate_);
+    fn(down_);
+  }
+
+ private:
+  Activation activation_ = Activation::kGelu;
+  Linear up_, gate_, down_;  // [F, E], [F, E], [E, F]
+};
+
+}  // namespace headwise

@@ -1,0 +1,121 @@
+// The gradients of a linear layer. Each element of them is summed by one task, in the order of the rows: the same bits
+// on any number of threads.
+#include <algorithm>
+
+#include "core/arena.hpp"
+#include "kernels/rows.hpp"
+#include "nn/linear.hpp"
+
+namespace headwise {
+namespace {
+
+// A task's part of the weight's gradient, and the rows that it takes in one go: their copies stay in a second-level
+// cache, where rows of x as they lie may all fall into a few of its sets.
+constexpr std::size_t kInputsPerTask = 12 * kTileRows;
+constexpr std::size_t kTilesPerTask = 16;
+constexpr std::size_t kRowsPerBlock = 128;
+constexpr std::size_t kCopyRow = 80;  // 5 cache lines
+static_assert(kInputsPerTask <= kCopyRow);
+
+constexpr std::size_t kCopySize = kRowsPerBlock * kCopyRow;
+constexpr std::size_t kPackedSize = kTilesPerTask * simd::kTile * kRowsPerBlock;
+
+std::size_t tasks_of(std::size_t count, std::size_t per_task) { return (count + per_task - 1) / per_task; }
+
+bool all_zeros(const float* values, std::size_t count) noexcept {
+  return std::all_of(values, values + count, [](float value) { return value == 0.0f; });
+}
+
+// sums[n] += the sum of column n of a packed panel [rows][8], for n < columns
+void add_column_sums(const float* panel, std::size_t rows, std::size_t columns, float* sums) noexcept {
+  Tile<1> tile;
+  tile.fill(0.0f);
+  constexpr float kOne = 1.0f;
+  for (std::size_t r = 0; r < rows; ++r) tile.multiply_add(&kOne, 0, panel + r * simd::kTile, 1);
+  tile.add_to_row(0, sums, columns);
+}
+
+}  // namespace
+
+Status Linear::enable_gradients() {
+  if (weight_gradient_.data() != nullptr) return Status::kOk;
+  AlignedBuffer weight_gradient;
+  HEADWISE_RETURN_IF_ERROR(weight_gradient.reserve(std::max<std::size_t>(weight_size(), 1)));
+  HEADWISE_RETURN_IF_ERROR(bias_gradient_.reserve(has_bias_ ? outputs_ : 0));
+  weight_gradient_ = std::move(weight_gradient);
+  zero_gradients();
+  return Status::kOk;
+}
+
+void Linear::zero_gradients() noexcept {
+  for_each_parameter([](const Parameter& parameter) {
+    if (parameter.gradient != nullptr) std::fill_n(parameter.gradient, parameter.count, 0.0f);
+  });
+}
+
+void Linear::get_weight_gradient(float* gradient) const noexcept {
+  unpack_rows(weight_gradient_.data(), outputs_, inputs_, gradient);
+}
+
+std::uint64_t Linear::backward_scratch(std::size_t threads) const {
+  return std::max<std::uint64_t>(threads * (kCopySize + kPackedSize), packed_size(inputs_, outputs_));
+}
+
+void Linear::backward(const float* x, const float* grad_out, std::size_t rows, float* grad_x, bool add, float* scratch,
+                      ThreadPool& pool) noexcept {
+  add_weight_gradient(x, grad_out, rows, scratch, pool);
+  if (grad_x != nullptr) input_gradient(grad_out, rows, grad_x, add, scratch, pool);
+}
+
+// The packed gradient's panel t is x^T times columns [8 t, 8 t + 8) of grad_out.   "rk,rn->kn"
+void Linear::add_weight_gradient(const float* x, const float* grad_out, std::size_t rows, float* scratch,
+                                 ThreadPool& pool) noexcept {
+  const std::size_t input_tasks = std::max<std::size_t>(tasks_of(inputs_, kInputsPerTask), 1);  // the bias needs one
+  const std::size_t column_tasks = tasks_of(simd::tiles(outputs_), kTilesPerTask);
+  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(inputs_) * static_cast<double>(outputs_);
+  pool.parallel_for(input_tasks * column_tasks, flops, [&](std::size_t task, std::size_t worker) {
+    float* copy = scratch + worker * (kCopySize + kPackedSize);  // [kRowsPerBlock, kCopyRow]
+    float* packed = copy + kCopySize;                            // [kTilesPerTask][kRowsPerBlock][8]
+    const std::size_t k = task / column_tasks * kInputsPerTask, n = task % column_tasks * kTilesPerTask * simd::kTile;
+    const std::size_t inputs = std::min(kInputsPerTask, inputs_ - k);
+    const std::size_t outputs = std::min(kTilesPerTask * simd::kTile, outputs_ - n);
+    float* gradient = weight_gradient_.data() + n * inputs_ + k * simd::kTile;
+    for (std::size_t r = 0; r < rows; r += kRowsPerBlock) {
+      const std::size_t block = std::min(kRowsPerBlock, rows - r);
+      pack_columns(grad_out + r * outputs_ + n, outputs_, block, outputs, packed);
+      bool finite = true;
+      for (std::size_t i = 0; i < block; ++i) {
+        const float* x_row_i = x + (r + i) * inputs_ + k;
+        std::copy_n(x_row_i, inputs, copy + i * kCopyRow);
+        finite = finite && all_finite(x_row_i, inputs);
+      }
+      for (std::size_t i = 0; !finite && i < block; ++i) {
+        if (all_zeros(grad_out + (r + i) * outputs_, outputs_)) std::fill_n(copy + i * kCopyRow, inputs, 0.0f);
+      }
+      const std::size_t padded = simd::round_up(outputs, simd::kTile), panel = block * simd::kTile;
+      gemm_transposed(copy, kCopyRow, RowPanels(inputs), {packed, padded, block, panel}, gradient,
+                      inputs_ * simd::kTile, simd::kTile);
+      if (!has_bias_ || k > 0) continue;
+      for (std::size_t m = 0; m < outputs; m += simd::kTile) {
+        add_column_sums(packed + m * block, block, std::min(simd::kTile, outputs - m), bias_gradient_.data() + n + m);
+      }
+    }
+  });
+}
+
+// grad_x = grad_out W: the weight is packed anew, by its other axis, in squares of 8 x 8.   "rn,nk->rk"
+void Linear::input_gradient(const float* grad_out, std::size_t rows, float* grad_x, bool add, float* scratch,
+                            ThreadPool& pool) const noexcept {
+  const std::size_t panel = outputs_ * simd::kTile;
+  pool.parallel_for(simd::tiles(inputs_), 4.0 * static_cast<double>(weight_size()), [&](std::size_t t, std::size_t) {
+    const std::size_t k = t * simd::kTile;
+    for (std::size_t n = 0; n < outputs_; n += simd::kTile) {
+      pack_rows(weight_.data() + n * inputs_ + k * simd::kTile, simd::kTile, std::min(simd::kTile, inputs_ - k),
+                std::min(simd::kTile, outputs_ - n), 1.0f, scratch + t * panel + n * simd::kTile);
+    }
+  });
+  multiply(grad_out, outputs_, rows, {scratch, inputs_, outputs_, panel}, {0, simd::tiles(inputs_)},
+           add ? Start::kOutput : Start::kZero, grad_x, pool);
+}
+
+}  // namespace headwise

@@ -1,0 +1,133 @@
+// The module's steps, backwards: combine, attend, project.
+#include <algorithm>
+
+#include "attention/attention_backward.hpp"
+#include "nn/attention_steps.hpp"
+
+namespace headwise {
+namespace {
+
+using Config = MultiHeadAttentionConfig;
+
+// Gradients of what is on the tape.
+struct Scratch {
+  float* query;   // [B, L, H*D]
+  float* key;     // [B, S, G*D]
+  float* value;   // [B, S, G*Dv]
+  float* heads;   // [B, L, H*Dv]
+  float* linear;  // what the linear layers take, one after the other
+};
+
+template <class Fn>
+void for_each_piece(const Config& config, const ForwardArgs& args, std::uint64_t linear, Scratch& scratch,
+                    const Fn& fn) {
+  const std::uint64_t B = args.B, L = args.L, S = args.S, H = config.num_heads, G = config.num_kv_heads;
+  fn(scratch.query, B * L * H * config.head_dim);
+  fn(scratch.key, B * S * G * config.head_dim);
+  fn(scratch.value, B * S * G * config.value_head_dim);
+  fn(scratch.heads, B * L * H * config.value_head_dim);
+  fn(scratch.linear, linear);
+}
+
+// gate_gradients[h] += sum over b, i, n of heads * gradient; then the gradient of the gated heads becomes that of the
+// ungated ones.   heads, gradient: [rows, H*Dv]
+void differentiate_gates(const float* gates, std::size_t H, std::size_t Dv, std::size_t rows, const float* heads,
+                         float* gradient, float* gate_gradients, ThreadPool& pool) {
+  const double flops = 4.0 * static_cast<double>(rows) * static_cast<double>(H * Dv);
+  pool.parallel_for(H, flops, [&](std::size_t h, std::size_t) {
+    double sum = 0;
+    for (std::size_t r = 0; r < rows; ++r) {
+      const float* head = heads + (r * H + h) * Dv;
+      const float* slope = gradient + (r * H + h) * Dv;
+      float row = 0.0f;
+      for (std::size_t n = 0; n < Dv; ++n) row += slope[n] == 0.0f ? 0.0f : head[n] * slope[n];
+      sum += row;
+    }
+    gate_gradients[h] += static_cast<float>(sum);
+  });
+  if (any_gated(gates, H)) gate_heads(gates, H, Dv, rows, gradient, gradient);
+}
+
+void fill_zeros(float* to, std::size_t count) {
+  if (to != nullptr) std::fill_n(to, count, 0.0f);
+}
+
+}  // namespace
+
+Status MultiHeadAttention::enable_gradients() {
+  if (gate_gradients_.data() != nullptr) return Status::kOk;
+  for (Linear& projection : projections_) HEADWISE_RETURN_IF_ERROR(projection.enable_gradients());
+  HEADWISE_RETURN_IF_ERROR(gate_gradients_.reserve(std::max<std::size_t>(config_.num_heads, 1)));
+  fill_zeros(gate_gradients_.data(), config_.num_heads);
+  return Status::kOk;
+}
+
+void MultiHeadAttention::zero_gradients() noexcept {
+  for (Linear& projection : projections_) projection.zero_gradients();
+  fill_zeros(gate_gradients_.data(), config_.num_heads);
+}
+
+std::uint64_t MultiHeadAttention::linear_scratch(std::size_t threads) const {
+  std::uint64_t most = 0;
+  for (const Linear& projection : projections_) most = std::max(most, projection.backward_scratch(threads));
+  return most;
+}
+
+std::uint64_t MultiHeadAttention::backward_scratch(const ForwardArgs& args, std::size_t threads) const {
+  Scratch gradients;
+  Angles angles;
+  std::uint64_t floats = attention_backward_scratch(shape_of(config_, args), threads);
+  const auto add = [&](auto*, std::uint64_t count) { floats += Arena::padded(count); };
+  for_each_piece(config_, args, linear_scratch(threads), gradients, add);
+  angles.for_each_piece(config_, std::uint64_t{args.B} * std::max(args.L, args.S), add);
+  return floats;
+}
+
+Status MultiHeadAttention::backward(AttentionTape& tape, const BackwardArgs& args, Context& context) {
+  if (!tape.ready) return Status::kInvalidArgument;
+  HEADWISE_RETURN_IF_ERROR(enable_gradients());
+  const ForwardArgs& forward = tape.args;
+  const std::size_t B = forward.B, L = forward.L, S = forward.S;
+  if (B == 0 || L == 0) {
+    fill_zeros(args.key, B * S * config_.key_dim);
+    fill_zeros(args.value, B * S * config_.value_dim);
+    tape.ready = false;
+    return Status::kOk;
+  }
+  const std::size_t threads = context.pool.threads();
+  const std::size_t H = config_.num_heads, G = config_.num_kv_heads, D = config_.head_dim, Dv = config_.value_head_dim;
+  Scratch gradients;
+  Angles angles;
+  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(backward_scratch(forward, threads)));
+  for_each_piece(config_, forward, linear_scratch(threads), gradients, [&](float*& piece, std::uint64_t count) {
+    piece = context.arena.take(static_cast<std::size_t>(count));
+  });
+  angles.take(config_, std::uint64_t{B} * std::max(L, S), context.arena);
+
+  projections_[kOut].backward(tape.activations.gated, args.output, B * L, gradients.heads, false, gradients.linear,
+                              context.pool);
+  differentiate_gates(gates_.data(), H, Dv, B * L, tape.activations.heads, gradients.heads, gate_gradients_.data(),
+                      context.pool);
+  attention_backward(attention_args(config_, forward, tape.activations, slopes_.data(), kv_heads()),
+                     {.output = HeadView<const float>::heads_in_rows(gradients.heads, H, L, Dv),
+                      .weights = args.weights,
+                      .query = HeadView<float>::heads_in_rows(gradients.query, H, L, D),
+                      .key = HeadView<float>::heads_in_rows(gradients.key, G, S, D),
+                      .value = HeadView<float>::heads_in_rows(gradients.value, G, S, Dv)},
+                     context);
+  if (config_.rope_dim > 0) {
+    turn(config_, Turn::kBack, gradients.query, B, L, H, forward.query_positions, forward.visibility.offsets, angles,
+         context.pool);
+    turn(config_, Turn::kBack, gradients.key, B, S, G, forward.key_positions, nullptr, angles, context.pool);
+  }
+  projections_[kQuery].backward(forward.query, gradients.query, B * L, args.query, false, gradients.linear,
+                                context.pool);
+  projections_[kKey].backward(forward.key, gradients.key, B * S, args.key, args.key == args.query, gradients.linear,
+                              context.pool);
+  projections_[kValue].backward(forward.value, gradients.value, B * S, args.value,
+                                args.value == args.key || args.value == args.query, gradients.linear, context.pool);
+  tape.ready = false;
+  return Status::kOk;
+}
+
+}  // namespace headwise

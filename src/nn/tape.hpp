@@ -1,0 +1,40 @@
+// What a forward pass in training keeps, for the backward pass: all that this needs, so that the caller's memory is
+// free.
+#pragma once
+
+#include "core/arena.hpp"
+#include "nn/forward_args.hpp"
+
+namespace headwise {
+
+// What passes from step to step; each head owns a slice of every row. T: tokens whose keys and values are projected.
+struct Activations {
+  float* query;  // [B, L, H*D]
+  float* key;    // [B, T, G*D]
+  float* value;  // [B, T, G*Dv]
+  float* heads;  // [B, L, H*Dv], the heads' outputs, concatenated
+  float* gated;  // the same, times their gates; `heads` itself where nobody needs these any more
+};
+
+// Its memory is kept from step to step.
+struct AttentionTape {
+  bool ready = false;       // between a forward and its backward pass
+  ForwardArgs args{};       // with copies of the inputs, and without results
+  Activations activations;  // queries and keys after their rotary embedding
+  Arena memory;
+
+  // Copies what `from` holds of a module with these widths, and makes room for `floats` beside it. A failure leaves the
+  // tape as it was.
+  Status record(const ForwardArgs& from, std::size_t embed_dim, std::size_t key_dim, std::size_t value_dim,
+                std::uint64_t floats);
+  // The same for no queries or no batch rows.
+  void record_nothing(const ForwardArgs& from) {
+    args = ForwardArgs();
+    args.B = from.B;
+    args.L = from.L;
+    args.S = from.S;
+    ready = true;
+  }
+};
+
+}  // namespace headwise
