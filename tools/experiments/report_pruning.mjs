@@ -136,7 +136,7 @@ function beside({ text }) {
   const found = ({ median: middle }) => percent(middle / heads, 0);
   return `### Beside the papers
 
-| | models | heads that can go | time |
+| study | models | heads that can go | time |
 |---|---|---|---|
 | Michel et al. 2019 ¹ | translation (WMT, 16 heads a layer); BERT (12) | 20 %; 40 %, “without any noticeable negative impact”, by the gradient of the gates, without retraining | half of BERT's heads gone: up to 17.5 % more examples a second (large batches, GPU) |
 | Voita et al. 2019 ² | translation (English–Russian WMT), 48 heads of the encoder | 38 of 48 (79 %) for 0.15 BLEU, by gates that are learnt while training goes on | – |
