@@ -264,5 +264,35 @@ for (const name of browserNames) {
       assert.deepEqual(result.settled, ["never", "running", "queued", "longer", "last"]);
       await assertClean();
     });
+
+    check("headwise/worker: long work shows its progress, stops at an abort, and the worker is free", async () => {
+      const { progress, code, milliseconds, left } = await page.evaluate(async () => {
+        const hw = await loads["headwise/worker"]({ threads: 1 });
+        const model = await hw.transformer({ vocabSize: 9, contextLength: 64, layers: 2, embedDim: 64, numHeads: 8 });
+        const tokens = Int32Array.from({ length: 64 }, (_, n) => (n * n) % 9);
+        const batches = Array(50).fill({ tokens, targets: tokens });
+        const { liveObjects } = await hw.memory();
+        const [controller, progress] = [new AbortController(), []];
+        let since;
+        const onProgress = ({ done, total }) => {
+          if (progress.push(`${done} of ${total}`) < 3) return;
+          since = performance.now();
+          controller.abort();
+        };
+        const { signal } = controller;
+        const { code } = await outcome(
+          hw.headImportance(model, batches, { method: "leave-one-out", onProgress, signal }),
+        );
+        const left = (await hw.memory()).liveObjects - liveObjects;
+        const milliseconds = performance.now() - since;
+        await hw.dispose();
+        return { progress, code, milliseconds, left };
+      });
+      assert.deepEqual(progress, ["1 of 850", "2 of 850", "3 of 850"]);
+      assert.equal(code, "aborted");
+      assert.equal(left, 0);
+      assert.ok(milliseconds < 200, `after ${milliseconds} ms`);
+      await assertClean();
+    });
   });
 }

@@ -18,7 +18,12 @@ import type {
   RotaryEmbeddingOptions, Safetensors, SafetensorsInfo, StateDictLayout, Tensor, TensorLike, VisibilityOptions,
   WeightsStage, WriteSafetensorsOptions,
 } from "headwise";
+import type {
+  Batch, FineTune, HeadImportance, HeadImportanceOptions, ImportanceMethod, ImportanceSource, ModelCost, Progress,
+  PruneOptions, PruneResult, RemovedHead, Transformer, Watchable,
+} from "headwise";
 import * as worker from "headwise/worker";
+import type { WorkerTransformer } from "headwise/worker";
 import type { Abortable, WorkerHeadwise, WorkerKvCache, WorkerLoadOptions, WorkerMultiHeadAttention } from "headwise/worker";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -132,6 +137,41 @@ export async function onThisThread(): Promise<HeadStatistics[]> {
   hw.attention(x, x, x, { signal: new AbortController().signal });
   console.log(text, entropy, groups, resolved.headDim, described.shape);
   return statistics;
+}
+
+export function measureAndPrune(hw: Headwise, model: Transformer): Transformer {
+  const batch: Batch = { tokens: new Int32Array(3), targets: { data: new Int32Array(3), shape: [1, 3] } };
+  const method: ImportanceMethod = "gradient";
+  const how: HeadImportanceOptions = { method, normalize: "layer", seed: 1 };
+  const watched: Watchable = { onProgress: ({ done, total }: Progress) => console.log(done / total) };
+  const importance: HeadImportance = hw.headImportance(model, [batch], { ...how, ...watched });
+  const source: ImportanceSource = { ...how, batches: [batch] };
+  const fineTune: FineTune = { optimizer: { lr: 1 }, steps: 3 };
+  const options: PruneOptions = { maxLossIncrease: 0.01, reestimate: 1, keepOnePerLayer: false, batches: [batch], fineTune };
+  const result: PruneResult = hw.pruneByImportance(model, source, { ...options, ...watched });
+  const train = (smaller: Transformer) => smaller.zeroGradients();
+  const { after, removed } = hw.pruneByImportance(model, importance, { fraction: 0.5, fineTune: train });
+  const [cost, first]: [ModelCost, RemovedHead | undefined] = [after, removed[0]];
+  // @ts-expect-error: no such method
+  hw.headImportance(model, [batch], { method: "taylor" });
+  // @ts-expect-error: what a transformer measures with is its own
+  hw.headImportance(hw.multiHeadAttention({ embedDim: 4, numHeads: 2 }), [batch], how);
+  // @ts-expect-error: cancelling is for headwise/worker
+  hw.headImportance(model, [batch], { ...how, signal: new AbortController().signal });
+  console.log(cost.milliseconds, cost.loss?.toFixed(2), first?.layer);
+  return result.model;
+}
+
+export async function measureAndPruneInAWorker(hw: WorkerHeadwise, model: WorkerTransformer): Promise<WorkerTransformer> {
+  const batches: Batch[] = [{ tokens: new Int32Array(3), targets: new Int32Array(3) }];
+  const { signal } = new AbortController();
+  const onProgress = (progress: Progress) => console.log(progress.done);
+  const importance: HeadImportance = await hw.headImportance(model, batches, { method: "norm", signal, onProgress });
+  const options: PruneOptions = { count: 1, fineTune: { optimizer: { lr: 1 }, steps: 3, batches } };
+  const result: PruneResult<WorkerTransformer> = await hw.pruneByImportance(model, importance, { ...options, signal, onProgress });
+  // @ts-expect-error: a function cannot be sent to the worker
+  await hw.pruneByImportance(model, importance, { count: 1, fineTune: () => {} });
+  return result.model;
 }
 
 export async function inAWorker(): Promise<Tensor> {
