@@ -64,8 +64,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("gates", &AttentionCall::gates)
       .field("weightsStage", &AttentionCall::weights_stage)
       .field("scale", &AttentionCall::scale)
-      .field("softcap", &AttentionCall::softcap)
-      .field("visibility", &AttentionCall::visibility);
+      .field("softcap", &AttentionCall::softcap);
 
   value_object<RotaryCall>("RotaryCall")
       .field("batch", &RotaryCall::batch)
@@ -90,8 +89,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("weights", &AnalysisCall::weights)
       .field("statistics", &AnalysisCall::statistics)
       .field("tokens", &AnalysisCall::tokens)
-      .field("tokensOfEachRow", &AnalysisCall::tokens_of_each_row)
-      .field("visibility", &AnalysisCall::visibility);
+      .field("tokensOfEachRow", &AnalysisCall::tokens_of_each_row);
 
   value_object<ForwardCall>("ForwardCall")
       .field("batch", &ForwardCall::batch)
@@ -106,8 +104,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("weights", &ForwardCall::weights)
       .field("weightsStage", &ForwardCall::weights_stage)
       .field("headOutput", &ForwardCall::head_output)
-      .field("heads", &ForwardCall::heads)
-      .field("visibility", &ForwardCall::visibility);
+      .field("heads", &ForwardCall::heads);
 
   value_object<MultiHeadAttentionConfig>("MultiHeadAttentionConfig")
       .field("embedDim", &MultiHeadAttentionConfig::embed_dim)
@@ -202,7 +199,19 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("setParameter", &Module::set_parameter)
       .function("getGates", &Module::get_gates)
       .function("setGates", &Module::set_gates)
-      .function("forward", &Module::forward, allow_raw_pointers())
+      .function("forward", select_overload<Status(const ForwardCall&, KvCache*)>(&Module::forward),
+                allow_raw_pointers())
+      .function("forward",
+                select_overload<Status(const ForwardCall&, KvCache*, const VisibilityCall&)>(&Module::forward),
+                allow_raw_pointers())
+      .function("trainForward",
+                select_overload<Status(const ForwardCall&, float, std::uint32_t)>(&Module::train_forward))
+      .function("trainForward",
+                select_overload<Status(const ForwardCall&, float, std::uint32_t, const VisibilityCall&)>(
+                    &Module::train_forward))
+      .function("backward", &Module::backward)
+      .function("getGradient", &Module::get_gradient)
+      .function("zeroGradients", &Module::zero_gradients)
       .function("keepHeads", &Module::keep_heads)
       .function("cache", &Module::cache)
       .function("enableGradients", &Module::enable_gradients)
@@ -211,13 +220,16 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("update", &Module::update);
 
   class_<Engine>("Engine")
-      .constructor<std::size_t>()
+      .constructor<std::size_t, std::size_t>()
       .function("status", &Engine::status)
       .function("stage", &Engine::stage)
       .function("releaseBuffers", &Engine::release_buffers)
-      .function("attention", &Engine::attention)
+      .function("attention", select_overload<Status(const AttentionCall&)>(&Engine::attention))
+      .function("attention", select_overload<Status(const AttentionCall&, const VisibilityCall&)>(&Engine::attention))
       .function("rotaryEmbedding", &Engine::rotary_embedding)
-      .function("analyzeHeads", &Engine::analyze_heads)
+      .function("analyzeHeads", select_overload<Status(const AnalysisCall&)>(&Engine::analyze_heads))
+      .function("analyzeHeads",
+                select_overload<Status(const AnalysisCall&, const VisibilityCall&)>(&Engine::analyze_heads))
       .function("multiHeadAttention", &Engine::multi_head_attention)
       .function("transformer", &Engine::transformer)
       .function("usedBytes", &Engine::used_bytes);

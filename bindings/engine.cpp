@@ -27,6 +27,25 @@ HeadView<Float> view(bool heads_first, Pointer data, std::size_t heads, std::siz
                      : HeadView<Float>::heads_in_rows(at<Float>(data), heads, length, width);
 }
 
+ForwardArgs args_of(const ForwardCall& call, const VisibilityCall& visibility) {
+  ForwardArgs args;
+  args.B = call.batch;
+  args.L = call.queries;
+  args.S = call.keys;
+  args.query = at<const float>(call.query);
+  args.key = at<const float>(call.key);
+  args.value = at<const float>(call.value);
+  args.visibility = visibility_of(visibility);
+  args.query_positions = at<const std::int32_t>(call.query_positions);
+  args.key_positions = at<const std::int32_t>(call.key_positions);
+  args.output = at<float>(call.output);
+  args.weights = at<float>(call.weights);
+  args.stage = static_cast<WeightsStage>(call.weights_stage);
+  args.head_output = static_cast<HeadOutput>(call.head_output);
+  args.heads = at<float>(call.heads);
+  return args;
+}
+
 // present = past and new, one behind the other.   past: [B, G, P, width], present: [B, G, P + new, width]
 HeadView<const float> concatenate(const AttentionCall& call, Pointer past, const HeadView<const float>& fresh,
                                   std::size_t width, Pointer present) {
@@ -67,23 +86,45 @@ void Module::set_gates(Pointer from) {
   std::copy_n(at<const float>(from), attention.config().num_heads, attention.gates());
 }
 
-Status Module::forward(const ForwardCall& call, KvCache* cache) {
-  return attention.forward({.B = call.batch,
-                            .L = call.queries,
-                            .S = call.keys,
-                            .query = at<const float>(call.query),
-                            .key = at<const float>(call.key),
-                            .value = at<const float>(call.value),
-                            .visibility = visibility_of(call.visibility),
-                            .query_positions = at<const std::int32_t>(call.query_positions),
-                            .key_positions = at<const std::int32_t>(call.key_positions),
-                            .cache = cache,
-                            .output = at<float>(call.output),
-                            .weights = at<float>(call.weights),
-                            .stage = static_cast<WeightsStage>(call.weights_stage),
-                            .head_output = static_cast<HeadOutput>(call.head_output),
-                            .heads = at<float>(call.heads)},
-                           context_);
+Status Module::forward(const ForwardCall& call, KvCache* cache, const VisibilityCall& visibility) {
+  ForwardArgs args = args_of(call, visibility);
+  args.cache = cache;
+  return attention.forward(args, context_);
+}
+
+Status Module::train_forward(const ForwardCall& call, float dropout_rate, std::uint32_t dropout_seed,
+                             const VisibilityCall& visibility) {
+  ForwardArgs args = args_of(call, visibility);
+  args.dropout = {dropout_rate, dropout_seed};
+  args.tape = &tape_;
+  return attention.forward(args, context_);
+}
+
+Status Module::backward(Pointer output, Pointer weights, Pointer query, Pointer key, Pointer value) {
+  return attention.backward(tape_,
+                            {.output = at<const float>(output),
+                             .weights = at<const float>(weights),
+                             .query = at<float>(query),
+                             .key = at<float>(key),
+                             .value = at<float>(value)},
+                            context_);
+}
+
+void Module::get_gradient(std::size_t index, Pointer to) {
+  constexpr std::size_t kGates = 2 * MultiHeadAttention::kProjections;
+  const std::size_t H = attention.config().num_heads;
+  const bool gates = index == kGates, weight = index % 2 == 0;
+  const Linear& projection = attention.projection(gates ? 0 : index / 2);
+  const std::size_t outputs = projection.outputs(), count = weight ? outputs * projection.inputs() : outputs;
+  if (attention.gate_gradients() == nullptr) {  // nothing has been trained yet
+    std::fill_n(at<float>(to), gates ? H : count, 0.0f);
+  } else if (gates) {
+    std::copy_n(attention.gate_gradients(), H, at<float>(to));
+  } else if (weight) {
+    projection.get_weight_gradient(at<float>(to));
+  } else {
+    std::copy_n(projection.bias_gradient(), count, at<float>(to));
+  }
 }
 
 std::unique_ptr<Module> Module::keep_heads(Pointer kept, std::size_t count) {
@@ -113,7 +154,7 @@ void Engine::release_buffers() {
   context_.arena.release();
 }
 
-Status Engine::attention(const AttentionCall& call) {
+Status Engine::attention(const AttentionCall& call, const VisibilityCall& visibility) {
   AttentionArgs args;
   const std::size_t D = call.head_dim, Dv = call.value_head_dim;
   args.shape = {call.batch, call.heads, call.kv_heads, call.queries, call.past + call.keys, D, Dv};
@@ -127,7 +168,7 @@ Status Engine::attention(const AttentionCall& call) {
   args.output = view<float>(call.heads_first, call.output, call.heads, call.queries, Dv);
   args.weights = at<float>(call.weights);
   args.stage = static_cast<WeightsStage>(call.weights_stage);
-  args.visibility = visibility_of(call.visibility);
+  args.visibility = visibility_of(visibility);
   args.scale = call.scale;
   args.softcap = call.softcap;
   args.gates = at<const float>(call.gates);
@@ -166,14 +207,14 @@ Status Engine::rotary_embedding(const RotaryCall& call) {
   return Status::kOk;
 }
 
-Status Engine::analyze_heads(const AnalysisCall& call) {
+Status Engine::analyze_heads(const AnalysisCall& call, const VisibilityCall& visibility) {
   HEADWISE_RETURN_IF_ERROR(context_.arena.reserve(analysis_scratch(call.keys, context_.pool.threads())));
   headwise::analyze_heads({.B = call.batch,
                            .H = call.heads,
                            .L = call.queries,
                            .S = call.keys,
                            .weights = at<const float>(call.weights),
-                           .visibility = visibility_of(call.visibility),
+                           .visibility = visibility_of(visibility),
                            .tokens = at<const std::int32_t>(call.tokens),
                            .token_batch = call.tokens_of_each_row ? call.keys : 0},
                           context_, at<HeadStatistics>(call.statistics));

@@ -15,14 +15,15 @@ T* at(Pointer pointer) {
   return reinterpret_cast<T*>(pointer);
 }
 
+// Where all keys are visible, calls are made without one: its conversion takes 4 of the smallest row's 24 µs.
 struct VisibilityCall {
-  int mask_type;  // MaskType
-  Pointer mask;
-  std::size_t mask_batch, mask_heads, mask_queries, mask_keys;  // extents, each full or 1; the last may be less
-  bool causal;
-  std::int32_t window_left, window_right;  // -1: open
-  Pointer offsets;                         // [B] or null: 0
-  Pointer key_lengths;                     // [B] or null: all
+  int mask_type = 0;  // MaskType
+  Pointer mask = 0;
+  std::size_t mask_batch = 1, mask_heads = 1, mask_queries = 1, mask_keys = 1;  // full or 1; the last may be less
+  bool causal = false;
+  std::int32_t window_left = -1, window_right = -1;  // -1: open
+  Pointer offsets = 0;                               // [B] or null: 0
+  Pointer key_lengths = 0;                           // [B] or null: all
 };
 
 struct AttentionCall {
@@ -36,7 +37,6 @@ struct AttentionCall {
   Pointer weights, gates;
   int weights_stage;  // WeightsStage
   float scale, softcap;
-  VisibilityCall visibility;
 };
 
 struct RotaryCall {
@@ -55,7 +55,6 @@ struct AnalysisCall {
   Pointer weights, statistics;
   Pointer tokens;           // [batch, keys], or [keys], or null
   bool tokens_of_each_row;  // [batch, keys]
-  VisibilityCall visibility;
 };
 
 struct ForwardCall {
@@ -64,7 +63,6 @@ struct ForwardCall {
   Pointer query_positions, key_positions;  // [B, L], [B, keys] or null; with a cache both [B, L]
   Pointer output, weights, heads;
   int weights_stage, head_output;  // WeightsStage, HeadOutput
-  VisibilityCall visibility;
 };
 
 // A module and the instance that it computes on.
@@ -79,8 +77,20 @@ class Module {
   void set_parameter(std::size_t index, Pointer from);
   void get_gates(Pointer to);
   void set_gates(Pointer from);
-  // With a cache (or null), call.visibility says how many of its tokens are valid, before and after.
-  Status forward(const ForwardCall& call, KvCache* cache);
+  // With a cache (or null), the visibility says how many of its tokens are valid, before and after.
+  Status forward(const ForwardCall& call, KvCache* cache, const VisibilityCall& visibility);
+  Status forward(const ForwardCall& call, KvCache* cache) { return forward(call, cache, {}); }
+  // The same in training: keeps what `backward` needs. Without a cache.
+  Status train_forward(const ForwardCall& call, float dropout_rate, std::uint32_t dropout_seed,
+                       const VisibilityCall& visibility);
+  Status train_forward(const ForwardCall& call, float dropout_rate, std::uint32_t dropout_seed) {
+    return train_forward(call, dropout_rate, dropout_seed, {});
+  }
+  // Of the last train_forward, once; weights: of the probabilities, or null. The others are written.
+  Status backward(Pointer output, Pointer weights, Pointer query, Pointer key, Pointer value);
+  // Numbered as the parameters are; 8 is that of the gates.
+  void get_gradient(std::size_t index, Pointer to);
+  void zero_gradients() { attention.zero_gradients(); }
   std::unique_ptr<Module> keep_heads(Pointer kept, std::size_t count);            // null: out of memory
   std::unique_ptr<KvCache> cache(std::size_t batch, std::size_t capacity) const;  // null: out of memory
 
@@ -98,22 +108,26 @@ class Module {
 
  private:
   Context& context_;
+  AttentionTape tape_;
 };
 
 class Model;
 
 class Engine {
  public:
-  explicit Engine(std::size_t threads) : status_(context_.pool.start(threads)) {}
+  // rows: of a full tile, 6 or 4, whichever this engine's compiler is faster with (kernels/tile.hpp).
+  Engine(std::size_t threads, std::size_t rows) : status_(context_.pool.start(threads)) { tile_rows = rows; }
 
   Status status() const { return status_; }
   // Room for a call's inputs and results; the same block for every call. Null: out of memory.
   Pointer stage(double bytes);
   // Gives back what is kept from call to call, so that a call that was refused memory leaves none behind.
   void release_buffers();
-  Status attention(const AttentionCall& call);
+  Status attention(const AttentionCall& call, const VisibilityCall& visibility);
+  Status attention(const AttentionCall& call) { return attention(call, {}); }
   Status rotary_embedding(const RotaryCall& call);
-  Status analyze_heads(const AnalysisCall& call);
+  Status analyze_heads(const AnalysisCall& call, const VisibilityCall& visibility);
+  Status analyze_heads(const AnalysisCall& call) { return analyze_heads(call, {}); }
   // kv_heads: [num_heads], or null for even groups.
   std::unique_ptr<Module> multi_head_attention(const MultiHeadAttentionConfig& config, Pointer kv_heads,
                                                std::uint32_t seed);

@@ -14,15 +14,10 @@ std::unique_ptr<Moments> moments_of(Trained& trained) {
 }
 
 template <class Trained>
-double sum_of_squares_of(Trained& trained, Context& context) {
-  std::uint64_t scratch = 0;
-  trained.for_each_parameter(
-      [&](const Parameter& parameter) { scratch = std::max(scratch, sum_of_squares_scratch(parameter.count)); });
-  if (context.arena.reserve(scratch) != Status::kOk) return -1.0;
+double sum_of_squares_of(Trained& trained, ThreadPool& pool) {
   double sum = 0.0;
-  trained.for_each_parameter([&](const Parameter& parameter) {
-    sum += sum_of_squares(parameter.gradient, parameter.count, context.arena.take(0), context.pool);
-  });
+  trained.for_each_parameter(
+      [&](const Parameter& parameter) { sum += sum_of_squares(parameter.gradient, parameter.count, pool); });
   return sum;
 }
 
@@ -35,11 +30,11 @@ LossResult result_of(Status status, const Loss& loss) { return {status, loss.mea
 }  // namespace
 
 std::unique_ptr<Moments> Module::moments() { return moments_of(attention); }
-double Module::sum_of_squares() { return sum_of_squares_of(attention, context_); }
+double Module::sum_of_squares() { return sum_of_squares_of(attention, context_.pool); }
 void Module::update(Moments& moments, const AdamWStep& step) { moments.update(step, attention, context_.pool); }
 
 std::unique_ptr<Moments> Model::moments() { return moments_of(transformer); }
-double Model::sum_of_squares() { return sum_of_squares_of(transformer, context_); }
+double Model::sum_of_squares() { return sum_of_squares_of(transformer, context_.pool); }
 void Model::update(Moments& moments, const AdamWStep& step) { moments.update(step, transformer, context_.pool); }
 
 void Model::get_gate_gradient(std::size_t layer, Pointer to) {
@@ -48,7 +43,9 @@ void Model::get_gate_gradient(std::size_t layer, Pointer to) {
 }
 
 Status Model::forward(const TokensCall& call, const CaptureCall& capture) {
-  if (capture.captures == 0) return transformer.forward(batch_of(call), nullptr, at<float>(capture.logits), context_);
+  if (capture.captures == 0) {
+    return settle(transformer.forward(batch_of(call), nullptr, at<float>(capture.logits), context_));
+  }
   const std::size_t layers = transformer.config().layers;
   std::unique_ptr<Capture[]> captures(new (std::nothrow) Capture[layers]);
   if (captures == nullptr) return Status::kOutOfMemory;
@@ -59,18 +56,18 @@ Status Model::forward(const TokensCall& call, const CaptureCall& capture) {
     captures[n].heads = at<float>(pointers[2 * n + 1]);
     if (captures[n].heads != nullptr) captures[n].head_output = static_cast<HeadOutput>(capture.head_output);
   }
-  return transformer.forward(batch_of(call), captures.get(), at<float>(capture.logits), context_);
+  return settle(transformer.forward(batch_of(call), captures.get(), at<float>(capture.logits), context_));
 }
 
 LossResult Model::evaluate(const TokensCall& call) {
   Loss loss;
-  const Status status = transformer.evaluate(batch_of(call), loss, context_);
+  const Status status = settle(transformer.evaluate(batch_of(call), loss, context_));
   return result_of(status, loss);
 }
 
 LossResult Model::accumulate(const TokensCall& call, bool fresh) {
   Loss loss;
-  const Status status = transformer.accumulate(batch_of(call), fresh, loss, context_);
+  const Status status = settle(transformer.accumulate(batch_of(call), fresh, loss, context_));
   return result_of(status, loss);
 }
 
@@ -81,7 +78,7 @@ std::unique_ptr<Transformer::Sequence> Model::start_sequence() {
 }
 
 Status Model::decode(Transformer::Sequence& sequence, Pointer tokens, std::size_t count, Pointer logits) {
-  return transformer.decode(sequence, at<const std::int32_t>(tokens), count, at<float>(logits), context_);
+  return settle(transformer.decode(sequence, at<const std::int32_t>(tokens), count, at<float>(logits), context_));
 }
 
 std::unique_ptr<Module> Model::attention(std::size_t layer) {

@@ -50,12 +50,18 @@ class Model {
   std::unique_ptr<Model> keep_heads(Pointer kept, Pointer counts);
 
   std::unique_ptr<Moments> moments();  // null: out of memory
-  double sum_of_squares();             // of all gradients; -1: out of memory
+  double sum_of_squares();             // of all gradients
   void update(Moments& moments, const AdamWStep& step);
 
   Transformer transformer;
 
  private:
+  // A call that was refused memory leaves none behind.
+  Status settle(Status status) {
+    if (status != Status::kOk) transformer.release_buffers();
+    return status;
+  }
+
   Context& context_;
 };
 

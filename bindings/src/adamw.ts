@@ -2,10 +2,17 @@
 import { checkInteger, checkOptions, invalidOption, maxExtent } from "./checks.js";
 import { makeDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
-import { freeing, Staging, type Instance } from "./instance.js";
+import type { Instance } from "./instance.js";
 import type { NativeMoments, NativeTrained } from "./native.js";
-import { trained } from "./trained.js";
+import { freeingMoments, trained, type Moments, type Trained } from "./trained.js";
 import type { AdamW, AdamWOptions, MultiHeadAttention, Transformer } from "./types.js";
+
+/** What takes part in a step. */
+interface Part {
+  readonly of: Trained;
+  readonly native: NativeTrained;
+  readonly moments: NativeMoments;
+}
 
 /** Frees optimizers that were never disposed. */
 const net = new FinalizationRegistry<() => void>((free) => free());
@@ -51,7 +58,9 @@ export class Optimizer implements AdamW {
   readonly instance: Instance;
   readonly #options: ReturnType<typeof checkAdamWOptions>;
   readonly #free: () => void;
-  readonly #moments: Map<NativeTrained, NativeMoments>;
+  /** Where the moments are that belong to this optimizer. */
+  readonly #moments = new Set<Moments>();
+  readonly #key = {};
   #disposed = false;
   #steps = 0;
 
@@ -59,13 +68,7 @@ export class Optimizer implements AdamW {
     instance.checkAlive();
     this.instance = instance;
     this.#options = checkAdamWOptions(options);
-    const moments = (this.#moments = new Map<NativeTrained, NativeMoments>());
-    this.#free = freeing(instance, {
-      delete() {
-        for (const native of moments.values()) native.delete();
-        moments.clear();
-      },
-    });
+    this.#free = freeingMoments(instance, this.#key, this.#moments);
     net.register(this, this.#free, this);
     makeDisposable(this);
     Object.freeze(this);
@@ -82,33 +85,33 @@ export class Optimizer implements AdamW {
   }
 
   /** Checks the modules, and makes all the room that a step with them takes. */
-  prepare(modules: unknown): NativeTrained[] {
+  prepare(modules: unknown): Part[] {
     this.#alive();
     if (!Array.isArray(modules)) throw invalidOption("modules", "an array of modules and transformers", modules);
-    const natives = modules.map((module: unknown, n) => {
+    const list = Array.from(modules as unknown[]);
+    const parts = list.map((module, n) => {
       const of = trained.get(module as object);
       if (of === undefined) throw invalidOption(`modules[${n}]`, "a module or a transformer", module);
-      if (of.instance !== this.instance) throw invalidOption(`modules[${n}]`, "one of the same instance", module);
-      if (modules.indexOf(module) < n || modules.includes(of.owner))
-        throw new HeadwiseError("invalid-option", `modules[${n}]: it is given twice, by itself or in a transformer`);
-      return of.alive();
+      if (of.instance !== this.instance)
+        throw new HeadwiseError("invalid-option", `modules[${n}]: it belongs to another Headwise instance`);
+      if (list.indexOf(module) < n || (of.owner !== undefined && list.includes(of.owner)))
+        throw new HeadwiseError("invalid-option", `modules[${n}]: it is given twice, by itself or in its transformer`);
+      return { of, native: of.alive(), bytes: 8 * (module as Transformer).parameterCount };
     });
-    new Staging(this.instance).place(); // that there is one
-    for (const native of natives) {
-      const moments = this.#moments.get(native) ?? native.moments();
-      if (native.enableGradients() !== 0 || moments === null)
-        throw this.instance.outOfMemory(0, "an optimizer's state");
-      this.#moments.set(native, moments);
-    }
-    return natives;
+    return parts.map(({ of, native, bytes }) => {
+      const moments = of.moments.get(this.#key) ?? native.moments();
+      if (moments !== null) of.moments.set(this.#key, moments);
+      this.#moments.add(of.moments);
+      if (moments === null || native.enableGradients() !== 0)
+        throw this.instance.outOfMemory(bytes, "an optimizer's state");
+      return { of, native, moments };
+    });
   }
 
   /** The step, with what `prepare` has returned. */
-  apply(natives: readonly NativeTrained[]): { gradientNorm: number; learningRate: number } {
+  apply(parts: readonly Part[]): { gradientNorm: number; learningRate: number } {
     const { betas, eps, weightDecay, clipNorm } = this.#options;
-    const squares = natives.map((native) => native.sumOfSquares());
-    if (squares.includes(-1)) throw this.instance.outOfMemory(0, "room to compute");
-    const gradientNorm = Math.sqrt(squares.reduce((sum, square) => sum + square, 0));
+    const gradientNorm = Math.sqrt(parts.reduce((sum, { native }) => sum + native.sumOfSquares(), 0));
     const learningRate = this.#learningRate();
     const step = {
       learningRate,
@@ -120,7 +123,10 @@ export class Optimizer implements AdamW {
       correction2: 1 - betas[1] ** (this.#steps + 1),
       gradientScale: gradientNorm > clipNorm ? clipNorm / gradientNorm : 1,
     };
-    for (const native of natives) native.update(this.#moments.get(native)!, step);
+    for (const { of, native, moments } of parts) {
+      native.update(moments, step);
+      of.changed();
+    }
     ++this.#steps;
     return { gradientNorm, learningRate };
   }

@@ -2,7 +2,7 @@ import { checkArray, checkOptions, invalidShape, typeTag } from "./checks.js";
 import { Staging, type Instance } from "./instance.js";
 import { checkTensor, refuseEmpty } from "./tensor.js";
 import type { AnalyzeHeadsOptions, HeadStatistics, TensorLike } from "./types.js";
-import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
+import { checkVisibility, visibilityArgument, visibilityOptionNames } from "./visibility.js";
 
 /** Floats of the core's HeadStatistics, in its order. */
 const statisticNames = ["entropy", "distance", "confidence", "first", "previous", "next", "self"] as const;
@@ -39,17 +39,19 @@ export function analyzeHeads(
   const statisticsSlot = staging.output(heads * allNames.length);
   staging.place();
   staging.check(
-    instance.engine.analyzeHeads({
-      batch,
-      heads,
-      queries,
-      keys,
-      weights: staging.pointer(weightsSlot),
-      statistics: staging.pointer(statisticsSlot),
-      tokens: staging.pointer(tokensSlot),
-      tokensOfEachRow: tokensSlot !== undefined && tokensSlot.length === batch * keys,
-      visibility: visibilityCall(visibility, staging),
-    }),
+    instance.engine.analyzeHeads(
+      {
+        batch,
+        heads,
+        queries,
+        keys,
+        weights: staging.pointer(weightsSlot),
+        statistics: staging.pointer(statisticsSlot),
+        tokens: staging.pointer(tokensSlot),
+        tokensOfEachRow: tokensSlot !== undefined && tokensSlot.length === batch * keys,
+      },
+      ...visibilityArgument(visibility, staging),
+    ),
   );
   const statistics = staging.read(statisticsSlot);
   const names = tokens === undefined ? statisticNames : allNames;

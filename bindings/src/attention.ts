@@ -3,7 +3,7 @@ import { checkBoolean, checkGates, checkOneOf, checkOptions, checkScale } from "
 import { Staging, type Instance } from "./instance.js";
 import { checkTensor, product } from "./tensor.js";
 import type { AttentionOptions, AttentionResult, AttentionReturn, TensorLike } from "./types.js";
-import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
+import { checkVisibility, visibilityArgument, visibilityOptionNames } from "./visibility.js";
 
 /** In the order of the core's WeightsStage. */
 export const weightsStages = ["probabilities", "scores", "capped", "masked"] as const;
@@ -58,25 +58,27 @@ export function attention<R extends AttentionReturn>(
   const present = { key: cached(headDim), value: cached(valueHeadDim) };
   staging.place();
   staging.check(
-    instance.engine.attention({
-      ...extents,
-      past: pastLength,
-      headsFirst: rank !== 3,
-      query: staging.pointer(inputs.query),
-      key: staging.pointer(inputs.key),
-      value: staging.pointer(inputs.value),
-      output: staging.pointer(output.slot),
-      pastKey: staging.pointer(inputs.pastKey),
-      pastValue: staging.pointer(inputs.pastValue),
-      presentKey: staging.pointer(present.key?.slot),
-      presentValue: staging.pointer(present.value?.slot),
-      weights: staging.pointer(weights?.slot),
-      gates: staging.pointer(inputs.gates),
-      weightsStage: asked.weights ? weightsStages.indexOf(asked.weights) : 0,
-      scale,
-      softcap,
-      visibility: visibilityCall(visibility, staging),
-    }),
+    instance.engine.attention(
+      {
+        ...extents,
+        past: pastLength,
+        headsFirst: rank !== 3,
+        query: staging.pointer(inputs.query),
+        key: staging.pointer(inputs.key),
+        value: staging.pointer(inputs.value),
+        output: staging.pointer(output.slot),
+        pastKey: staging.pointer(inputs.pastKey),
+        pastValue: staging.pointer(inputs.pastValue),
+        presentKey: staging.pointer(present.key?.slot),
+        presentValue: staging.pointer(present.value?.slot),
+        weights: staging.pointer(weights?.slot),
+        gates: staging.pointer(inputs.gates),
+        weightsStage: asked.weights ? weightsStages.indexOf(asked.weights) : 0,
+        scale,
+        softcap,
+      },
+      ...visibilityArgument(visibility, staging),
+    ),
   );
   const read = ({ shape, slot }: ReturnType<typeof result>) => ({ data: staging.read(slot), shape });
   return {

@@ -7,6 +7,8 @@ export interface Machine {
   readonly environment: "node" | "browser-main" | "browser-worker";
   readonly simd: boolean;
   readonly relaxedSimd: boolean;
+  /** Whether the engine has JavaScript promise integration, by which a compiler that finds registers for 6 rows is told. */
+  readonly recentCompiler: boolean;
   /** Shared memory and atomics in WebAssembly, and a SharedArrayBuffer to have. */
   readonly threads: boolean;
   /** In browsers; Node needs no isolation. */
@@ -20,6 +22,8 @@ export interface Choice {
   readonly binary: Binary;
   readonly simd: "relaxed" | "simd128";
   readonly threads: number;
+  /** Rows of the core's tiles: a matter of speed alone (src/kernels/tile.hpp). */
+  readonly tileRows: 4 | 6;
   readonly reason: string;
 }
 
@@ -67,6 +71,7 @@ export function choose(options: Required<Pick<LoadOptions, "threads" | "simd">>,
     binary: threads > 1 ? `${simd}-threads` : simd,
     simd,
     threads,
+    tileRows: simd === "relaxed" && machine.recentCompiler ? 6 : 4,
     reason: `${simdReason}; ${threadsReason}`,
   };
 }

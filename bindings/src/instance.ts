@@ -1,4 +1,5 @@
 /** One running binary: its memory, the objects alive in it, and the way of a call's data in and out. */
+import type { Choice } from "./choose.js";
 import { HeadwiseError } from "./errors.js";
 import type { Engine, Native } from "./native.js";
 import { product } from "./tensor.js";
@@ -15,9 +16,9 @@ export class Instance {
   #native: Native;
   #disposed = false;
 
-  constructor(native: Native, threads: number) {
+  constructor(native: Native, { threads, tileRows }: Choice) {
     this.#native = native;
-    this.engine = new native.Engine(threads);
+    this.engine = new native.Engine(threads, tileRows);
     if (this.engine.status() !== kOk) {
       this.dispose();
       throw new HeadwiseError("unsupported", `threads: could not start ${threads} threads`);

@@ -32,12 +32,9 @@ export function checkLoadOptions(optionsLike: LoadOptions | undefined) {
 }
 
 /** Starts what was chosen, from where it is. */
-export async function startHeadwise(
-  { binary, simd, threads, reason }: Choice,
-  source: Source,
-  makeThread?: () => Worker,
-): Promise<Headwise> {
-  const instance = new Instance(await start(binary, threads, source, makeThread), threads);
+export async function startHeadwise(choice: Choice, source: Source, makeThread?: () => Worker): Promise<Headwise> {
+  const { binary, simd, threads, reason } = choice;
+  const instance = new Instance(await start(binary, threads, source, makeThread), choice);
   return makeDisposable<NotYetDisposable<Headwise>>({
     info: Object.freeze({ version: HEADWISE_VERSION, simd, threads, reason }),
     memory() {

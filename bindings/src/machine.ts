@@ -1,5 +1,5 @@
 /** Asks the engine what it can do. The only file that looks at the environment, and only when called. */
-import { relaxedSimd, simd, threads } from "wasm-feature-detect";
+import { jspi, relaxedSimd, simd, threads } from "wasm-feature-detect";
 
 import type { Machine } from "./choose.js";
 
@@ -19,12 +19,13 @@ interface NodeBuiltins {
 
 export async function detectMachine(): Promise<Machine> {
   const os = nodeBuiltin("node:os");
-  const [hasSimd, hasRelaxedSimd, hasThreads] = await Promise.all([simd(), relaxedSimd(), threads()]);
+  const [hasSimd, hasRelaxedSimd, hasThreads, isRecent] = await Promise.all([simd(), relaxedSimd(), threads(), jspi()]);
   const onPage = typeof window !== "undefined" && typeof document !== "undefined";
   return {
     environment: os !== undefined ? "node" : onPage ? "browser-main" : "browser-worker",
     simd: hasSimd,
     relaxedSimd: hasRelaxedSimd,
+    recentCompiler: isRecent,
     threads: hasThreads && typeof SharedArrayBuffer !== "undefined",
     crossOriginIsolated: globalThis.crossOriginIsolated === true,
     cores: os !== undefined ? os.availableParallelism() : navigator.hardwareConcurrency || 1,

@@ -21,10 +21,22 @@ function bytesOf(instance: Instance, model: Transformer): number {
   return bytes;
 }
 
-function time(work: () => void, times: number): number {
-  const start = performance.now();
-  for (let n = 0; n < times; ++n) work();
-  return (performance.now() - start) / times;
+/** Passes of a model, as many at once as its last sample took. */
+interface Run {
+  readonly pass: () => void;
+  passes: number;
+  readonly samples: number[];
+}
+
+/** Milliseconds of one pass, from as many as take long enough. */
+function sample(run: Run): number {
+  for (;;) {
+    const start = performance.now();
+    for (let n = 0; n < run.passes; ++n) run.pass();
+    const milliseconds = performance.now() - start;
+    if (milliseconds >= leastMilliseconds) return milliseconds / run.passes;
+    run.passes *= 2;
+  }
 }
 
 /** Sizes of models, and the time of one `forward` of each. They are timed by turns, so that what slows the machine slows all. */
@@ -34,13 +46,12 @@ export function* costOf(
   batches: readonly CheckedBatch[],
 ): LongWork<Omit<ModelCost, "loss">[]> {
   const tokens: Tokens = batches[0]?.tokens ?? new Int32Array(models[0]!.config.contextLength);
-  const runs = models.map((model) => ({ pass: () => void model.forward(tokens), times: 1, samples: [] as number[] }));
+  const runs = models.map((model): Run => ({ pass: () => void model.forward(tokens), passes: 1, samples: [] }));
   const step = counter((1 + rounds) * models.length);
   for (let round = 0; round <= rounds; ++round) {
     for (const run of runs) {
-      const milliseconds = time(run.pass, run.times);
-      if (round > 0) run.samples.push(milliseconds);
-      else run.times = Math.min(Math.ceil(leastMilliseconds / milliseconds), 100); // a warm-up
+      const milliseconds = sample(run);
+      if (round > 0) run.samples.push(milliseconds); // the first is a warm-up
       yield step();
     }
   }

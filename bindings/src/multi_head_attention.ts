@@ -10,16 +10,19 @@ import {
 } from "./checks.js";
 import { makeDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
-import { freeing, Staging, type Instance } from "./instance.js";
+import { Staging, type Instance } from "./instance.js";
 import { Cache, makeCache } from "./kv_cache.js";
 import { parametersOf, prunedConfig, resolveConfig, type Parameter } from "./module_config.js";
 import type { NativeConfig, NativeModule } from "./native.js";
 import { readParameters, writeParameters } from "./parameters.js";
 import { checkTensor, isTensorLike, product, refuseOtherShape } from "./tensor.js";
-import { trained } from "./trained.js";
+import { freeingTrained, trained, type Moments } from "./trained.js";
+import { backward, checkTraining, type Tape } from "./training.js";
 import type {
+  BackwardOptions,
   ForwardOptions,
   ForwardResult,
+  InputGradients,
   KvCache,
   MultiHeadAttention,
   MultiHeadAttentionConfig,
@@ -28,18 +31,27 @@ import type {
   Tensor,
   TensorLike,
 } from "./types.js";
-import { checkVisibility, visibilityCall, visibilityOptionNames } from "./visibility.js";
+import { checkVisibility, visibilityArgument, visibilityOptionNames } from "./visibility.js";
 
+const forwardOptionNames = [
+  ...visibilityOptionNames,
+  ...(["cache", "positions", "train", "dropout", "seed", "return"] as const),
+];
 export const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the core's HeadOutput
 
 /** Frees modules that were never disposed. A net, not a plan: `dispose()` is prompt. */
 const net = new FinalizationRegistry<() => void>((free) => free());
+
+/** What there is to free of a module that is part of a model. Not made by its constructor, whose closures would keep it alive. */
+const nothing = () => {};
 
 /** What a module is part of, and must not outlive. */
 export interface Owner {
   /** Throws where it was disposed. */
   alive(): void;
   readonly model: object;
+  /** Freed with it. */
+  readonly moments: Moments;
 }
 
 export class Module implements MultiHeadAttention {
@@ -53,6 +65,8 @@ export class Module implements MultiHeadAttention {
   readonly #free: () => void;
   readonly #owner: Owner | undefined;
   #native: NativeModule | undefined;
+  #tape: Tape | undefined; // of the last forward with train, until backward
+  #trainForwards = 0;
 
   constructor(
     instance: Instance,
@@ -69,9 +83,16 @@ export class Module implements MultiHeadAttention {
     this.keptHeads = Object.freeze([...keptHeads]);
     this.#parameters = parametersOf(config);
     this.parameterCount = this.#parameters.reduce((count, { shape }) => count + product(shape), 0);
-    this.#free = owner === undefined ? freeing(instance, native) : () => {};
+    const moments: Moments = owner?.moments ?? new Map();
+    this.#free = owner === undefined ? freeingTrained(instance, [native], [moments]) : nothing;
     net.register(this, this.#free, this);
-    trained.set(this, { instance, alive: () => this.#alive(), owner: owner?.model });
+    trained.set(this, {
+      instance,
+      alive: () => this.#alive(),
+      changed: () => void (this.#tape = undefined),
+      owner: owner?.model,
+      moments,
+    });
     makeDisposable(this);
     Object.freeze(this); // what it says of itself is what memory was sized for
   }
@@ -91,6 +112,7 @@ export class Module implements MultiHeadAttention {
     const slot = staging.input(checkGates(gates, "gates", this.numHeads));
     staging.place();
     native.setGates(staging.pointer(slot));
+    this.#tape = undefined;
   }
 
   parameters(): Parameters {
@@ -98,16 +120,34 @@ export class Module implements MultiHeadAttention {
     return readParameters(this.#instance, this.#parameters, (index, to) => native.getParameter(index, to));
   }
 
+  backward(gradOutput: TensorLike, options?: BackwardOptions): InputGradients {
+    const gradients = backward(this.#instance, this.#alive(), this.#tape, gradOutput, options);
+    this.#tape = undefined;
+    return gradients;
+  }
+
+  gradients(): Parameters {
+    const native = this.#alive();
+    const gates = { name: "head_gates", index: 8, shape: [this.numHeads] };
+    return readParameters(this.#instance, [...this.#parameters, gates], (index, to) => native.getGradient(index, to));
+  }
+
+  zeroGradients(): void {
+    this.#alive().zeroGradients();
+  }
+
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void {
     const native = this.#alive();
     writeParameters(this.#instance, this.#parameters, parameters, (index, from) => native.setParameter(index, from));
+    this.#tape = undefined;
   }
 
   forward(queryLike: TensorLike, ...rest: (TensorLike | ForwardOptions | undefined)[]): ForwardResult {
     const native = this.#alive();
     const staging = new Staging(this.#instance);
     const { query, key, value, optionsLike } = this.#inputs(queryLike, rest);
-    const options = checkOptions(optionsLike, "forward", [...visibilityOptionNames, "cache", "positions", "return"]);
+    const options = checkOptions(optionsLike, "forward", forwardOptionNames);
+    const training = checkTraining(options);
     const asked = checkOptions(options.return, "return", ["weights", "heads"]);
     if (asked.weights !== undefined) checkOneOf(asked.weights, "return.weights", weightsStages);
     if (asked.heads !== undefined) checkOneOf(asked.heads, "return.heads", ["values", "contributions"]);
@@ -144,33 +184,37 @@ export class Module implements MultiHeadAttention {
       heads: asked.heads && staging.output(product(headsShape)),
     };
     staging.place();
-    staging.check(
-      native.forward(
-        {
-          batch,
-          queries,
-          keys,
-          query: staging.pointer(slots.query),
-          key: staging.pointer(slots.key),
-          value: staging.pointer(slots.value),
-          queryPositions: staging.pointer(slots.positions),
-          keyPositions: self ? staging.pointer(slots.positions) : 0,
-          output: staging.pointer(slots.output),
-          weights: staging.pointer(slots.weights),
-          weightsStage: weightsStages.indexOf(asked.weights ?? "probabilities"),
-          headOutput: asked.heads === undefined ? 0 : headOutputs[asked.heads],
-          heads: staging.pointer(slots.heads),
-          visibility: visibilityCall(visibility, staging),
-        },
-        step?.native ?? null,
-      ),
-    );
+    const call = {
+      batch,
+      queries,
+      keys,
+      query: staging.pointer(slots.query),
+      key: staging.pointer(slots.key),
+      value: staging.pointer(slots.value),
+      queryPositions: staging.pointer(slots.positions),
+      keyPositions: self ? staging.pointer(slots.positions) : 0,
+      output: staging.pointer(slots.output),
+      weights: staging.pointer(slots.weights),
+      weightsStage: weightsStages.indexOf(asked.weights ?? "probabilities"),
+      headOutput: asked.heads === undefined ? 0 : headOutputs[asked.heads],
+      heads: staging.pointer(slots.heads),
+    };
+    const seen = visibilityArgument(visibility, staging);
+    if (training === undefined) staging.check(native.forward(call, step?.native ?? null, ...seen));
+    else {
+      staging.check(native.trainForward(call, training.dropout, training.seed ?? this.#trainForwards, ...seen));
+      this.#tape = undefined; // the one before
+    }
     const result = {
       output: { data: staging.read(slots.output), shape: outputShape },
       ...(slots.weights && { weights: { data: staging.read(slots.weights), shape: weightsShape } }),
       ...(slots.heads && { heads: { data: staging.read(slots.heads), shape: headsShape } }),
     };
     step?.commit(); // now that nothing can fail
+    if (training !== undefined) {
+      this.#tape = { output: outputShape, weights: weightsShape, inputs: [query.shape, key.shape, value.shape] };
+      this.#trainForwards = (this.#trainForwards + 1) >>> 0;
+    }
     return result;
   }
 
@@ -256,7 +300,7 @@ export class Module implements MultiHeadAttention {
   }
 }
 
-const isSame = (a: Tensor, b: Tensor) => a.data === b.data && String(a.shape) === String(b.shape);
+const isSame = (a: Tensor, b: Tensor) => a === b || (a.data === b.data && String(a.shape) === String(b.shape));
 
 function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig): NativeConfig {
   return {

@@ -17,6 +17,9 @@ export interface VisibilityCall {
   keyLengths: Pointer;
 }
 
+/** Left out where all keys are visible. */
+export type VisibilityArgument = [] | [VisibilityCall];
+
 export interface AttentionCall {
   batch: number;
   heads: number;
@@ -40,7 +43,6 @@ export interface AttentionCall {
   weightsStage: number;
   scale: number;
   softcap: number;
-  visibility: VisibilityCall;
 }
 
 export interface RotaryCall {
@@ -68,7 +70,6 @@ export interface AnalysisCall {
   statistics: Pointer;
   tokens: Pointer;
   tokensOfEachRow: boolean;
-  visibility: VisibilityCall;
 }
 
 export interface ForwardCall {
@@ -85,7 +86,6 @@ export interface ForwardCall {
   weightsStage: number;
   headOutput: number;
   heads: Pointer;
-  visibility: VisibilityCall;
 }
 
 export interface NativeConfig {
@@ -129,7 +129,11 @@ export interface NativeModule extends NativeTrained {
   setParameter(index: number, from: Pointer): void;
   getGates(to: Pointer): void;
   setGates(from: Pointer): void;
-  forward(call: ForwardCall, cache: NativeCache | null): number;
+  forward(call: ForwardCall, cache: NativeCache | null, ...visibility: VisibilityArgument): number;
+  trainForward(call: ForwardCall, dropoutRate: number, dropoutSeed: number, ...visibility: VisibilityArgument): number;
+  backward(output: Pointer, weights: Pointer, query: Pointer, key: Pointer, value: Pointer): number;
+  getGradient(index: number, to: Pointer): void;
+  zeroGradients(): void;
   keepHeads(kept: Pointer, count: number): NativeModule | null;
   cache(batch: number, capacity: number): NativeCache | null;
   delete(): void;
@@ -211,9 +215,9 @@ export interface Engine {
   status(): number;
   stage(bytes: number): Pointer;
   releaseBuffers(): void;
-  attention(call: AttentionCall): number;
+  attention(call: AttentionCall, ...visibility: VisibilityArgument): number;
   rotaryEmbedding(call: RotaryCall): number;
-  analyzeHeads(call: AnalysisCall): number;
+  analyzeHeads(call: AnalysisCall, ...visibility: VisibilityArgument): number;
   multiHeadAttention(config: NativeConfig, kvHeads: Pointer, seed: number): NativeModule | null;
   transformer(config: NativeTransformerConfig): NativeModel | null;
   usedBytes(): number;
@@ -221,7 +225,7 @@ export interface Engine {
 }
 
 export interface Native {
-  Engine: new (threads: number) => Engine;
+  Engine: new (threads: number, tileRows: number) => Engine;
   wasmMemory: WebAssembly.Memory;
   /** In the threaded binaries. */
   PThread?: { terminateAllThreads(): void };

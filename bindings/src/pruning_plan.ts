@@ -36,17 +36,20 @@ const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => to
 function checkImportance(value: unknown, counts: readonly number[]): HeadImportance {
   if (!Array.isArray(value))
     throw invalidOption("importance", "numbers by layer and head, or { method, batches }", value);
-  const values = Array.from(value, (layer: unknown, n) => {
+  const layers = Array.from(value.slice(0, counts.length + 1), (layer: unknown, n) => {
     if (!Array.isArray(layer)) throw invalidOption(`importance[${n}]`, "an array of numbers", layer);
-    const wrong = layer.findIndex((number) => typeof number !== "number" || Number.isNaN(number));
-    if (wrong >= 0) throw invalidOption(`importance[${n}][${wrong}]`, "a number", layer[wrong]);
-    return [...(layer as number[])];
+    return layer as unknown[];
   });
-  const given = values.map((layer) => layer.length);
-  if (String(given) === String(counts)) return values;
-  throw new HeadwiseError(
-    "invalid-shape",
-    `importance: expected ${show(counts)} heads in the model's layers, got ${show(given)}`,
+  const given = layers.map((layer) => layer.length);
+  if (String(given) !== String(counts)) {
+    const expected = `${show(counts)} heads in the model's layers`;
+    throw new HeadwiseError("invalid-shape", `importance: expected ${expected}, got ${show(given)}`);
+  }
+  return layers.map((layer, n) =>
+    Array.from(layer, (number, h) => {
+      if (typeof number === "number" && !Number.isNaN(number)) return number;
+      throw invalidOption(`importance[${n}][${h}]`, "a number", number);
+    }),
   );
 }
 

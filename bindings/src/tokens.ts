@@ -1,9 +1,9 @@
 /** Tokens of calls: integers of a vocabulary, one sequence [L] or several of one length [B, L]. */
-import { copyOfArray, invalidOption, invalidShape, isObject, typeTag } from "./checks.js";
+import { copyOfArray, invalidOption, invalidShape, typeTag } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
 import type { Slot, Staging } from "./instance.js";
 import type { TokensCall } from "./native.js";
-import { checkShape, readTensor, sameShape } from "./tensor.js";
+import { checkShape, isTensorLike, readTensor, sameShape } from "./tensor.js";
 import type { TensorLike, Tokens } from "./types.js";
 
 /** Tokens that have been checked, in a copy that nobody else can change. */
@@ -24,7 +24,7 @@ export function checkTokens(
   least = 0,
 ): CheckedTokens {
   const flat = typeTag(value) === "Int32Array";
-  if (!flat && !isObject(value)) throw invalidOption(name, "an Int32Array, or { data, shape }", value);
+  if (!flat && !isTensorLike(value)) throw invalidOption(name, "an Int32Array, or { data, shape }", value);
   const given = flat
     ? { data: value, shape: [(value as Int32Array).length] }
     : readTensor(value as unknown as TensorLike);

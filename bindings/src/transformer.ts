@@ -1,17 +1,16 @@
-import { weightsStages } from "./attention.js";
-import { checkHeadList, checkInteger, checkOneOf, checkOptions, invalidOption, typeTag } from "./checks.js";
+import { checkHeadList, checkInteger, invalidOption, typeTag } from "./checks.js";
 import { makeDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { Optimizer } from "./adamw.js";
 import { checkGenerate, generate } from "./generate.js";
-import { freeing, Staging, type Instance, type Slot } from "./instance.js";
+import { Staging, type Instance } from "./instance.js";
 import type { Parameter } from "./module_config.js";
-import { headOutputs, Module } from "./multi_head_attention.js";
+import { Module } from "./multi_head_attention.js";
 import type { NativeModel } from "./native.js";
 import { readParameters, writeParameters } from "./parameters.js";
 import { product } from "./tensor.js";
-import { checkBatch, checkTokens, refuseTooLarge, StagedTokens } from "./tokens.js";
-import { trained } from "./trained.js";
+import { checkBatch, refuseTooLarge, StagedTokens } from "./tokens.js";
+import { freeingTrained, trained, type Moments } from "./trained.js";
 import {
   attentionConfig,
   allHeads,
@@ -21,6 +20,7 @@ import {
   transformerParameters,
 } from "./transformer_config.js";
 import { saveTransformer } from "./transformer_file.js";
+import { forward } from "./transformer_forward.js";
 import type {
   AdamW,
   Capture,
@@ -36,6 +36,13 @@ import type {
   TransformerConfig,
   TransformerResult,
 } from "./types.js";
+
+/** A batch that has been checked, where the core reads it. */
+interface StagedBatch {
+  readonly native: NativeModel;
+  readonly staging: Staging;
+  readonly staged: StagedTokens;
+}
 
 /** Frees models that were never disposed. */
 const net = new FinalizationRegistry<() => void>((free) => free());
@@ -57,79 +64,39 @@ export class Model implements Transformer {
     this.#parameters = transformerParameters(config);
     this.parameterCount = this.#parameters.reduce((count, { shape }) => count + product(shape), 0);
     const layers = config.heads.map((_, n) => native.attention(n)!);
-    const owner = { model: this, alive: () => void this.#alive() };
-    this.#attentions = layers.map(
-      (layer, n) => new Module(instance, layer, attentionConfig(config, n), config.heads[n]!, owner),
-    );
-    this.#free = freeing(instance, {
-      delete() {
-        for (const layer of layers) layer.delete();
-        native.delete();
-      },
+    const moments: Moments[] = [new Map(), ...layers.map(() => new Map())];
+    this.#attentions = layers.map((layer, n) => {
+      const owner = { model: this, alive: () => void this.#alive(), moments: moments[n + 1]! };
+      return new Module(instance, layer, attentionConfig(config, n), config.heads[n]!, owner);
     });
+    this.#free = freeingTrained(instance, [...layers, native], moments);
     net.register(this, this.#free, this);
-    trained.set(this, { instance, alive: () => this.#alive(), owner: undefined });
+    trained.set(this, {
+      instance,
+      alive: () => this.#alive(),
+      changed: () => this.#attentions.forEach((attention) => trained.get(attention)!.changed()),
+      owner: undefined,
+      moments: moments[0]!,
+    });
     makeDisposable(this);
     Object.freeze(this);
   }
 
-  forward(tokensLike: Tokens, optionsLike?: { capture?: Capture }): TransformerResult {
-    const native = this.#alive();
-    const { vocabSize, contextLength, layers, embedDim, headDim, heads } = this.config;
-    const tokens = checkTokens(tokensLike, "tokens", vocabSize, contextLength);
-    const { capture: captureLike } = checkOptions(optionsLike, "forward", ["capture"]);
-    const capture = checkOptions(captureLike, "capture", ["weights", "heads", "layers"]);
-    if (capture.weights !== undefined) checkOneOf(capture.weights, "capture.weights", weightsStages);
-    if (capture.heads !== undefined) checkOneOf(capture.heads, "capture.heads", ["values", "contributions"]);
-    const captured = checkLayers(capture.layers, layers);
-    const { length } = tokens;
-    const staging = new Staging(this.#instance);
-    const staged = new StagedTokens(staging, tokens);
-    const leading = tokens.shape.slice(0, -1);
-    const output = (shape: readonly number[]) => ({ shape, slot: staging.output(product(shape)) });
-    const logits = output([...tokens.shape, vocabSize]);
-    const outputs = heads.map(({ length: H }, n) => ({
-      weights: capture.weights && captured.has(n) ? output([...leading, H, length, length]) : undefined,
-      heads:
-        capture.heads && captured.has(n)
-          ? output([...leading, H, length, capture.heads === "values" ? headDim : embedDim])
-          : undefined,
-    }));
-    const captures = staging.output(2 * layers);
-    refuseTooLarge(this.#instance, product(tokens.shape) * Math.max(embedDim, this.config.feedForwardDim));
-    staging.place();
-    staging.writePointers(
-      captures,
-      outputs.flatMap(({ weights, heads }) => [weights?.slot, heads?.slot]),
-    );
-    staging.check(
-      native.forward(staged.call, {
-        logits: staging.pointer(logits.slot),
-        captures: captured.size === 0 ? 0 : staging.pointer(captures),
-        weightsStage: weightsStages.indexOf(capture.weights ?? "probabilities"),
-        headOutput: capture.heads === undefined ? 0 : headOutputs[capture.heads],
-      }),
-    );
-    const read = ({ shape, slot }: { shape: readonly number[]; slot: Slot }) => ({ data: staging.read(slot), shape });
-    return {
-      logits: read(logits),
-      layers: outputs.map(({ weights, heads }) => ({
-        ...(weights && { weights: read(weights) }),
-        ...(heads && { heads: read(heads) }),
-      })),
-    };
+  forward(tokens: Tokens, options?: { capture?: Capture }): TransformerResult {
+    return forward(this.#instance, () => this.#alive(), this.config, tokens, options);
   }
 
   accumulateGradients(tokens: Tokens, targets: Tokens): number {
-    return this.#learn(tokens, targets, false);
+    return this.#learn(this.#batch(tokens, targets), false);
   }
 
   trainStep(tokens: Tokens, targets: Tokens, optimizer: AdamW): number {
     this.#alive();
     if (!(optimizer instanceof Optimizer)) throw invalidOption("optimizer", "what adamW() has made", optimizer);
-    const natives = optimizer.prepare([this]);
-    const loss = this.#learn(tokens, targets, true);
-    optimizer.apply(natives);
+    const batch = this.#batch(tokens, targets);
+    const parts = optimizer.prepare([this]);
+    const loss = this.#learn(batch, true);
+    optimizer.apply(parts);
     return loss;
   }
 
@@ -157,8 +124,10 @@ export class Model implements Transformer {
   }
 
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void {
-    const native = this.#alive();
-    writeParameters(this.#instance, this.#parameters, parameters, (index, from) => native.setParameter(index, from));
+    this.#alive();
+    const set = (index: number, from: number) => this.#alive().setParameter(index, from);
+    writeParameters(this.#instance, this.#parameters, parameters, set);
+    trained.get(this)!.changed();
   }
 
   gradients(): Parameters {
@@ -218,19 +187,20 @@ export class Model implements Transformer {
     return this.#native;
   }
 
-  #batch(tokensLike: Tokens, targetsLike: Tokens) {
-    const native = this.#alive();
+  /** Checks a batch, and puts it where the core reads it. */
+  #batch(tokensLike: Tokens, targetsLike: Tokens): StagedBatch {
+    this.#alive();
     const { vocabSize, contextLength, embedDim, feedForwardDim } = this.config;
     const { tokens, targets } = checkBatch(tokensLike, targetsLike, vocabSize, contextLength);
-    const staging = new Staging(this.#instance);
+    const native = this.#alive(); // getters may have done anything
     refuseTooLarge(this.#instance, product(tokens.shape) * Math.max(embedDim, feedForwardDim, vocabSize));
+    const staging = new Staging(this.#instance);
     const staged = new StagedTokens(staging, tokens, targets);
     staging.place();
     return { native, staging, staged };
   }
 
-  #learn(tokens: Tokens, targets: Tokens, fresh: boolean): number {
-    const { native, staging, staged } = this.#batch(tokens, targets);
+  #learn({ native, staging, staged }: StagedBatch, fresh: boolean): number {
     const { status, loss } = native.accumulate(staged.call, fresh);
     staging.check(status);
     return loss;
@@ -249,12 +219,6 @@ export function checkTransformer(value: unknown, instance: Instance): Model {
   if (own !== instance) throw new HeadwiseError("invalid-option", "model: it belongs to another Headwise instance");
   alive();
   return value;
-}
-
-function checkLayers(layers: unknown, count: number): Set<number> {
-  if (layers === undefined) return new Set(Array.from({ length: count }, (_, n) => n));
-  if (!Array.isArray(layers)) throw invalidOption("capture.layers", "an array of layer indices", layers);
-  return new Set(layers.map((layer) => checkInteger(layer, "capture.layers", 0, count - 1)));
 }
 
 /** @param kept of each layer, indices of the native model's heads */

@@ -259,7 +259,26 @@ export interface ForwardOptions<
   cache?: Cache;
   /** [B, L], for `rope`: positions of the queries, and in self-attention of the keys. Default: offset + i for queries, j for keys. */
   positions?: Int32Array;
+  /** Keeps what `backward` needs, and skips no head. Not with `cache`. Default false. */
+  train?: boolean;
+  /** With `train`: share of the attention weights that is left out, 0 <= rate < 1; the others are multiplied by 1 / (1 − rate). `return.weights` are those before. Default 0. */
+  dropout?: number;
+  /** With `train`, of the dropout: an integer, 0 … 2^32 − 1. Default: how many train forwards of this module there were before. */
+  seed?: number;
   return?: Return;
+}
+
+/** Options of `MultiHeadAttention.backward`. */
+export interface BackwardOptions {
+  /** Gradient of the attention probabilities, before dropout: [B, H, L, S]. Default: zeros. */
+  gradWeights?: TensorLike;
+}
+
+/** Gradients of the inputs: each the part through its own projection. Of an input that is query, key and value, the gradient is the sum. */
+export interface InputGradients {
+  readonly query: Tensor;
+  readonly key: Tensor;
+  readonly value: Tensor;
 }
 
 /** Result of `MultiHeadAttention.forward`; without the batch axis where the query had none. */
@@ -307,6 +326,14 @@ export interface MultiHeadAttention {
     value: TensorLike,
     options?: ForwardOptions<R>,
   ): ForwardResult<R>;
+  /**
+   * Adds to `gradients()` those of a loss whose gradient by the output of the last forward with `train` is `gradOutput`
+   * [B, L, outputDim], and returns those of its inputs. Once for each such forward, and before parameters or gates are set.
+   */
+  backward(gradOutput: TensorLike, options?: BackwardOptions): InputGradients;
+  /** Copies of the gradients, named as in `parameters()`, and `head_gates` [H]: sums since the module was made or they were zeroed. */
+  gradients(): Parameters;
+  zeroGradients(): void;
   /** Copies of all parameters. */
   parameters(): Parameters;
   /** Replaces the parameters given, all or nothing: unknown names and other shapes are refused and nothing changes. */
@@ -603,6 +630,9 @@ export interface WorkerMultiHeadAttention {
     value: TensorLike,
     options?: ForwardOptions<R, WorkerKvCache> & Abortable,
   ): Promise<ForwardResult<R>>;
+  backward(gradOutput: TensorLike, options?: BackwardOptions & Abortable): Promise<InputGradients>;
+  gradients(options?: Abortable): Promise<Parameters>;
+  zeroGradients(options?: Abortable): Promise<void>;
   parameters(options?: Abortable): Promise<Parameters>;
   setParameters(parameters: Readonly<Record<string, TensorLike>>, options?: Abortable): Promise<void>;
   prune(heads: readonly number[], options?: Abortable): Promise<WorkerMultiHeadAttention>;

@@ -10,7 +10,7 @@ import {
   typeTag,
 } from "./checks.js";
 import type { Slot, Staging } from "./instance.js";
-import type { VisibilityCall } from "./native.js";
+import type { VisibilityArgument } from "./native.js";
 import { checkShape, isTensorLike, product, readTensor } from "./tensor.js";
 import type { Mask, VisibilityOptions } from "./types.js";
 
@@ -84,11 +84,13 @@ export function checkVisibility(options: VisibilityOptions, extents: Extents, st
   };
 }
 
-/** The same as the core takes it, once the staging has placed its arrays. */
-export function visibilityCall(visibility: Visibility, staging: Staging): VisibilityCall {
+/** The same as the core takes it, once the staging has placed its arrays; nothing where all keys are visible. */
+export function visibilityArgument(visibility: Visibility, staging: Staging): VisibilityArgument {
   const { maskExtents, mask, offsets, keyLengths, ...plain } = visibility;
+  const { causal, windowLeft, windowRight } = plain;
+  if (!causal && windowLeft < 0 && windowRight < 0 && !(mask ?? offsets ?? keyLengths)) return [];
   const [maskBatch, maskHeads, maskQueries, maskKeys] = maskExtents;
-  return {
+  const call = {
     ...plain,
     mask: staging.pointer(mask),
     maskBatch,
@@ -98,4 +100,5 @@ export function visibilityCall(visibility: Visibility, staging: Staging): Visibi
     offsets: staging.pointer(offsets),
     keyLengths: staging.pointer(keyLengths),
   };
+  return [call];
 }

@@ -11,13 +11,14 @@
 #include "attention/panel.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/pack.hpp"
+#include "kernels/rows.hpp"
 
 namespace headwise {
 namespace {
 
-// Panels whose rows P and dS are kept at once: the gradients of keys and values are loaded and stored once a block.
-constexpr std::size_t kPanelsPerBlock = 8;
-constexpr std::size_t kBlockRows = kPanelsPerBlock * kTileRows;
+// Query rows whose P and dS are kept at once: the gradients of keys and values are loaded and stored once a block. Not
+// counted in panels, whose height depends on the engine: results are the same in all of them.
+constexpr std::size_t kBlockRows = 48;
 
 // Floats from row to row of P and dS: an odd number of cache lines, for columns to spread over the cache's sets.
 constexpr std::size_t row_stride(std::size_t S) {
@@ -60,10 +61,6 @@ struct Block {
   Keys columns;  // of all rows; both multiples of 8, the end perhaps beyond S
   bool live[kBlockRows];
 };
-
-bool all_zeros(const float* values, std::size_t count) noexcept {
-  return std::all_of(values, values + count, [](float value) { return value == 0.0f; });
-}
 
 // Products of up to 6 rows: out = a b.   a: [rows, b.depth], out: [rows, b.columns]
 void multiply(const float* a, std::size_t a_row, std::size_t rows, const PackedMatrix& b, Range tiles, float* out,
@@ -206,16 +203,16 @@ void differentiate_head(const AttentionArgs& args, const AttentionGradients& gra
   const bool finite_keys =
       pack_columns(args.key.at(b, g, begin), args.key.row, end - begin, shape.D, scratch.key_columns);
 
-  const RowPanels panels(shape.L);
+  const std::size_t blocks = (shape.L + kBlockRows - 1) / kBlockRows;
+  const auto first_row = [&](std::size_t n) { return std::min(n * kBlockRows, shape.L); };
   for (std::size_t h = args.kv_heads.first_query(g, shape); h < args.kv_heads.first_query(g + 1, shape); ++h) {
-    for (std::size_t p = 0; p < panels.count; p += kPanelsPerBlock) {
-      const std::size_t p_end = std::min(p + kPanelsPerBlock, panels.count);
-      const std::size_t i = panels.first_row(p), rows = panels.first_row(p_end) - i;
+    for (std::size_t n = 0; n < blocks; ++n) {
+      const std::size_t i = first_row(n), rows = first_row(n + 1) - i;
       const Keys seen = columns_of(args, range, i, i + rows - 1);
       Block block{b, h, i, rows, {seen.begin, simd::round_up(seen.end, simd::kTile)}, {}};
-      for (std::size_t n = p; n < p_end; ++n) {
-        differentiate_panel(args, gradients, head, finite_keys, scratch, panels.first_row(n) - block.first,
-                            panels.rows(n), block);
+      const RowPanels panels(rows);
+      for (std::size_t p = 0; p < panels.count; ++p) {
+        differentiate_panel(args, gradients, head, finite_keys, scratch, panels.first_row(p), panels.rows(p), block);
       }
       add_key_gradients(args, gradients, g, scratch, block);
     }

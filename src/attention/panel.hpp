@@ -8,7 +8,7 @@
 
 namespace headwise {
 
-inline constexpr std::size_t kLeastPackedRows = 3;  // of a panel whose head is packed: L = 7 has 4 and 3
+inline constexpr std::size_t kLeastPackedRows = 2;  // of a panel whose head is packed: L = 5 may have 3 and 2
 
 struct Keys {
   std::size_t begin, end;

@@ -92,4 +92,22 @@ inline bool pack_columns(const float* rows, std::size_t row, std::size_t depth, 
   return simd::reduce_add(poison) == 0.0f;
 }
 
+// to[r][n] = from[r][n] for n < columns; both with strides. Returns whether every value is finite.
+inline bool copy_rows(const float* from, std::size_t from_row, std::size_t rows, std::size_t columns, float* to,
+                      std::size_t to_row) noexcept {
+  const simd::Vec zero = simd::splat(0.0f);
+  simd::Vec poison = zero;  // as above
+  float poison_of_tails = 0.0f;
+  for (std::size_t r = 0; r < rows; ++r, from += from_row, to += to_row) {
+    std::size_t n = 0;
+    for (; n + simd::kLanes <= columns; n += simd::kLanes) {
+      const simd::Vec values = simd::load(from + n);
+      simd::store(to + n, values);
+      poison = simd::fma(values, zero, poison);
+    }
+    for (; n < columns; ++n) poison_of_tails += 0.0f * (to[n] = from[n]);
+  }
+  return simd::reduce_add(poison) + poison_of_tails == 0.0f;
+}
+
 }  // namespace headwise

@@ -84,4 +84,8 @@ inline bool all_finite(const float* values, std::size_t count) noexcept {
   return poison == 0.0f;
 }
 
+inline bool all_zeros(const float* values, std::size_t count) noexcept {
+  return std::all_of(values, values + count, [](float value) { return value == 0.0f; });
+}
+
 }  // namespace headwise

@@ -13,17 +13,14 @@ std::size_t tasks_of(std::size_t count) { return (count + kElementsPerTask - 1) 
 
 }  // namespace
 
-std::uint64_t sum_of_squares_scratch(std::size_t count) {
-  return std::uint64_t{tasks_of(count)} * (sizeof(double) / sizeof(float));
-}
-
-double sum_of_squares(const float* gradient, std::size_t count, float* scratch, ThreadPool& pool) noexcept {
-  auto* sums = reinterpret_cast<double*>(scratch);
-  const std::size_t tasks = tasks_of(count);
-  pool.parallel_for(tasks, 2.0 * static_cast<double>(count), [&](std::size_t task, std::size_t) {
-    const std::size_t end = std::min((task + 1) * kElementsPerTask, count);
+double sum_of_squares(const float* gradient, std::size_t count, ThreadPool& pool) noexcept {
+  constexpr std::size_t kTasks = 64;
+  double sums[kTasks];
+  const std::size_t each = (count + kTasks - 1) / kTasks;
+  pool.parallel_for(kTasks, 2.0 * static_cast<double>(count), [&](std::size_t task, std::size_t) {
+    const std::size_t end = std::min((task + 1) * each, count);
     double chain[4] = {};  // one alone waits for its own sums
-    std::size_t n = task * kElementsPerTask;
+    std::size_t n = std::min(task * each, count);
     for (; n + 4 <= end; n += 4) {
       for (std::size_t c = 0; c < 4; ++c) chain[c] += static_cast<double>(gradient[n + c]) * gradient[n + c];
     }
@@ -31,7 +28,7 @@ double sum_of_squares(const float* gradient, std::size_t count, float* scratch, 
     sums[task] = chain[0] + chain[1] + chain[2] + chain[3];
   });
   double sum = 0.0;
-  for (std::size_t task = 0; task < tasks; ++task) sum += sums[task];
+  for (const double part : sums) sum += part;
   return sum;
 }
 

@@ -18,10 +18,8 @@ struct AdamWStep {
   float gradient_scale;            // of the gradients, before anything else: clipping
 };
 
-// The sum of squares of gradient[0 … count), in double and always in the same order; scratch: see below.
-double sum_of_squares(const float* gradient, std::size_t count, float* scratch, ThreadPool& pool) noexcept;
-// Floats of scratch that it takes.
-std::uint64_t sum_of_squares_scratch(std::size_t count);
+// The sum of squares of gradient[0 … count), in double and always in the same order.
+double sum_of_squares(const float* gradient, std::size_t count, ThreadPool& pool) noexcept;
 
 // value, moments: [count]. m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
 // value -= lr (m / c1 / (sqrt(v / c2) + epsilon) + decay value)

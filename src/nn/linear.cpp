@@ -18,7 +18,7 @@ Status Linear::create(std::size_t inputs, std::size_t outputs, bool bias) {
   inputs_ = inputs;
   outputs_ = outputs;
   has_bias_ = bias;
-  weight_gradient_.release();
+  release_gradients();
   const std::uint64_t size = packed_size(outputs, inputs);
   HEADWISE_RETURN_IF_ERROR(weight_.reserve(size));
   HEADWISE_RETURN_IF_ERROR(bias_.reserve(bias ? outputs : 0));

@@ -38,6 +38,7 @@ class Linear {
 
   // Training. Gradients start as zeros, and accumulate. Room for them is made once.
   Status enable_gradients();
+  void release_gradients() noexcept;
   void zero_gradients() noexcept;
   void get_weight_gradient(float* gradient) const noexcept;     // gradient: [outputs, inputs]
   float* weight_gradient() { return weight_gradient_.data(); }  // packed, as the weight

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/arena.hpp"
+#include "kernels/pack.hpp"
 #include "kernels/rows.hpp"
 #include "nn/linear.hpp"
 
@@ -22,10 +23,6 @@ constexpr std::size_t kPackedSize = kTilesPerTask * simd::kTile * kRowsPerBlock;
 
 std::size_t tasks_of(std::size_t count, std::size_t per_task) { return (count + per_task - 1) / per_task; }
 
-bool all_zeros(const float* values, std::size_t count) noexcept {
-  return std::all_of(values, values + count, [](float value) { return value == 0.0f; });
-}
-
 // sums[n] += the sum of column n of a packed panel [rows][8], for n < columns
 void add_column_sums(const float* panel, std::size_t rows, std::size_t columns, float* sums) noexcept {
   Tile<1> tile;
@@ -39,12 +36,18 @@ void add_column_sums(const float* panel, std::size_t rows, std::size_t columns, 
 
 Status Linear::enable_gradients() {
   if (weight_gradient_.data() != nullptr) return Status::kOk;
-  AlignedBuffer weight_gradient;
-  HEADWISE_RETURN_IF_ERROR(weight_gradient.reserve(std::max<std::size_t>(weight_size(), 1)));
-  HEADWISE_RETURN_IF_ERROR(bias_gradient_.reserve(has_bias_ ? outputs_ : 0));
-  weight_gradient_ = std::move(weight_gradient);
+  HEADWISE_RETURN_IF_ERROR(weight_gradient_.reserve(std::max<std::size_t>(weight_size(), 1)));
+  if (const Status status = bias_gradient_.reserve(has_bias_ ? outputs_ : 0); status != Status::kOk) {
+    release_gradients();
+    return status;
+  }
   zero_gradients();
   return Status::kOk;
+}
+
+void Linear::release_gradients() noexcept {
+  weight_gradient_.release();
+  bias_gradient_.release();
 }
 
 void Linear::zero_gradients() noexcept {
@@ -83,12 +86,7 @@ void Linear::add_weight_gradient(const float* x, const float* grad_out, std::siz
     for (std::size_t r = 0; r < rows; r += kRowsPerBlock) {
       const std::size_t block = std::min(kRowsPerBlock, rows - r);
       pack_columns(grad_out + r * outputs_ + n, outputs_, block, outputs, packed);
-      bool finite = true;
-      for (std::size_t i = 0; i < block; ++i) {
-        const float* x_row_i = x + (r + i) * inputs_ + k;
-        std::copy_n(x_row_i, inputs, copy + i * kCopyRow);
-        finite = finite && all_finite(x_row_i, inputs);
-      }
+      const bool finite = copy_rows(x + r * inputs_ + k, inputs_, block, inputs, copy, kCopyRow);
       for (std::size_t i = 0; !finite && i < block; ++i) {
         if (all_zeros(grad_out + (r + i) * outputs_, outputs_)) std::fill_n(copy + i * kCopyRow, inputs, 0.0f);
       }

@@ -56,8 +56,15 @@ void fill_zeros(float* to, std::size_t count) {
 
 Status MultiHeadAttention::enable_gradients() {
   if (gate_gradients_.data() != nullptr) return Status::kOk;
-  for (Linear& projection : projections_) HEADWISE_RETURN_IF_ERROR(projection.enable_gradients());
-  HEADWISE_RETURN_IF_ERROR(gate_gradients_.reserve(std::max<std::size_t>(config_.num_heads, 1)));
+  Status status = Status::kOk;
+  for (Linear& projection : projections_) {
+    if (status == Status::kOk) status = projection.enable_gradients();
+  }
+  if (status == Status::kOk) status = gate_gradients_.reserve(std::max<std::size_t>(config_.num_heads, 1));
+  if (status != Status::kOk) {
+    for (Linear& projection : projections_) projection.release_gradients();
+    return status;
+  }
   fill_zeros(gate_gradients_.data(), config_.num_heads);
   return Status::kOk;
 }
@@ -85,10 +92,10 @@ std::uint64_t MultiHeadAttention::backward_scratch(const ForwardArgs& args, std:
 
 Status MultiHeadAttention::backward(AttentionTape& tape, const BackwardArgs& args, Context& context) {
   if (!tape.ready) return Status::kInvalidArgument;
-  HEADWISE_RETURN_IF_ERROR(enable_gradients());
   const ForwardArgs& forward = tape.args;
   const std::size_t B = forward.B, L = forward.L, S = forward.S;
   if (B == 0 || L == 0) {
+    HEADWISE_RETURN_IF_ERROR(enable_gradients());
     fill_zeros(args.key, B * S * config_.key_dim);
     fill_zeros(args.value, B * S * config_.value_dim);
     tape.ready = false;
@@ -99,6 +106,7 @@ Status MultiHeadAttention::backward(AttentionTape& tape, const BackwardArgs& arg
   Scratch gradients;
   Angles angles;
   HEADWISE_RETURN_IF_ERROR(context.arena.reserve(backward_scratch(forward, threads)));
+  HEADWISE_RETURN_IF_ERROR(enable_gradients());
   for_each_piece(config_, forward, linear_scratch(threads), gradients, [&](float*& piece, std::uint64_t count) {
     piece = context.arena.take(static_cast<std::size_t>(count));
   });

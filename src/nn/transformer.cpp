@@ -158,6 +158,11 @@ Status Transformer::enable_gradients() {
   return status;
 }
 
+void Transformer::release_buffers() {
+  activations_.release();
+  for (std::size_t n = 0; n < config_.layers; ++n) layers_[n].tape.memory.release();
+}
+
 void Transformer::zero_gradients() noexcept {
   visit([](auto& part) { part.zero_gradients(); });
   for (std::size_t n = 0; n < config_.layers; ++n) layers_[n].attention.zero_gradients();

@@ -72,6 +72,9 @@ class Transformer {
   // changed nothing.
   Status accumulate(const TokenBatch& batch, bool fresh, Loss& loss, Context& context);
 
+  // Gives back what is kept from call to call.
+  void release_buffers();
+
   Status start_sequence(Sequence& sequence);
   // Appends tokens to those before; logits: [V], of the last one.
   Status decode(Sequence& sequence, const std::int32_t* tokens, std::size_t count, float* logits, Context& context);

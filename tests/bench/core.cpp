@@ -61,7 +61,10 @@ void on_all_threads(const Fn& fn) {
 
 extern "C" {
 
-EMSCRIPTEN_KEEPALIVE int start(std::uint32_t threads) { return static_cast<int>(context.pool.start(threads)); }
+EMSCRIPTEN_KEEPALIVE int start(std::uint32_t threads, std::uint32_t rows) {
+  tile_rows = rows;
+  return static_cast<int>(context.pool.start(threads));
+}
 
 // Address of a block of that many floats, which the next call replaces when it needs more; 0: out of memory.
 EMSCRIPTEN_KEEPALIVE float* room(std::uint32_t floats) {

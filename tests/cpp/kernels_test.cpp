@@ -28,17 +28,21 @@ TEST_CASE("exp2 is exact at the ends and close between") {
   }
 }
 
+void check_panels(const RowPanels& panels, std::size_t rows, std::size_t most) {
+  std::size_t next = 0;
+  for (std::size_t p = 0; p < panels.count; ++p) {
+    CHECK(panels.first_row(p) == next);
+    CHECK(panels.rows(p) >= 1);
+    CHECK(panels.rows(p) <= most);
+    next += panels.rows(p);
+  }
+  CHECK(next == rows);
+}
+
 TEST_CASE("panels cover the rows, evenly") {
   for (std::size_t rows = 0; rows <= 200; ++rows) {
-    const RowPanels panels(rows);
-    std::size_t next = 0;
-    for (std::size_t p = 0; p < panels.count; ++p) {
-      CHECK(panels.first_row(p) == next);
-      CHECK(panels.rows(p) >= 1);
-      CHECK(panels.rows(p) <= kTileRows);
-      next += panels.rows(p);
-    }
-    CHECK(next == rows);
+    check_panels(RowPanels(rows), rows, kTileRows);
+    check_panels(with_small_tiles([&] { return RowPanels(rows); }), rows, 4);
   }
 }
 

@@ -167,6 +167,7 @@ TEST_CASE("the block agrees with the double reference, on any number of threads"
       const Result result = forward(module, query, key, value, B, L, S);
       check_close(result.output.data(), naive_forward<double>(module.mha, query, key, value, B, L, S),
                   naive_forward<float>(module.mha, query, key, value, B, L, S));
+      CHECK(with_small_tiles([&] { return forward(module, query, key, value, B, L, S).output; }) == result.output);
       if (!kHasThreads) continue;
       Module threaded(config, 4);
       threaded.mha.gates()[1] = 0.0f;

@@ -560,6 +560,8 @@ TEST_CASE("the module's gradients agree with the double reference, on any number
       check_gradient(linear.bias_gradient(), grad.bias[p], p == Mha::kKey ? largest : 0.0);
     }
     check_gradient(module.mha.gate_gradients(), grad.gates);
+    Module small(c, 1);
+    CHECK(with_small_tiles([&] { return small.forward(c, in), small.backward(c, in); }) == ours);
     for (const std::size_t threads : {2, 4}) {
       if (!kHasThreads) continue;
       Module threaded(c, threads);

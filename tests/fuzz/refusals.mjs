@@ -128,7 +128,18 @@ const calls = {
   setHeadGates: () => [Float32Array.of(1, 0)],
   prune: () => [[1]],
   cache: () => [{ batch: 2, capacity: 3 }],
+  headImportance: ({ seed }, _, model) => [model, [makeBatch(seed)], { method: "norm", normalize: "layer", seed }],
+  pruneByImportance: ({ seed, cached }, _, model) => [
+    model,
+    cached ? { method: "gradient", batches: [makeBatch(seed)] } : [[1, seed]],
+    { fraction: 0.5, batches: [], fineTune: { optimizer: { lr: 0.1 }, steps: 1, batches: [makeBatch(seed + 1)] } },
+  ],
 };
+
+function makeBatch(seed) {
+  const tokens = (length) => Int32Array.from({ length }, (_, n) => (n * seed) % 5);
+  return { tokens: { data: tokens(6), shape: [2, 3] }, targets: { data: tokens(6), shape: [2, 3] } };
+}
 
 const codes = ["invalid-shape", "invalid-option", "out-of-memory"];
 
@@ -149,11 +160,14 @@ export const refusal = {
   check({ hw }, each) {
     const mha = hw.multiHeadAttention({ embedDim: 8, numHeads: 2, rope: {} });
     const cache = mha.cache({ batch: 2, capacity: 3 });
-    const args = calls[each.method](each, cache);
+    const model = each.method.endsWith("Importance")
+      ? hw.transformer({ vocabSize: 5, contextLength: 3, layers: 1, embedDim: 4, numHeads: 2, seed: each.seed })
+      : undefined;
+    const args = calls[each.method](each, cache, model);
     for (const spoiling of each.spoilings) spoil(args, spoiling);
     let made;
     try {
-      const before = mha.parameters();
+      const before = { ...mha.parameters(), ...model?.parameters(), ...model?.gradients() };
       try {
         made = (each.method in hw ? hw : mha)[each.method](...args);
         checkResult(made);
@@ -162,11 +176,13 @@ export const refusal = {
         expect(codes.includes(error.code), `${error.code}: ${error.message}`);
         expect(String(cache.length) === "0,0", "a failed call has changed the cache");
         expect(String(mha.headGates) === "1,1", "a failed call has changed the gates");
-        const after = mha.parameters();
+        const after = { ...mha.parameters(), ...model?.parameters(), ...model?.gradients() };
         for (const [name, t] of Object.entries(before)) expectSame(after[name], t, name);
       }
     } finally {
       if (typeof made?.dispose === "function") made.dispose();
+      made?.model?.dispose();
+      model?.dispose();
       cache.dispose();
       mha.dispose();
     }

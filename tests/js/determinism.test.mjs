@@ -8,16 +8,35 @@ import { random } from "./reference.mjs";
 const x = random([2, 131, 192], 1);
 const everything = { numKvHeads: 2, rope: { dim: 16 }, alibi: true, softcap: 3 };
 
-/** What an instance computes: attention, modules with and without options, a cache step by step. */
+/** What an instance computes: attention, modules with and without options, gradients, a cache step by step. */
 function compute(hw) {
   const results = [hw.attention(x, x, x, { numHeads: 4 })];
   for (const options of [{}, everything]) {
     const mha = hw.multiHeadAttention({ embedDim: 192, numHeads: 6, seed: 3, ...options });
     const asked = { causal: true, window: { left: 90 }, return: { weights: "probabilities", heads: "contributions" } };
     results.push(mha.forward(x, asked), mha.prune([1, 5]).forward(x, asked));
+    mha.forward(x, { causal: true, train: true, dropout: 0.1 });
+    results.push(mha.backward(random([2, 131, 192], 7)), mha.gradients());
     const cache = mha.cache({ batch: 2, capacity: 140 });
     mha.forward(x, { ...asked, cache, keyLengths: Int32Array.of(131, 70) });
     for (let n = 0; n < 3; ++n) results.push(mha.forward(random([2, 1 + n, 192], n), { ...asked, cache }));
+  }
+  // Wide enough that threads share every part: norms, activations, embeddings, the optimizer.
+  for (const options of [{ dropout: 0.1 }, { norm: "rms", activation: "silu-gated", positions: "rotary" }]) {
+    const model = hw.transformer({
+      vocabSize: 50,
+      contextLength: 64,
+      layers: 2,
+      embedDim: 72,
+      numHeads: 4,
+      ...options,
+    });
+    const optimizer = hw.adamW({ lr: 0.01, clipNorm: 0.5 });
+    const data = Int32Array.from(random([4 * 64], 5).data, (value) => Math.floor(25 * (value + 1)));
+    for (let n = 0; n < 3; ++n)
+      results.push(model.trainStep({ data, shape: [4, 64] }, { data, shape: [4, 64] }, optimizer));
+    results.push(model.parameters(), model.gradients(), [...model.generate([1, 2, 3], { maxTokens: 70 })]);
+    model.dispose();
   }
   // A few queries share panels in other ways on other threads; a head has infinity among its values.
   const value = random([1, 3, 40, 8], 2);
@@ -27,14 +46,32 @@ function compute(hw) {
   return results;
 }
 
-it("1, 2 and 4 threads give the same bits", async () => {
-  const results = [];
-  for (const threads of [1, 2, 4]) {
-    const hw = await load({ threads });
-    results.push(compute(hw));
-    expect(compute(hw)).to.deep.equal(results.at(-1));
-    hw.dispose();
-  }
-  expect(results[1]).to.deep.equal(results[0]);
-  expect(results[2]).to.deep.equal(results[0]);
-});
+/** What is measured of a transformer, and what is left of it when it is pruned and trained in between. */
+function measureAndPrune(hw) {
+  const model = hw.transformer({ vocabSize: 60, contextLength: 64, layers: 2, embedDim: 96, numHeads: 6 });
+  const tokens = (seed) => ({ data: random([2 * 64], seed).data.map((number) => 30 + 30 * number), shape: [2, 64] });
+  const integers = ({ data, shape }) => ({ data: Int32Array.from(data), shape });
+  const batches = [1, 3].map((seed) => ({ tokens: integers(tokens(seed)), targets: integers(tokens(seed + 1)) }));
+  const methods = ["gradient", "confidence", "norm", "leave-one-out", "random"];
+  const importance = methods.map((method) => hw.headImportance(model, batches, { method }));
+  const pruned = hw.pruneByImportance(
+    model,
+    { method: "gradient", batches },
+    { count: 4, reestimate: 2, fineTune: { optimizer: { lr: 0.01 }, steps: 3 } },
+  );
+  return [importance, pruned.steps, pruned.model.parameters()];
+}
+
+for (const [name, work] of Object.entries({ compute, measureAndPrune })) {
+  it(`1, 2 and 4 threads give the same bits: ${name}`, async () => {
+    const results = [];
+    for (const threads of [1, 2, 4]) {
+      const hw = await load({ threads });
+      results.push(work(hw));
+      expect(work(hw)).to.deep.equal(results.at(-1));
+      hw.dispose();
+    }
+    expect(results[1]).to.deep.equal(results[0]);
+    expect(results[2]).to.deep.equal(results[0]);
+  });
+}

@@ -24,6 +24,7 @@ describe("the choice of a binary", () => {
     environment: "browser-worker",
     simd: true,
     relaxedSimd: true,
+    recentCompiler: true,
     threads: true,
     crossOriginIsolated: true,
     cores: 4,
@@ -53,6 +54,13 @@ describe("the choice of a binary", () => {
     expectChoice({}, { simd: "simd128" }, "simd128-threads", 4, /simd128 as asked/);
     expectChoice({}, { threads: 64 }, "relaxed-threads", 64, /64 threads as asked/);
     expectChoice({ crossOriginIsolated: false }, { threads: 1 }, "relaxed", 1, /1 thread as asked/);
+  });
+
+  it("takes tiles of 6 rows where a recent compiler has relaxed SIMD", () => {
+    const rows = (machine, options) => choose({ ...auto, ...options }, { ...best, ...machine }).tileRows;
+    expect(rows({}, {})).to.equal(6);
+    expect(rows({ recentCompiler: false }, {})).to.equal(4);
+    expect(rows({}, { simd: "simd128" })).to.equal(4);
   });
 
   it("refuses what was asked for and cannot be had", async () => {

@@ -30,6 +30,37 @@ for (const [entry, open] of Object.entries({ headwise: load, "headwise/worker": 
   await expectError(expect, "out-of-memory", "room to compute", () => decoder.forward(flat(90_000), { cache }));
   expect([...(cache.length ?? (await cache.getLength()))]).to.deep.equal([1]);
   await decoder.forward(flat(1), { cache });
+  const trained = await hw.multiHeadAttention({ embedDim: 8, numHeads: 1 });
+  await trained.forward(flat(4), { train: true });
+  const expected = await trained.backward(flat(4));
+  await trained.forward(flat(4), { train: true });
+  const tooLong = () => trained.forward(flat(200_000), { train: true });
+  await expectError(expect, "out-of-memory", "room to compute", tooLong);
+  expect(await trained.backward(flat(4))).to.deep.equal(expected); // of the forward pass before
+  const model = await hw.transformer({
+    vocabSize: 9,
+    contextLength: 50_000,
+    layers: 1,
+    embedDim: 8,
+    numHeads: 1,
+    positions: "none",
+  });
+  const optimizer = await hw.adamW({ lr: 0.01 });
+  const tokens = (length) => Int32Array.from({ length }, (_, n) => n % 9);
+  const loss = await model.trainStep(tokens(4), tokens(4), optimizer);
+  const before = await model.parameters();
+  const gradients = await model.gradients();
+  await expectError(expect, "out-of-memory", "room to compute", () =>
+    model.trainStep(tokens(50_000), tokens(50_000), optimizer),
+  );
+  expect(await model.parameters()).to.deep.equal(before);
+  expect(await model.gradients()).to.deep.equal(gradients);
+  expect(await model.trainStep(tokens(4), tokens(4), optimizer)).to.be.lessThan(loss);
+  await expectError(expect, "out-of-memory", "parameters", () =>
+    hw.transformer({ vocabSize: 400_000, contextLength: 4, layers: 1, embedDim: 64, numHeads: 1 }),
+  );
+  await model.dispose();
+  await optimizer.dispose();
   const { output } = await hw.attention(square(3, 4), square(3, 4), square(3, 4));
   expect([...output.data]).to.deep.equal(Array(12).fill(0.5));
   expect((await mha.forward({ data: new Float32Array(1100), shape: [1, 1100] })).output.shape).to.deep.equal([1, 1100]);

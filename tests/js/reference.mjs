@@ -54,8 +54,24 @@ export function concatenate(past, fresh) {
 }
 
 /**
+ * A function (b, h, i, j): what dropout multiplies a weight with, 0 or 1 / (1 - rate). A weight is left out where the hash
+ * of its place (MurmurHash3's finalizer, one index after the other) is below the rate.
+ */
+export function dropoutFactor({ rate, seed }) {
+  const mix = (x) => {
+    x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+    x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+    return (x ^ (x >>> 16)) >>> 0;
+  };
+  return (...index) => {
+    const hash = index.reduce((key, n) => mix((key + Math.imul(n, 0x9e3779b9)) | 0), seed);
+    return (hash >>> 8) / 2 ** 24 < Math.fround(rate) ? 0 : 1 / (1 - Math.fround(rate));
+  };
+}
+
+/**
  * Attention of heads as [B, H, L, D], [B, G, N, D], [B, G, N, Dv]: output [B, H, L, Dv] and weights [B, H, L, S] at the
- * stage that `options.return` names (probabilities). `round` is Math.fround for single precision, or the identity.
+ * stage that `options.return` names (probabilities); `options.dropout` is { rate, seed }. `round` is Math.fround for single precision, or the identity.
  */
 export function attention(query, newKey, newValue, options = {}, round = (x) => x) {
   const { past, headGates, softcap = 0, offset = past?.key.shape[2] ?? 0 } = options;
@@ -66,6 +82,7 @@ export function attention(query, newKey, newValue, options = {}, round = (x) => 
   const scale = options.scale ?? 1 / Math.sqrt(D);
   const stage = options.return?.weights ?? "probabilities";
   const bias = biasOf(options.mask);
+  const factor = options.dropout ? dropoutFactor(options.dropout) : () => 1;
   const output = { data: new Float64Array(B * H * L * Dv), shape: [B, H, L, Dv] };
   const weights = {
     data: new Float64Array(B * H * L * S).fill(stage === "masked" ? -Infinity : 0),
@@ -103,7 +120,8 @@ export function attention(query, newKey, newValue, options = {}, round = (x) => 
           if (stage === "probabilities") asked[j] = row[j];
           for (let n = 0; n < Dv; ++n) {
             const at = (head * L + i) * Dv + n;
-            output.data[at] = round(output.data[at] + round(row[j] * value.data[(kvHead * S + j) * Dv + n]));
+            const weight = round(row[j] * factor(b, h, i, j));
+            output.data[at] = round(output.data[at] + round(weight * value.data[(kvHead * S + j) * Dv + n]));
           }
         }
         if (headGates) for (let n = 0; n < Dv; ++n) output.data[(head * L + i) * Dv + n] *= headGates[h];

@@ -11,7 +11,9 @@ import { serve } from "../support/server.mjs";
 import { makeProject, nodes } from "./project.mjs";
 
 const readme = await readFile(join(root, "README.md"), "utf8");
-const [nodeExample, webExample, cacheExample] = [...readme.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => code);
+const examples = [...readme.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => code);
+const [nodeExample, webExample, cacheExample] = examples;
+const trainingExample = examples.find((code) => code.includes("train: true"));
 
 let project;
 before(async () => (project = await makeProject()));
@@ -27,6 +29,26 @@ test("the Node example prints what its comments say", async () => {
     const lines = stdout.trim().split("\n");
     deepEqual([lines[0], lines.at(-1)], promised);
     match(stdout, /entropy: 0\.\d+,\s+distance: \d/);
+  }
+});
+
+test("the example of training prints what its comments say", async () => {
+  await project.write({ "training.js": trainingExample });
+  const promised = [...trainingExample.matchAll(/console\.log\(.*\); \/\/ ([^:\n]*)/g)].map(([, text]) => text);
+  for (const { path } of await nodes()) {
+    const { code, stdout, text } = await project.run(path, ["training.js"]);
+    equal(code, 0, text);
+    deepEqual(stdout.trim().split("\n"), promised);
+  }
+});
+
+test("the example of a transformer prints what its comment says", async () => {
+  const example = examples.find((code) => code.includes("hw.transformer"));
+  await project.write({ "transformer.js": example });
+  for (const { path } of await nodes()) {
+    const { code, stdout, text } = await project.run(path, ["transformer.js"]);
+    equal(code, 0, text);
+    equal(stdout.trim(), example.match(/console\.log\(.*\); \/\/ (.*)/)[1]);
   }
 });
 

@@ -11,6 +11,11 @@ export const structsAgree: [
   Same<emitted.AnalysisCall, ours.AnalysisCall>,
   Same<emitted.ForwardCall, ours.ForwardCall>,
   Same<emitted.MultiHeadAttentionConfig, ours.NativeConfig>,
-] = [true, true, true, true, true, true];
+  Same<emitted.TransformerConfig, ours.NativeTransformerConfig>,
+  Same<emitted.TokensCall, ours.TokensCall>,
+  Same<emitted.CaptureCall, ours.CaptureCall>,
+  Same<emitted.LossResult, ours.LossResult>,
+  Same<emitted.AdamWStep, ours.AdamWStep>,
+] = [true, true, true, true, true, true, true, true, true, true, true];
 
 export const moduleAgrees = (module: emitted.MainModule): Pick<ours.Native, "Engine"> => module;

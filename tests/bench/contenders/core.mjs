@@ -1,4 +1,5 @@
 // The core alone, on data that lies in WebAssembly memory: the bench's own binary. It also measures the limits.
+import { jspi } from "wasm-feature-detect";
 
 import { readBytes } from "../rows.mjs";
 
@@ -14,7 +15,8 @@ export async function program(folders, simd, threads) {
     const variant = threads > 1 ? `${simd}-threads` : simd;
     const { default: create } = await import(/* @vite-ignore */ folders.core[variant]);
     const module = await create({ poolSize: threads - 1 });
-    if (module._start(threads) !== 0) throw new Error("could not start the threads");
+    const tileRows = simd === "relaxed" && (await jspi()) ? 6 : 4; // as bindings/src/choose.ts has it
+    if (module._start(threads, tileRows) !== 0) throw new Error("could not start the threads");
     loaded.set(key, module);
   }
   return loaded.get(key);

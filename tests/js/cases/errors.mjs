@@ -220,7 +220,7 @@ export const errorCases = [
           ["return.weights", '"capped"', '"logits"'],
           () => mha.forward(query, key, value, { return: { weights: "logits" } }),
         ],
-        ["invalid-option", ["forward", '"train"'], () => mha.forward(query, key, value, { train: true })],
+        ["invalid-option", ["forward", '"trained"'], () => mha.forward(query, key, value, { trained: true })],
         [
           "invalid-option",
           ["return.heads", '"values"', "true"],

@@ -34,4 +34,16 @@ export async function expectError(expect, code, parts, call) {
   for (const part of [parts].flat()) expect(error.message).to.contain(part);
 }
 
+/** Expects a gradient: the largest error at most 1e-4 of the largest gradient (or of `largest`), and 1e-6. */
+export function expectGradient(expect, ours, exact, label, largest = 0) {
+  expect(ours.data.length, `${label}: count`).to.equal(exact.length);
+  let error = 0;
+  for (let n = 0; n < exact.length; ++n) {
+    if (!Number.isFinite(ours.data[n])) error = Infinity;
+    error = Math.max(error, Math.abs(ours.data[n] - exact[n]));
+    largest = Math.max(largest, Math.abs(exact[n]));
+  }
+  expect(error, `${label}: error beside a largest gradient of ${largest}`).to.be.at.most(1e-4 * largest + 1e-6);
+}
+
 export const gatesOf = (mha, entry) => (entry === "headwise" ? mha.headGates : mha.getHeadGates());
