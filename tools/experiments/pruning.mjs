@@ -58,7 +58,7 @@ function fineTune(hw, model, { steps, optimizer: options }, batchAt) {
 /** One order of removal: a point for each number of heads removed. */
 function curve(hw, model, order, { settings, evaluate, timing, fineTuningBatches, tunes }) {
   const heads = model.config.heads.flat().length;
-  const { stride, timings, fineTuning } = settings;
+  const { stride, tuneEvery, timings, fineTuning } = settings;
   const counts = Array.from({ length: Math.floor(order.removed.length / stride) }, (_, n) => (n + 1) * stride);
   const models = [];
   try {
@@ -68,7 +68,7 @@ function curve(hw, model, order, { settings, evaluate, timing, fineTuningBatches
       const { loss, accuracy } = evaluate(smaller);
       const times = { milliseconds: milliseconds[n], share: milliseconds[n] / whole };
       const point = { removed: counts[n], fraction: counts[n] / heads, parameters: smaller.parameterCount };
-      if (!tunes) return { ...point, loss, accuracy, times };
+      if (!tunes || counts[n] % tuneEvery !== 0) return { ...point, loss, accuracy, times };
       fineTune(hw, smaller, fineTuning, fineTuningBatches());
       return { ...point, loss, accuracy, tuned: evaluate(smaller), times };
     });

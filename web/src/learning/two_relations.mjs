@@ -83,15 +83,16 @@ export function twoRelations({ keys = 4, values = 8 } = {}) {
  */
 export function twoRelationsModel({ vocabSize, length }, { numHeads, seed = 0 }) {
   return {
-    ...{ vocabSize, contextLength: length, layers: 1, embedDim: 32, numHeads, feedForwardDim: 128, seed },
+    ...{ vocabSize, contextLength: length, layers: 1, embedDim: 32, numHeads, feedForwardDim: 256, seed },
     ...{ positions: /** @type {const} */ ("none"), causal: false, tieEmbeddings: false },
   };
 }
 
-/** How it is trained, but for the learning rate: examples a step, steps, and AdamW's options. */
+/** How it is trained: examples a step, steps, a learning rate that suits every number of heads, and AdamW's options. */
 export const twoRelationsTraining = {
   batch: 64,
   steps: 2000,
+  learningRate: 0.001,
   /** @param {number} lr @param {number} [steps] */
   optimizer: (lr, steps = 2000) => ({
     ...{ lr, betas: /** @type {[number, number]} */ ([0.9, 0.98]), weightDecay: 0.01, clipNorm: 1 },
