@@ -87,6 +87,9 @@ const stages = {
   async bench() {
     await test("The bench, on one small row", async () => nodeTests(await newerNode(), [], "bench"));
   },
+  async experiments() {
+    await test("The experiments, in small", () => nodeTests("node", [], "experiments"));
+  },
   async page() {
     await test("The page", () => nodeTests("node", [relaxed], "page"));
   },
