@@ -1,0 +1,76 @@
+// What pruning came to: the curves of several models and seeds put together, method by method.
+import { groups, mean, median } from "./statistics.mjs";
+
+/** How much worse than the whole model: relative loss, or lost accuracy (where the loss is near 0, a share of it says nothing). */
+export const worse = {
+  text: (point, whole) => point.loss / whole.loss - 1,
+  "two-relations": (point, whole) => whole.accuracy - point.accuracy,
+};
+
+/** Heads that can go before the limit is first exceeded. `of` takes a point's losses; points without are skipped. */
+function allowed({ points }, whole, limit, change, of) {
+  const known = points.filter((point) => of(point) !== undefined);
+  if (known.length === 0) return undefined;
+  const first = known.findIndex((point) => change(of(point), whole) > limit);
+  return first === -1 ? known.at(-1).removed : (known[first - 1]?.removed ?? 0);
+}
+
+/** The values that are there: their median and range; undefined if there are none. */
+function range(values) {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === 0
+    ? undefined
+    : { median: median(known), least: Math.min(...known), most: Math.max(...known) };
+}
+
+/**
+ * @param kind "text" or "two-relations"; found: that part of pruning.json
+ * @returns per method: its mean points, how many heads can go, and the mean change over the curve
+ */
+export function byMethod(kind, { models, settings }) {
+  const change = worse[kind];
+  const curves = models.flatMap((whole) => whole.curves.map((own) => ({ ...own, whole })));
+  return [...groups(curves, ({ method }) => method)].map(([method, own]) => {
+    const points = own[0].points.map((point, n) => {
+      const all = own.map(({ points: others, whole }) => ({ ...others[n], whole }));
+      const tuned = all.filter((one) => one.tuned !== undefined);
+      const over = (list, key) => (list.length === 0 ? undefined : mean(list.map(key)));
+      return {
+        ...{ removed: point.removed, fraction: point.fraction },
+        loss: over(all, ({ loss }) => loss),
+        accuracy: over(all, ({ accuracy }) => accuracy),
+        change: over(all, (one) => change(one, one.whole)),
+        changes: all.map((one) => change(one, one.whole)),
+        tuned: over(tuned, (one) => one.tuned.loss),
+        tunedAccuracy: over(tuned, (one) => one.tuned.accuracy),
+        tunedChange: over(tuned, (one) => change(one.tuned, one.whole)),
+        milliseconds: median(all.map(({ times }) => times.milliseconds)),
+        share: median(all.map(({ times }) => times.share)),
+      };
+    });
+    const within = (of, whole) => range(own.map((one) => allowed(one, whole(one.whole), settings.limit, change, of)));
+    return {
+      ...{ method, points },
+      before: within(
+        (point) => point,
+        (whole) => whole,
+      ),
+      after: within(
+        (point) => point.tuned,
+        (whole) => whole,
+      ),
+      afterControl: within(
+        (point) => point.tuned,
+        (whole) => whole.tuned,
+      ),
+      average: mean(points.map((point) => point.change)),
+    };
+  });
+}
+
+/** The methods by how little they lose over the whole curve, and those among them that lose less than chance. */
+export function ranking(methods) {
+  const chance = methods.find(({ method }) => method === "random").average;
+  const sorted = methods.filter(({ method }) => method !== "random").sort((a, b) => a.average - b.average);
+  return { sorted, chance, better: sorted.filter(({ average }) => average < chance) };
+}

@@ -1,0 +1,155 @@
+// How many heads can go: heads are removed from trained models in the order of every importance method and at random;
+// loss, accuracy and the time of a forward pass, before and after fine-tuning.
+import { evenBatches } from "../../web/src/learning/characters.mjs";
+import { randomNumbers } from "../../web/src/learning/random.mjs";
+import { testBatch, twoRelations } from "../../web/src/learning/two_relations.mjs";
+import { mobyDick } from "./moby_dick.mjs";
+import { randomStretches, schedule } from "./real_text.mjs";
+import { median } from "./statistics.mjs";
+import { evaluateAll, train } from "./train.mjs";
+
+/** [{ layer, head }] → { layer: [head, …] }, as `prune` takes it. */
+function byLayer(heads) {
+  const found = {};
+  for (const { layer, head } of heads) (found[layer] ??= []).push(head);
+  return found;
+}
+
+/** The heads in the order in which a method removes them, as many as may go. */
+function orders(hw, model, { methods, randomSeeds, keepOnePerLayer }, batches) {
+  const heads = model.config.heads.flat().length;
+  const count = heads - (keepOnePerLayer ? model.config.layers : 0);
+  const remove = (importance, options) => {
+    const { model: smaller, removed } = hw.pruneByImportance(model, importance, { count, keepOnePerLayer, ...options });
+    smaller.dispose();
+    return removed;
+  };
+  const order = (method, seed) =>
+    remove(hw.headImportance(model, batches, { method, ...(seed !== undefined && { seed }) }));
+  return [
+    ...methods.map((method) => ({ method, removed: order(method) })),
+    { method: "gradient, re-estimated", removed: remove({ method: "gradient", batches }, { reestimate: 1 }) },
+    ...randomSeeds.map((seed) => ({ method: "random", seed, removed: order("random", seed) })),
+  ];
+}
+
+/** Milliseconds of a forward pass of several models, in turns, so that all see the same machine: medians. */
+function forwardTimes(models, { tokens }, rounds) {
+  const times = models.map(() => []);
+  for (let round = -2; round < rounds; ++round)
+    models.forEach((model, n) => {
+      const start = performance.now();
+      model.forward(tokens);
+      if (round >= 0) times[n].push(performance.now() - start); // the first two warm up
+    });
+  return times.map(median);
+}
+
+/** Trains a model further, in place. */
+function fineTune(hw, model, { steps, optimizer: options }, batchAt) {
+  const optimizer = hw.adamW(schedule(options, steps));
+  try {
+    train({ model, optimizer, steps, every: steps, batchAt, evaluate: () => ({}) });
+  } finally {
+    optimizer.dispose();
+  }
+}
+
+/** One order of removal: a point for each number of heads removed. */
+function curve(hw, model, order, { settings, evaluate, timing, fineTuningBatches, tunes }) {
+  const heads = model.config.heads.flat().length;
+  const { stride, timings, fineTuning } = settings;
+  const counts = Array.from({ length: Math.floor(order.removed.length / stride) }, (_, n) => (n + 1) * stride);
+  const models = [];
+  try {
+    for (const count of counts) models.push(model.prune(byLayer(order.removed.slice(0, count))));
+    const [whole, ...milliseconds] = forwardTimes([model, ...models], timing, timings);
+    const points = models.map((smaller, n) => {
+      const { loss, accuracy } = evaluate(smaller);
+      const times = { milliseconds: milliseconds[n], share: milliseconds[n] / whole };
+      const point = { removed: counts[n], fraction: counts[n] / heads, parameters: smaller.parameterCount };
+      if (!tunes) return { ...point, loss, accuracy, times };
+      fineTune(hw, smaller, fineTuning, fineTuningBatches());
+      return { ...point, loss, accuracy, tuned: evaluate(smaller), times };
+    });
+    return { method: order.method, ...(order.seed !== undefined && { seed: order.seed }), points };
+  } finally {
+    for (const smaller of models) smaller.dispose();
+  }
+}
+
+/** All curves of one trained model, and what fine-tuning does to it unpruned. */
+function pruneModel(hw, file, kind, tell) {
+  const { settings, importanceBatches, evaluate, timing, fineTuningBatches } = kind;
+  const model = hw.loadTransformer(file);
+  const control = hw.loadTransformer(file);
+  try {
+    const heads = model.config.heads.flat().length;
+    const [milliseconds] = forwardTimes([model], timing, settings.timings);
+    const whole = { heads, parameters: model.parameterCount, bytes: file.length, ...evaluate(model) };
+    fineTune(hw, control, settings.fineTuning, fineTuningBatches());
+    const all = orders(hw, model, settings, importanceBatches);
+    const firstRandom = all.findIndex(({ method }) => method === "random");
+    const curves = all.map((order, n) => {
+      const tunes = order.method !== "random" || n === firstRandom; // one random order is fine-tuned, all are measured
+      const found = curve(hw, model, order, { settings, evaluate, timing, fineTuningBatches, tunes });
+      tell(order);
+      return found;
+    });
+    return { ...whole, tuned: evaluate(control), times: { milliseconds }, curves };
+  } finally {
+    control.dispose();
+    model.dispose();
+  }
+}
+
+function textKind(settings) {
+  const book = mobyDick();
+  const { length } = settings.validation;
+  const validation = evenBatches(book.validation, settings.validation);
+  return {
+    settings,
+    importanceBatches: evenBatches(book.train, settings.importance),
+    evaluate: (model) => evaluateAll(model, validation),
+    timing: evenBatches(book.validation, settings.timing)[0],
+    fineTuningBatches: () => randomStretches(book.train, { seed: 500, batch: settings.fineTuning.batch, length }),
+  };
+}
+
+function twoRelationsKind(settings) {
+  const task = twoRelations();
+  const test = testBatch(task, settings.validation);
+  return {
+    settings,
+    importanceBatches: [task.batch(randomNumbers(3000), settings.importance)],
+    evaluate: (model) => evaluateAll(model, [test]),
+    timing: testBatch(task, settings.timing),
+    fineTuningBatches() {
+      const below = randomNumbers(1500);
+      return () => task.batch(below, settings.fineTuning.batch);
+    },
+  };
+}
+
+/**
+ * @param context.hw, context.settings, context.tell(done, total, sentence), context.readModel(name) → bytes
+ */
+export async function pruningExperiment({ hw, settings, seeds, tell, readModel }) {
+  const kinds = {
+    text: textKind(settings.text),
+    "two-relations": twoRelationsKind(settings.twoRelations),
+  };
+  const perModel = ({ settings: own }) => own.methods.length + 1 + own.randomSeeds.length;
+  const total = Object.entries(kinds).reduce((all, [name, kind]) => all + seeds[name].length * perModel(kind), 0);
+  let done = 0;
+  const found = {};
+  for (const [name, kind] of Object.entries(kinds)) {
+    found[name] = { settings: kind.settings, models: [] };
+    for (const seed of seeds[name]) {
+      const file = await readModel(`${name}-${kind.settings.heads}-${seed}`);
+      const report = ({ method }) => tell(++done, total, `${name}, model of seed ${seed}: heads removed by ${method}`);
+      found[name].models.push({ seed, ...pruneModel(hw, file, kind, report) });
+    }
+  }
+  return found;
+}

@@ -1,0 +1,106 @@
+// One head against many on real text: causal models of characters, as many parameters and the same stretches of the book
+// for every head count.
+import { characters, evenBatches, stretches } from "../../web/src/learning/characters.mjs";
+import { randomNumbers } from "../../web/src/learning/random.mjs";
+import { mobyDick } from "./moby_dick.mjs";
+import { median, spread } from "./statistics.mjs";
+import { evaluateAll, train } from "./train.mjs";
+
+/** Training examples without end: stretches that begin anywhere, the same for every head count. */
+export function randomStretches(text, { seed, batch, length }) {
+  const below = randomNumbers(2000 + seed);
+  return () => {
+    const starts = Array.from({ length: batch }, () => below(text.length - length));
+    return stretches(text, starts, length);
+  };
+}
+
+export const textModel = ({ model }, vocabulary, numHeads, seed) => ({
+  ...{ vocabSize: characters(vocabulary).size, ...model, numHeads, seed },
+});
+
+export const schedule = (optimizer, steps) => ({
+  ...{ ...optimizer, warmupSteps: Math.round(steps / 20), totalSteps: steps },
+});
+
+function run(hw, book, settings, { heads, seed }) {
+  const config = textModel(settings, book.vocabulary, heads, seed);
+  const model = hw.transformer(config);
+  const optimizer = hw.adamW(schedule(settings.optimizer, settings.steps));
+  const { batch, steps, every } = settings;
+  const length = config.contextLength;
+  const validation = evenBatches(book.validation, settings.validation);
+  try {
+    const { curve, times } = train({
+      ...{ model, optimizer, steps, every },
+      batchAt: randomStretches(book.train, { seed, batch, length }),
+      evaluate: (trained) => ({ loss: evaluateAll(trained, validation).loss }),
+    });
+    const { loss, accuracy } = evaluateAll(model, evenBatches(book.validation, settings.finalValidation));
+    const withTokens = curve.map((point) => ({ tokens: point.step * batch * length, ...point }));
+    const record = { heads, seed, parameters: model.parameterCount, loss, accuracy, curve: withTokens, times };
+    return { record, file: model.save() };
+  } finally {
+    optimizer.dispose();
+    model.dispose();
+  }
+}
+
+/** What the best model makes of the beginning of a sentence, and what halving its numbers costs. */
+function look(hw, book, settings, file) {
+  const half = hw.loadTransformer(file);
+  try {
+    const { encode, decode } = characters(book.vocabulary);
+    const prompt = "The whale ";
+    const options = { maxTokens: 300, temperature: 0.7, seed: 1 };
+    const sample = prompt + decode(half.generate(encode(prompt), options));
+    const { loss } = evaluateAll(half, evenBatches(book.validation, settings.finalValidation));
+    return { bytes: file.length, loss, prompt, temperature: options.temperature, sample };
+  } finally {
+    half.dispose();
+  }
+}
+
+/**
+ * @param context.hw, context.settings, context.tell(done, total, sentence), context.saveModel(name, bytes),
+ * context.saveBest(bytes, description, validationText): the model that the page shows
+ */
+export async function textExperiment({ hw, settings, tell, saveModel, halve, saveBest }) {
+  const book = mobyDick();
+  const { headCounts, seeds, batch, steps } = settings;
+  const runs = [];
+  let best;
+  for (const seed of seeds)
+    for (const heads of headCounts) {
+      const { record, file } = run(hw, book, settings, { heads, seed });
+      runs.push(record);
+      await saveModel(`text-${heads}-${seed}`, file);
+      if (best === undefined || record.loss < best.record.loss) best = { record, file };
+      const { loss, times } = record;
+      const what = `${heads} head(s), seed ${seed}: validation loss ${loss.toFixed(4)}`;
+      tell(runs.length, seeds.length * headCounts.length, `${what}, ${times.stepMilliseconds.toFixed(1)} ms a step`);
+    }
+  const { length } = settings.validation;
+  const tokensPerStep = batch * settings.model.contextLength;
+  const halved = halve(best.file, book.vocabulary);
+  const found = look(hw, book, settings, halved);
+  await saveBest(halved, book.validationText);
+  return {
+    data: { vocabulary: book.vocabulary, train: book.train.length, validation: book.validation.length },
+    settings,
+    tokens: steps * tokensPerStep,
+    validated: { every: settings.validation.count * length, final: settings.finalValidation.count * length },
+    summary: headCounts.map((heads) => {
+      const own = runs.filter((record) => record.heads === heads);
+      const stepMilliseconds = median(own.map(({ times }) => times.stepMilliseconds));
+      return {
+        ...{ heads, parameters: own[0].parameters },
+        loss: spread(own.map(({ loss }) => loss)),
+        accuracy: spread(own.map(({ accuracy }) => accuracy)),
+        times: { stepMilliseconds, tokensPerSecond: (1000 * tokensPerStep) / stepMilliseconds },
+      };
+    }),
+    best: { heads: best.record.heads, seed: best.record.seed, ...found },
+    runs,
+  };
+}

@@ -1,0 +1,79 @@
+// What the experiments do, in numbers: in full, and in about a minute for the tests. All runs of an experiment share
+// these, whatever their number of heads.
+import { twoRelationsTraining } from "../../web/src/learning/two_relations.mjs";
+
+const range = (n) => Array.from({ length: n }, (_, i) => i);
+const headCounts = [1, 2, 4, 8];
+
+/** Heads are removed from the models of 8, in the order of every method, `limit` being how much loss may grow. */
+const methods = { heads: 8, methods: ["gradient", "leave-one-out", "norm", "confidence"], limit: 0.01 };
+
+export const full = {
+  twoRelations: {
+    ...{ headCounts, seeds: range(5), learningRates: [0.001, 0.002, 0.004] },
+    ...{ batch: twoRelationsTraining.batch, steps: twoRelationsTraining.steps, every: 100, examples: 512 },
+    longer: 4, // times as many steps for one head, to see whether it only takes longer
+  },
+  text: {
+    ...{ headCounts, seeds: range(3) },
+    model: { contextLength: 128, layers: 4, embedDim: 64, norm: "layer", activation: "gelu", positions: "learned" },
+    optimizer: { lr: 0.003, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1 },
+    ...{ batch: 8, steps: 1500, every: 100 },
+    validation: { length: 128, count: 128, batch: 16 }, // at every point of the curve
+    finalValidation: { length: 128, count: 512, batch: 16 },
+  },
+  pruning: {
+    text: {
+      ...methods,
+      ...{ randomSeeds: range(5), stride: 2, timings: 15, keepOnePerLayer: true },
+      importance: { length: 128, count: 64, batch: 16 }, // stretches of the text to train on
+      validation: { length: 128, count: 128, batch: 16 },
+      timing: { length: 128, count: 8, batch: 8 }, // the forward pass whose milliseconds are given
+      fineTuning: {
+        steps: 100,
+        batch: 8,
+        optimizer: { lr: 0.001, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1 },
+      },
+    },
+    twoRelations: {
+      ...methods,
+      ...{ randomSeeds: range(5), stride: 1, timings: 25, keepOnePerLayer: true },
+      ...{ importance: 512, validation: 512, timing: 256 }, // examples
+      fineTuning: {
+        steps: 200,
+        batch: 64,
+        optimizer: { lr: 0.001, betas: [0.9, 0.98], weightDecay: 0.01, clipNorm: 1 },
+      },
+    },
+  },
+};
+
+export const quick = {
+  twoRelations: {
+    ...{ headCounts, seeds: range(2), learningRates: [0.002, 0.004] },
+    ...{ batch: 16, steps: 40, every: 20, examples: 64, longer: 2 },
+  },
+  text: {
+    ...full.text,
+    seeds: range(2),
+    model: { ...full.text.model, contextLength: 32, layers: 2, embedDim: 32 },
+    ...{ batch: 4, steps: 20, every: 10 },
+    validation: { length: 32, count: 8, batch: 8 },
+    finalValidation: { length: 32, count: 16, batch: 8 },
+  },
+  pruning: {
+    text: {
+      ...full.pruning.text,
+      ...{ randomSeeds: range(2), stride: 5, timings: 2 },
+      importance: { length: 32, count: 8, batch: 8 },
+      validation: { length: 32, count: 8, batch: 8 },
+      timing: { length: 32, count: 4, batch: 4 },
+      fineTuning: { ...full.pruning.text.fineTuning, steps: 5, batch: 4 },
+    },
+    twoRelations: {
+      ...full.pruning.twoRelations,
+      ...{ randomSeeds: range(2), stride: 3, timings: 2, importance: 64, validation: 64, timing: 32 },
+      fineTuning: { ...full.pruning.twoRelations.fineTuning, steps: 5, batch: 16 },
+    },
+  },
+};

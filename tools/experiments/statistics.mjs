@@ -1,0 +1,18 @@
+// Means over seeds. Times are medians: see tests/bench/statistics.mjs.
+export { median } from "../../tests/bench/statistics.mjs";
+
+export const mean = (values) => values.reduce((all, value) => all + value, 0) / values.length;
+
+/** Mean and standard deviation (of a sample: n − 1; 0 for one value). */
+export function spread(values) {
+  const middle = mean(values);
+  const squares = values.reduce((all, value) => all + (value - middle) ** 2, 0);
+  return { mean: middle, sd: values.length > 1 ? Math.sqrt(squares / (values.length - 1)) : 0, n: values.length };
+}
+
+/** Lists of the elements that share a key, in the order of their first. @returns {Map} */
+export function groups(values, key) {
+  const found = new Map();
+  for (const value of values) found.set(key(value), [...(found.get(key(value)) ?? []), value]);
+  return found;
+}

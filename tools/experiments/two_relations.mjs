@@ -1,0 +1,167 @@
+// One head against many on two relations at once (the task: web/src/learning/two_relations.mjs): every head count with
+// every learning rate and seed; then what the heads look at; then one head for longer.
+import { randomNumbers } from "../../web/src/learning/random.mjs";
+import {
+  testBatch,
+  twoRelations,
+  twoRelationsModel,
+  twoRelationsTraining,
+} from "../../web/src/learning/two_relations.mjs";
+import { groups, mean, median, spread } from "./statistics.mjs";
+import { train } from "./train.mjs";
+
+const LEARNT = 0.95; // accuracy from which we say so
+
+/** Trains one model. @returns its record and the model as a file */
+function run(hw, task, settings, { heads, learningRate, seed, steps }) {
+  const model = hw.transformer(twoRelationsModel(task, { numHeads: heads, seed }));
+  const optimizer = hw.adamW(twoRelationsTraining.optimizer(learningRate, steps));
+  const below = randomNumbers(1000 + seed); // the same examples for every head count and learning rate
+  const test = testBatch(task, settings.examples);
+  try {
+    const { curve, times } = train({
+      ...{ model, optimizer, steps, every: settings.every },
+      batchAt: () => task.batch(below, settings.batch),
+      evaluate(trained) {
+        const { loss, accuracy } = trained.evaluate(test.tokens, test.targets);
+        return { loss, accuracy };
+      },
+    });
+    const { loss, accuracy } = curve.at(-1);
+    const record = { heads, learningRate, seed, steps, parameters: model.parameterCount, loss, accuracy };
+    return { record: { ...record, ...looks(model, task, test), curve, times }, file: model.save() };
+  } finally {
+    optimizer.dispose();
+    model.dispose();
+  }
+}
+
+/** The weights with which the question attends, [B][H][L]. */
+function questionWeights(model, { tokens }) {
+  const { weights } = model.forward(tokens, { capture: { weights: "probabilities" } }).layers[0];
+  const [batch, heads, length, keys] = weights.shape;
+  const row = (b, h) => {
+    const start = ((b * heads + h) * length + length - 1) * keys;
+    return [...weights.data.subarray(start, start + keys)];
+  };
+  return Array.from({ length: batch }, (_, b) => Array.from({ length: heads }, (_unused, h) => row(b, h)));
+}
+
+/**
+ * What the heads look at, over the test examples. `asked`: the share of a head's attention that goes to the two places
+ * asked for, mean over heads. `apart`: the difference between the two, 1: a head looks at one alone. `split`: the share
+ * of examples in which one head looks most at the first place and another one most at the second.
+ */
+function looks(model, task, test) {
+  const [count, length] = test.tokens.shape;
+  const [asked, apart, split] = [[], [], []];
+  questionWeights(model, test).forEach((heads, b) => {
+    const [first, second] = task.places(test.tokens.data.subarray(b * length, (b + 1) * length));
+    for (const row of heads) {
+      asked.push(row[first] + row[second]);
+      apart.push(Math.abs(row[first] - row[second]));
+    }
+    const most = heads.map((row) => row.indexOf(Math.max(...row)));
+    split.push(most.includes(first) && most.includes(second) ? 1 : 0);
+  });
+  return { examples: count, asked: mean(asked), apart: mean(apart), split: mean(split) };
+}
+
+/** One test example in words, and every head's weights on it. */
+function exampleMap(hw, task, { record, file }) {
+  const example = testBatch(task, 1);
+  const model = hw.loadTransformer(file);
+  try {
+    const [heads] = questionWeights(model, example);
+    const tokens = [...example.tokens.data].map(task.describe);
+    const { answer } = task.describe(example.targets.data.at(-1));
+    return { heads: record.heads, seed: record.seed, accuracy: record.accuracy, tokens, answer, weights: heads };
+  } finally {
+    model.dispose();
+  }
+}
+
+/** The learning rate that did best for a head count: by accuracy, then by loss, mean over seeds. */
+function bestRate(runs) {
+  const rates = [...groups(runs, ({ learningRate }) => learningRate)].map(([rate, own]) => ({
+    rate,
+    accuracy: mean(own.map(({ accuracy }) => accuracy)),
+    loss: mean(own.map(({ loss }) => loss)),
+  }));
+  return rates.sort((a, b) => b.accuracy - a.accuracy || a.loss - b.loss)[0].rate;
+}
+
+/** The step at which a run had learnt the task for good, or null. */
+function learntAt({ curve }) {
+  const last = curve.findLastIndex(({ accuracy }) => accuracy < LEARNT);
+  return curve[last + 1]?.step ?? null;
+}
+
+function summarize(heads, runs) {
+  const over = (key) => spread(runs.map((one) => one[key]));
+  const learnt = runs.map(learntAt);
+  return {
+    ...{ heads, learningRate: runs[0].learningRate, steps: runs[0].steps, parameters: runs[0].parameters },
+    ...{ accuracy: over("accuracy"), loss: over("loss"), learnt },
+    ...{ asked: over("asked"), apart: over("apart"), split: over("split") },
+    times: { stepMilliseconds: median(runs.map(({ times }) => times.stepMilliseconds)) },
+  };
+}
+
+/**
+ * @param context.hw, context.settings, context.tell(done, total, sentence), context.saveModel(name, bytes)
+ */
+export async function twoRelationsExperiment({ hw, settings, tell, saveModel }) {
+  const task = twoRelations();
+  const { headCounts, seeds, learningRates, steps, longer } = settings;
+  const total = seeds.length * (headCounts.length * learningRates.length + 1);
+  const trained = [];
+  const longRuns = [];
+  const one = (options, list) => {
+    const result = run(hw, task, settings, options);
+    list.push(result);
+    const { accuracy, times } = result.record;
+    const { heads, learningRate, seed } = options;
+    const what = `${heads} head(s), learning rate ${learningRate}, seed ${seed}, ${options.steps} steps`;
+    const share = `${(100 * accuracy).toFixed(1)} % right`;
+    tell(trained.length + longRuns.length, total, `${what}: ${share}, ${times.stepMilliseconds.toFixed(2)} ms a step`);
+  };
+  // Head counts take turns, so that a slow minute of the machine is shared by all.
+  for (const seed of seeds)
+    for (const learningRate of learningRates)
+      for (const heads of headCounts) one({ heads, learningRate, seed, steps }, trained);
+
+  const records = trained.map(({ record }) => record);
+  const best = new Map(headCounts.map((heads) => [heads, bestRate(records.filter((own) => own.heads === heads))]));
+  const chosen = trained.filter(({ record }) => record.learningRate === best.get(record.heads));
+  const fewest = headCounts[0];
+  for (const seed of seeds)
+    one({ heads: fewest, learningRate: best.get(fewest), seed, steps: longer * steps }, longRuns);
+  for (const { record, file } of chosen) await saveModel(`two-relations-${record.heads}-${record.seed}`, file);
+
+  const of = (heads) => chosen.filter(({ record }) => record.heads === heads).map(({ record }) => record);
+  const rates = headCounts.flatMap((heads) =>
+    learningRates.map((learningRate) => {
+      const own = records.filter((record) => record.heads === heads && record.learningRate === learningRate);
+      return { heads, learningRate, accuracy: spread(own.map(({ accuracy }) => accuracy)) };
+    }),
+  );
+  const long = longRuns.map(({ record }) => record);
+  return {
+    task: { keys: task.keys, values: task.values, length: task.length, vocabSize: task.vocabSize, chance: task.chance },
+    model: twoRelationsModel(task, { numHeads: 1 }),
+    optimizer: twoRelationsTraining.optimizer(best.get(fewest), steps),
+    ...{ settings, learntFrom: LEARNT },
+    summary: headCounts.map((heads) => summarize(heads, of(heads))),
+    longer: summarize(fewest, long),
+    rates,
+    maps: headCounts.map((heads) =>
+      exampleMap(
+        hw,
+        task,
+        chosen.find(({ record }) => record.heads === heads),
+      ),
+    ),
+    runs: [...records, ...long],
+  };
+}
