@@ -8,12 +8,12 @@ import { answersIn, probeTokens, questionMaps, task } from "./probe";
 import { randomNumbers } from "./random.mjs";
 import { testBatch, twoRelationsModel, twoRelationsTraining } from "./two_relations.mjs";
 
-export const STEPS = 1500;
+export const STEPS = twoRelationsTraining.steps;
 /** Steps between two points of the curves. */
 export const SLICE = 25;
 /** Examples that loss and accuracy are measured on; training never sees their order of random numbers. */
 const EXAMPLES = 512;
-const LEARNING_RATE = 0.004;
+const LEARNING_RATE = 0.003;
 
 /** On the test examples, after `step` steps. */
 export interface Point {

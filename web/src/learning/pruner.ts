@@ -5,6 +5,7 @@ import {
   readSafetensors,
   type Batch,
   type HeadImportance,
+  type Progress,
   type WorkerHeadwise,
   type WorkerTransformer,
 } from "headwise";
@@ -13,7 +14,7 @@ import { download } from "../model/download";
 import { characters, evenBatches } from "./characters.mjs";
 
 /** The two files that `npm run experiments` makes: the model with its vocabulary, and text that it was not trained on. */
-const FILES = ["small-text.safetensors", "validation.txt"];
+const FILES = ["moby-dick.safetensors", "moby-dick-validation.txt"];
 /** What loss and importance are measured on: 16 rows of 128 characters. */
 const SIZES = { length: 128, count: 16, batch: 8 };
 const WRITES = { maxTokens: 160, temperature: 0.7, seed: 1 };
@@ -31,20 +32,18 @@ export interface Place {
   readonly head: number;
 }
 
-/** The heads' importance [layer][head], and the order in which they go by it, all of them. */
-export interface Scores {
+/** The heads' importance [layer][head], the order in which they go by it, all of them, and what that costs. */
+export interface Removal {
   readonly importance: HeadImportance;
   readonly order: readonly Place[];
+  /** Without the first 0, 1, 2, … heads of the order. */
+  readonly losses: readonly number[];
 }
 
-/** The model without some heads. */
-export interface Measured {
-  readonly loss: number;
-  readonly parameters: number;
-  /** Of its file, F32. */
-  readonly bytes: number;
-  /** Of a forward pass. */
-  readonly milliseconds: number;
+/** Memory and time of the model without some heads, beside those of the whole one, measured by turns. */
+export interface Cost {
+  readonly before: { readonly bytes: number; readonly milliseconds: number };
+  readonly after: { readonly bytes: number; readonly milliseconds: number };
 }
 
 export class Pruner {
@@ -56,10 +55,8 @@ export class Pruner {
   ) {}
 
   static async start(base: URL, onProgress: (loadedBytes: number, totalBytes: number) => void): Promise<Pruner> {
-    const [file, text] = await download(
-      FILES.map((name) => new URL(name, base).href),
-      onProgress,
-    );
+    const urls = FILES.map((name) => new URL(name, base).href);
+    const [file, text] = await download(urls, onProgress);
     const vocabulary = characters(readSafetensors(file).metadata.vocabulary);
     const batches = evenBatches(vocabulary.encode(new TextDecoder().decode(text)), SIZES);
     const hw = await load();
@@ -71,50 +68,53 @@ export class Pruner {
     }
   }
 
-  /** Heads per layer. */
+  /** Heads of each layer. */
   get heads(): readonly number[] {
     return this.model.config.heads.map((layer) => layer.length);
   }
 
-  async score(scoring: Scoring, signal: AbortSignal, onProgress: (part: number) => void): Promise<Scores> {
-    const importance = await this.hw.headImportance(this.model, this.batches, {
-      ...scoring,
+  /** Scores all heads, and removes one after the other. `onProgress`: 0 … 1. */
+  async remove(scoring: Scoring, signal: AbortSignal, onProgress: (part: number) => void): Promise<Removal> {
+    const report =
+      (from: number, to: number) =>
+      ({ done, total }: Progress) =>
+        onProgress(from + ((to - from) * done) / total);
+    const { model, batches } = this;
+    const importance = await this.hw.headImportance(model, batches, { ...scoring, signal, onProgress: report(0, 0.5) });
+    const { model: smallest, ...result } = await this.hw.pruneByImportance(model, importance, {
+      maxLossIncrease: Number.MAX_VALUE, // every head may go: one a step, the loss after each
+      keepOnePerLayer: false,
+      batches,
       signal,
-      onProgress: ({ done, total }) => onProgress(done / total),
+      onProgress: report(0.5, 1),
     });
-    const all = this.heads.reduce((sum, heads) => sum + heads, 0);
-    const { model, removed } = await this.#prune(importance, all, signal);
-    await model.dispose();
-    return { importance, order: removed };
+    void smallest.dispose();
+    const losses = [result.before.loss!, ...result.steps.map(({ loss }) => loss!)];
+    return { importance, order: result.removed, losses };
   }
 
-  /** The model without its `count` least important heads. */
-  async measure({ importance }: Scores, count: number, signal: AbortSignal): Promise<Measured> {
-    const { model, after } = await this.#prune(importance, count, signal, this.batches);
-    await model.dispose();
-    return { ...after, loss: after.loss! };
+  /** Without the `count` least important heads. */
+  async cost({ importance }: Removal, count: number, signal: AbortSignal): Promise<Cost> {
+    const options = { count, keepOnePerLayer: false, signal };
+    const { model, before, after } = await this.hw.pruneByImportance(this.model, importance, options);
+    void model.dispose();
+    return { before, after };
   }
 
-  /** What the model writes without these heads, a piece at a time. */
-  async write(without: readonly Place[], signal: AbortSignal, onText: (text: string) => void): Promise<void> {
+  /** What the model writes without the `count` least important heads, a character more each time. */
+  async write({ order }: Removal, count: number, signal: AbortSignal, onText: (text: string) => void): Promise<void> {
     const heads: Record<number, number[]> = {};
-    for (const { layer, head } of without) (heads[layer] ??= []).push(head);
+    for (const { layer, head } of order.slice(0, count)) (heads[layer] ??= []).push(head);
     const smaller = await this.model.prune(heads, { signal });
     try {
-      const prompt = this.vocabulary.encode(PROMPT);
       let text = "";
-      for await (const token of smaller.generate(prompt, { ...WRITES, signal })) {
+      for await (const token of smaller.generate(this.vocabulary.encode(PROMPT), { ...WRITES, signal })) {
         text += this.vocabulary.decode([token]);
         onText(text);
       }
     } finally {
-      await smaller.dispose();
+      void smaller.dispose();
     }
-  }
-
-  #prune(importance: HeadImportance, count: number, signal: AbortSignal, batches?: readonly Batch[]) {
-    const options = { count, keepOnePerLayer: false, signal, ...(batches && { batches }) };
-    return this.hw.pruneByImportance(this.model, importance, options);
   }
 
   dispose(): Promise<void> {

@@ -1,6 +1,5 @@
 /** What is said of pruning, from the numbers alone. */
-import type { Measured } from "./pruner";
-import type { Pruning, Removal } from "./pruning.svelte";
+import type { Removal } from "./pruner";
 
 export const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -8,27 +7,22 @@ export const mean = (values: readonly number[]): number =>
 /** The loss may rise by this part, as in docs/experiments. */
 const ALLOWED = 0.01;
 
-/** How many heads can go before the loss rises by more than is allowed. */
-function spared({ points }: Removal, whole: Measured): number {
-  let count = 0;
-  while (points.has(count + 1) && points.get(count + 1)!.loss <= whole.loss * (1 + ALLOWED)) ++count;
-  return count;
+/** How many heads can go, in their order, before the loss has risen by more than is allowed. */
+function spared({ losses }: Removal): number {
+  const first = losses.findIndex((loss) => loss > losses[0] * (1 + ALLOWED));
+  return (first === -1 ? losses.length : first) - 1;
 }
 
-export function spareable({ chosen, random, whole, count }: Pruning, name: string): string[] {
-  if (!chosen || !whole || random.length === 0) return [];
-  const by = spared(chosen, whole);
-  const atRandom = random.map((removal) => spared(removal, whole));
+export function conclusionsOn(chosen: Removal | undefined, random: readonly Removal[], method: string): string[] {
+  if (!chosen || random.length === 0) return [];
+  const by = spared(chosen);
+  const atRandom = random.map(spared);
   const [fewest, most] = [Math.min(...atRandom), Math.max(...atRandom)];
   const randomly = fewest === most ? `${fewest}` : `${fewest} to ${most}`;
   const verdict =
-    by > most
-      ? "Looking before cutting pays."
-      : by < fewest
-        ? "Chance chose better here."
-        : "Chance does as well here.";
+    by > most ? "Looking before cutting pays." : by < fewest ? "Chance chose better." : "Chance does as well.";
   return [
-    `By ${name.toLowerCase()}, ${by} of ${count} heads can go; at random, ${randomly}.`,
+    `By ${method}, ${by} of ${chosen.order.length} heads can go; at random, ${randomly}.`,
     `Can go: the loss rises by at most ${100 * ALLOWED} %, without any training afterwards. ${verdict}`,
   ];
 }

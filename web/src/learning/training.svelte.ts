@@ -1,5 +1,5 @@
 /** One head or many: what is chosen, what trains, and what of it is on screen. No DOM but the animation frame. */
-import { Lane, STEPS, type Look, type Point } from "./lane";
+import { Lane, type Look, type Point } from "./lane";
 import { questions, task } from "./probe";
 
 export const HEAD_COUNTS: readonly number[] = [1, 2, 4, 8];
@@ -153,4 +153,3 @@ export class Training {
   }
 }
 
-export { STEPS };
