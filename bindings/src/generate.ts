@@ -3,19 +3,9 @@ import { checkInteger, checkOptions, checkScale, invalidOption, maxExtent, typeT
 import { HeadwiseError } from "./errors.js";
 import { freeing, Staging, type Instance } from "./instance.js";
 import type { NativeModel, NativeSequence } from "./native.js";
+import { random } from "./random.js";
 import { checkTokens } from "./tokens.js";
 import type { GenerateOptions, ResolvedTransformerConfig } from "./types.js";
-
-/** Numbers from 0 to below 1 (mulberry32, by Tommy Ettinger). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** A token, drawn from softmax(logits / temperature) of the `topK` largest; of equal ones, the first. */
 export function choose(logits: Float32Array, temperature: number, topK: number, draw: () => number): number {

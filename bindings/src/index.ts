@@ -11,5 +11,6 @@ export {
   type SafetensorsInfo,
   type WriteSafetensorsOptions,
 } from "./safetensors.js";
+export type * from "./pruning_types.js";
 export { tensor } from "./tensor.js";
 export type * from "./types.js";

@@ -5,9 +5,12 @@ import { locate, start, type Source } from "./binaries.js";
 import { checkInteger, checkOneOf, checkOptions, invalidOption } from "./checks.js";
 import { choose, type Choice } from "./choose.js";
 import { makeDisposable, type NotYetDisposable } from "./disposable.js";
+import { headImportance } from "./head_importance.js";
 import { Instance } from "./instance.js";
+import { longMethod } from "./long_work.js";
 import { detectMachine } from "./machine.js";
 import { multiHeadAttention } from "./multi_head_attention.js";
+import { pruneByImportance } from "./prune_by_importance.js";
 import { rotaryEmbedding } from "./rotary_embedding.js";
 import { transformer } from "./transformer.js";
 import { loadTransformer } from "./transformer_file.js";
@@ -52,6 +55,8 @@ export async function startHeadwise(
     transformer: (config) => transformer(instance, config),
     loadTransformer: (bytes) => loadTransformer(instance, bytes),
     adamW: (options) => new Optimizer(instance, options),
+    headImportance: longMethod((...args) => headImportance(instance, ...args)),
+    pruneByImportance: longMethod((...args) => pruneByImportance(instance, ...args)),
     dispose: () => instance.dispose(),
   });
 }

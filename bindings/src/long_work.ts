@@ -61,3 +61,17 @@ export function longMethod<This, Args extends unknown[], T>(
 export function workOf(method: object): ((...args: unknown[]) => LongWork<unknown>) | undefined {
   return works.get(method) as ((...args: unknown[]) => LongWork<unknown>) | undefined;
 }
+
+/** Long work as a part of other: its steps count from `from` to `to` of the whole's `total`. */
+export function* part<T>(work: LongWork<T>, from: number, to: number, total: number): LongWork<T> {
+  let step = work.next();
+  try {
+    while (!step.done) {
+      yield { done: from + ((to - from) * step.value.done) / step.value.total, total };
+      step = work.next();
+    }
+  } finally {
+    if (!step.done) work.return(undefined as never);
+  }
+  return step.value;
+}

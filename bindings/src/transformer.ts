@@ -165,13 +165,19 @@ export class Model implements Transformer {
     const native = this.#alive();
     new Staging(this.#instance).check(native.enableGradients());
     const gradients = this.#read((index, to) => native.getGradient(index, to));
+    return Object.assign(gradients, this.gateGradients());
+  }
+
+  /** The gates' part of `gradients`, without copies of all the others. */
+  gateGradients(): Parameters {
+    const native = this.#alive();
+    new Staging(this.#instance).check(native.enableGradients());
     const gates = this.config.heads.map(({ length }, n) => ({
       name: `layers.${n}.attention.head_gates`,
       index: n,
       shape: [length],
     }));
-    const gateGradients = readParameters(this.#instance, gates, (layer, to) => native.getGateGradient(layer, to));
-    return Object.assign(gradients, gateGradients);
+    return readParameters(this.#instance, gates, (layer, to) => native.getGateGradient(layer, to));
   }
 
   zeroGradients(): void {
@@ -233,6 +239,16 @@ export class Model implements Transformer {
   #read(get: (index: number, to: number) => void): Parameters {
     return readParameters(this.#instance, this.#parameters, get);
   }
+}
+
+/** An argument that is to be a transformer of this instance. */
+export function checkTransformer(value: unknown, instance: Instance): Model {
+  instance.checkAlive();
+  if (!(value instanceof Model)) throw invalidOption("model", "a transformer", value);
+  const { instance: own, alive } = trained.get(value)!;
+  if (own !== instance) throw new HeadwiseError("invalid-option", "model: it belongs to another Headwise instance");
+  alive();
+  return value;
 }
 
 function checkLayers(layers: unknown, count: number): Set<number> {

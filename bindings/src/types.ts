@@ -4,6 +4,15 @@
  * tensors are float32 and row-major.
  */
 
+import type {
+  FineTune,
+  HeadImportance,
+  HeadImportanceOptions,
+  ImportanceSource,
+  PruneOptions,
+  PruneResult,
+} from "./pruning_types.js";
+
 declare global {
   interface SymbolConstructor {
     /** As the library "esnext.disposable" declares it, for programs that are compiled without. */
@@ -522,6 +531,21 @@ export interface Headwise {
   loadTransformer(bytes: ArrayBuffer | Uint8Array): Transformer;
   /** An optimizer. It remembers two floats for each parameter that it has changed, until it or the module is disposed. */
   adamW(options: AdamWOptions): AdamW;
+  /** How much each head matters, by a method of your choice; measured on a copy without dropout. docs/heads.md has the definitions. */
+  headImportance(
+    model: Transformer,
+    batches: readonly Batch[],
+    options: HeadImportanceOptions & Watchable,
+  ): HeadImportance;
+  /**
+   * A new model without the heads that matter least, by numbers or by what is measured on batches; and what it costs
+   * beside the one that was given, which stays.
+   */
+  pruneByImportance(
+    model: Transformer,
+    importance: HeadImportance | ImportanceSource,
+    options: PruneOptions<FineTune | ((model: Transformer) => void)> & Watchable,
+  ): PruneResult;
   /** Ends every thread and frees all memory, modules included. Idempotent; any other use afterwards throws `disposed`. */
   dispose(): void;
   /** `dispose`, where the engine has `Symbol.dispose`. */
@@ -644,6 +668,16 @@ export interface WorkerHeadwise {
   transformer(config: TransformerConfig & Abortable): Promise<WorkerTransformer>;
   loadTransformer(bytes: ArrayBuffer | Uint8Array, options?: Abortable): Promise<WorkerTransformer>;
   adamW(options: AdamWOptions & Abortable): Promise<WorkerAdamW>;
+  headImportance(
+    model: WorkerTransformer,
+    batches: readonly Batch[],
+    options: HeadImportanceOptions & Watchable & Abortable,
+  ): Promise<HeadImportance>;
+  pruneByImportance(
+    model: WorkerTransformer,
+    importance: HeadImportance | ImportanceSource,
+    options: PruneOptions & Watchable & Abortable,
+  ): Promise<PruneResult<WorkerTransformer>>;
   /** Ends the worker and every thread at once; pending calls reject with `disposed`. Idempotent. */
   dispose(): Promise<void>;
   /** `dispose`, where the engine has `Symbol.dispose`. */

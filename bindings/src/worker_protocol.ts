@@ -54,6 +54,8 @@ const headwise: Surface<WorkerHeadwise> = {
     transformer: "transformer",
     loadTransformer: "loadTransformer",
     adamW: "adamW",
+    headImportance: "headImportance",
+    pruneByImportance: "pruneByImportance",
   },
 };
 

@@ -5,9 +5,11 @@ import { attentionCases } from "./cases/attention.mjs";
 import { attentionOptionCases } from "./cases/attention_options.mjs";
 import { cacheCases } from "./cases/cache.mjs";
 import { errorCases } from "./cases/errors.mjs";
+import { headImportanceCases } from "./cases/head_importance.mjs";
 import { hostileCases } from "./cases/hostile.mjs";
 import { moduleCases } from "./cases/module.mjs";
 import { moduleOptionCases } from "./cases/module_options.mjs";
+import { pruneByImportanceCases } from "./cases/prune_by_importance.mjs";
 import { rotaryEmbeddingCases } from "./cases/rotary_embedding.mjs";
 
 /**
@@ -22,6 +24,8 @@ export const cases = [
   ...moduleOptionCases,
   ...cacheCases,
   ...analyzeHeadsCases,
+  ...headImportanceCases,
+  ...pruneByImportanceCases,
   ...errorCases,
   ...hostileCases,
 ];

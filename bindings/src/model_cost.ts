@@ -1,0 +1,52 @@
+/** What models cost: bytes and milliseconds, measured. */
+import { counter, type CheckedBatch } from "./batches.js";
+import type { Instance } from "./instance.js";
+import type { LongWork } from "./long_work.js";
+import type { ModelCost } from "./pruning_types.js";
+import type { Tokens, Transformer } from "./types.js";
+
+const rounds = 7;
+const leastMilliseconds = 5; // of what is timed at once: clocks of browsers may tick in whole milliseconds
+
+/** Bytes that a copy of the model takes. */
+function bytesOf(instance: Instance, model: Transformer): number {
+  let bytes = 0;
+  for (let n = 0; n < 2; ++n) {
+    // Twice, since the first copy may also make the buffers grow that are kept from call to call.
+    const before = instance.engine.usedBytes();
+    const copy = model.prune({});
+    bytes = instance.engine.usedBytes() - before;
+    copy.dispose();
+  }
+  return bytes;
+}
+
+function time(work: () => void, times: number): number {
+  const start = performance.now();
+  for (let n = 0; n < times; ++n) work();
+  return (performance.now() - start) / times;
+}
+
+/** Sizes of models, and the time of one `forward` of each. They are timed by turns, so that what slows the machine slows all. */
+export function* costOf(
+  instance: Instance,
+  models: readonly Transformer[],
+  batches: readonly CheckedBatch[],
+): LongWork<Omit<ModelCost, "loss">[]> {
+  const tokens: Tokens = batches[0]?.tokens ?? new Int32Array(models[0]!.config.contextLength);
+  const runs = models.map((model) => ({ pass: () => void model.forward(tokens), times: 1, samples: [] as number[] }));
+  const step = counter((1 + rounds) * models.length);
+  for (let round = 0; round <= rounds; ++round) {
+    for (const run of runs) {
+      const milliseconds = time(run.pass, run.times);
+      if (round > 0) run.samples.push(milliseconds);
+      else run.times = Math.min(Math.ceil(leastMilliseconds / milliseconds), 100); // a warm-up
+      yield step();
+    }
+  }
+  return models.map((model, n) => ({
+    parameters: model.parameterCount,
+    bytes: bytesOf(instance, model),
+    milliseconds: runs[n]!.samples.sort((a, b) => a - b)[rounds >> 1]!,
+  }));
+}
