@@ -1,6 +1,7 @@
 /** One head or many: what is chosen, what trains, and what of it is on screen. No DOM but the animation frame. */
 import { Lane, type Look, type Point } from "./lane";
 import { questions, task } from "./probe";
+import { randomNumbers } from "./random.mjs";
 
 export const HEAD_COUNTS: readonly number[] = [1, 2, 4, 8];
 
@@ -39,6 +40,7 @@ export class Training {
   readonly #lanes = new Map<number, Lane>();
   /** The loop that trains each head count. One that is no longer in here must not do anything any more. */
   readonly #loops = new Map<number, symbol>();
+  readonly #below = randomNumbers(1);
   #resumed = 0;
   #frame = 0;
 
@@ -81,7 +83,7 @@ export class Training {
 
   /** Other values for the pairs: the models are asked anew. */
   shuffle(): void {
-    this.values = this.values.map(() => Math.floor(task.values * Math.random()));
+    this.values = this.values.map(() => this.#below(task.values));
     for (const [heads, lane] of this.#lanes) {
       const fail = (error: unknown) => this.#lanes.get(heads) === lane && this.#fail(error);
       lane.look(this.values).then((look) => this.#put(heads, lane, { look }), fail);
@@ -152,4 +154,3 @@ export class Training {
     for (const heads of HEAD_COUNTS) this.#drop(heads);
   }
 }
-
