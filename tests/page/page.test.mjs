@@ -51,7 +51,8 @@ test("every control and map has a name, and says its state", async () => {
   const collect = (node) => (nodes.push(node), node.children?.forEach(collect));
   collect(await screen.page.accessibility.snapshot());
   const of = (role) => nodes.filter((node) => node.role === role);
-  for (const role of ["button", "switch", "textbox", "application", "link"]) {
+  const controls = ["button", "switch", "textbox", "link", "checkbox", "radio", "combobox", "spinbutton", "slider"];
+  for (const role of [...controls, "application", "progressbar", "image"]) {
     assert.ok(of(role).length > 0, role);
     for (const node of of(role)) assert.ok(node.name?.trim(), `a ${role} without a name`);
   }
