@@ -5,7 +5,8 @@ import type { Ramp } from "./colors";
 export interface Picture {
   /** [rows, columns] */
   readonly matrix: Tensor;
-  readonly ramp: Ramp;
+  /** One for all cells, or each cell's own. */
+  readonly ramp: Ramp | ((row: number, column: number) => Ramp);
   /** The values at the two ends of the ramp. */
   readonly domain: readonly [number, number];
   /** Causal masking: in row i the cells after column i are masked. */
@@ -58,7 +59,8 @@ function cells({ matrix, ramp, domain: [low, high] }: Picture, rows: number, col
   const scale = high > low ? 255 / (high - low) : 0;
   for (let cell = 0; cell < rows * columns; ++cell) {
     const step = Math.min(255, Math.max(0, Math.round((matrix.data[cell] - low) * scale)));
-    for (let c = 0; c < 4; ++c) image.data[4 * cell + c] = ramp[4 * step + c];
+    const colors = typeof ramp === "function" ? ramp(Math.floor(cell / columns), cell % columns) : ramp;
+    for (let c = 0; c < 4; ++c) image.data[4 * cell + c] = colors[4 * step + c];
   }
   const small = document.createElement("canvas");
   small.width = columns;

@@ -1,13 +1,16 @@
 /** How head counts look and what is said of them. */
-import { SINGLE } from "../colors";
+import { headRamp, SINGLE } from "../colors";
 import { HEAD_COUNTS, type LaneView } from "./training.svelte";
-import { readingOf } from "./probe";
+import { questions, readingOf, sideOf, splitOf } from "./probe";
 
-/** 0: the grey of the single head, as above on the page. */
-const hue = (heads: number) => HEAD_COUNTS.indexOf(heads);
+/** One head is grey, as above on the page; blue and vermillion are the first and the second letter. */
+const hues = ["--head-0", "--head-3", "--head-4", "--head-8"];
+export const hueOf = (heads: number): string => `var(${hues[HEAD_COUNTS.indexOf(heads)]})`;
 
-export const hueOf = (heads: number): string => `var(--head-${hue(heads)})`;
-export const rampOf = (heads: number): number => (hue(heads) === 0 ? SINGLE : hue(heads) - 1);
+/** The colours of a map's cells, by the letter that they belong to. */
+export const rampOf = (dark: boolean) => (question: number, place: number) =>
+  headRamp({ first: 0, second: 1, other: SINGLE }[sideOf(question, place)], dark);
+
 export const nameOf = (heads: number): string => (heads === 1 ? "1 head" : `${heads} heads`);
 
 export const rightly = (accuracy: number): string => `${(100 * accuracy).toFixed(1)} %`;
@@ -31,28 +34,25 @@ export function conclusions(views: readonly LaneView[]): string[] {
     return from ? [`${nameOf(heads)} after ${from.step.toLocaleString("en")} steps`] : [];
   });
   if (learnt.length > 0) said.push(`${rightly(LEARNT)} right and more: ${list(learnt)}.`);
-  const split = views.flatMap(({ heads, look }) => {
-    const roles = look?.maps.map((map) => readingOf(map).role) ?? [];
-    const [first, second] = ["first", "second"].map((role) => roles.filter((each) => each === role).length);
-    return first > 0 && second > 0 ? [`of ${heads} heads, ${first} and ${second}`] : [];
-  });
-  if (split.length > 0) said.push(`Heads that read the first letter, and that read the second: ${split.join("; ")}.`);
+  const split = views.flatMap(({ heads, look }) =>
+    look && heads > 1 ? [`${splitOf(look.maps)} by ${heads} heads`] : [],
+  );
+  if (split.length > 0)
+    said.push(`In the example, of ${questions.length} questions, two heads share the letters out: ${list(split)}.`);
+  const one = views.find(({ heads }) => heads === 1)?.look;
+  if (one && readingOf(one.maps[0]).role === "either")
+    said.push("The one head reads one letter or the other, seldom both: half of what it has to know.");
   return said;
 }
 
 function compared(ends: readonly { heads: number; accuracy: number }[]): string {
-  const most = ends.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
   const one = ends.find(({ heads }) => heads === 1);
-  if (one === undefined || ends.length === 1) return `${nameOf(most.heads)}: ${rightly(most.accuracy)} right.`;
-  const many = ends
-    .filter(({ heads }) => heads > 1)
-    .map(({ heads, accuracy }) => ({ heads, gain: accuracy - one.accuracy }));
-  const better = many.filter(({ gain }) => gain > SAME);
-  if (better.length === 0) {
-    const worse = many.every(({ gain }) => gain < -SAME);
-    return `More heads did not help here: one head has ${rightly(one.accuracy)} right${worse ? ", more than any" : ""}.`;
-  }
-  return `Splitting helps: with the same number of parameters, one head has ${rightly(one.accuracy)} right, ${nameOf(
-    most.heads,
-  )} have ${rightly(most.accuracy)}.`;
+  const many = ends.filter(({ heads }) => heads > 1);
+  const all = list(many.map(({ heads, accuracy }) => `${nameOf(heads)} ${rightly(accuracy)}`));
+  if (one === undefined) return `Right answers: ${all}.`;
+  if (many.length === 0) return `Right answers: one head ${rightly(one.accuracy)}.`;
+  const better = many.filter(({ accuracy }) => accuracy > one.accuracy + SAME).length;
+  const verdict =
+    better === many.length ? "Splitting helps" : better > 0 ? "Splitting can help" : "More heads did not help";
+  return `${verdict}: one head has ${rightly(one.accuracy)} right; ${all}.`;
 }

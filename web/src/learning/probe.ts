@@ -60,28 +60,63 @@ export function answersIn({ data, shape }: Tensor): (number | null)[] {
 }
 
 export interface Reading {
-  /** Mean weight on the pair of the first key that is asked for, and on that of the second. */
+  /** Mean weight on the pair of the first letter that is asked for, and on that of the second. */
   readonly first: number;
   readonly second: number;
-  readonly role: "first" | "second" | "both" | "neither";
+  /** What it reads: one of the two for all questions, one or the other, both together, or something else. */
+  readonly role: "first" | "second" | "either" | "both" | "neither";
 }
 
-/** Share of the attention on the two keys together from which we say that a head reads them; evenly spread it is 0.4. */
+/** Share of the attention on the two letters from which we say that a head reads them; evenly spread it is 0.4. */
 const READS = 0.6;
 
+const weightsOn = (map: Tensor) =>
+  questions.map(({ first, second }, q) => ({
+    first: map.data[q * length + first],
+    second: map.data[q * length + second],
+  }));
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
 export function readingOf(map: Tensor): Reading {
-  const mean = (key: (question: Question) => number) =>
-    questions.reduce((sum, question, q) => sum + map.data[q * length + key(question)], 0) / questions.length;
-  const first = mean((question) => question.first);
-  const second = mean((question) => question.second);
-  if (first + second < READS) return { first, second, role: "neither" };
-  return { first, second, role: first > 2 * second ? "first" : second > 2 * first ? "second" : "both" };
+  const weights = weightsOn(map);
+  const first = mean(weights.map((weight) => weight.first));
+  const second = mean(weights.map((weight) => weight.second));
+  const apart = mean(weights.map((weight) => Math.abs(weight.first - weight.second)));
+  const role =
+    first + second < READS
+      ? "neither"
+      : first > 2 * second
+        ? "first"
+        : second > 2 * first
+          ? "second"
+          : apart > (first + second) / 2
+            ? "either"
+            : "both";
+  return { first, second, role };
 }
 
-/** The patterns to look for, as a perfect reader of the first or the second key would draw them. */
-export const patternOf = (key: "first" | "second"): Tensor => ({
+/** For how many questions one head looks most at the first letter and another one most at the second. */
+export function splitOf(maps: readonly Tensor[]): number {
+  const most = maps.map(({ data }) =>
+    questions.map((_, q) => {
+      const row = data.subarray(q * length, (q + 1) * length);
+      return row.indexOf(Math.max(...row));
+    }),
+  );
+  return questions.filter(({ first, second }, q) => {
+    const places = most.map((head) => head[q]);
+    return places.includes(first) && places.includes(second);
+  }).length;
+}
+
+/** Which of the two letters a cell of a map belongs to. */
+export const sideOf = (question: number, place: number): "first" | "second" | "other" =>
+  questions[question].first === place ? "first" : questions[question].second === place ? "second" : "other";
+
+/** Where the letters are that each question asks for. */
+export const key: Tensor = {
   data: Float32Array.from({ length: questions.length * length }, (_, cell) =>
-    Number(questions[Math.floor(cell / length)][key] === cell % length),
+    Number(sideOf(Math.floor(cell / length), cell % length) !== "other"),
   ),
   shape: [questions.length, length],
-});
+};
