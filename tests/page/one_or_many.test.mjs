@@ -80,7 +80,7 @@ test("to the end: what came out is said, other numbers are asked, and another se
   const { step, accuracy } = await screen.lane(2);
   assert.equal(step, twoRelationsTraining.steps);
   const said = await screen.page.$eval(`${MANY} [data-conclusions]`, (element) => element.textContent);
-  assert.ok(said.includes(`2 heads: ${(100 * accuracy).toFixed(1)} % right`), said);
+  assert.ok(said.includes(`2 heads ${(100 * accuracy).toFixed(1)} %`), said);
   assert.match(await screen.status(), /Trained in \d+\.\d s/);
 
   const values = await screen.values();
@@ -123,7 +123,7 @@ test("pause holds, going on changes nothing, reset clears, head counts come and 
   await screen.reset();
   assert.equal((await screen.lane(4)).step, 0);
   assert.equal(await screen.page.$eval("[data-lane='4'] [data-metric=loss]", (element) => element.textContent), "–");
-  assert.equal(screen.page.workers().length, screen.workers, "the workers of training are gone");
+  await screen.workersAre(screen.workers);
   await screen.done();
 });
 

@@ -97,6 +97,10 @@ test("by keyboard alone: measured, slid, another method, paused, reset", async (
   assert.match(await screen.status(), /Paused/);
   await screen.press("Enter");
   await screen.done();
+  assert.ok(
+    await screen.page.$eval(`${PRUNING} [data-action=main]`, (button) => button === document.activeElement),
+    "the button that was pressed still has the focus",
+  );
   await screen.tabTo(`${PRUNING} input[type=radio]:checked`);
   await screen.press("ArrowUp"); // round to the last one
   assert.equal(await screen.page.$eval(`${PRUNING} input[type=radio]:checked`, ({ value }) => value), "confidence");
@@ -111,7 +115,7 @@ test("by keyboard alone: measured, slid, another method, paused, reset", async (
   await screen.page.focus(`${PRUNING} [data-action=reset]`);
   await screen.press("Enter");
   assert.equal(await screen.phase(), "idle");
-  assert.equal(screen.page.workers().length, screen.workers);
+  await screen.workersAre(screen.workers);
   assert.equal(await screen.page.$eval("#removed", ({ disabled }) => disabled), true);
   await screen.close();
 });

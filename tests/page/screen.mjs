@@ -87,6 +87,13 @@ async function openPage(browser, url, { wait = true, width = 1280, features = []
     overflow: () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
     metric: (name) => page.$eval(`[data-metric=${name}]`, (element) => Number(element.textContent)),
     press: (key) => page.keyboard.press(key),
+    /** Waits until there are no more workers than these; a busy one outlives its end for some seconds. */
+    async workersAre(count) {
+      for (let wait = 0; page.workers().length !== count; wait += 100) {
+        assert.ok(wait < 10_000, `${page.workers().length} workers, expected ${count}`);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    },
     changes: () =>
       page.$$eval("[data-change]", (elements) => elements.map((element) => Number(element.dataset.change))),
     /** Acts, and waits until a run later than all before is on screen and no other is under way. */

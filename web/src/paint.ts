@@ -21,8 +21,9 @@ const HATCH_PITCH = 5;
 
 /** `width` and `height` in device pixels; `ratio` device pixels per CSS pixel. */
 export function paint(canvas: HTMLCanvasElement, picture: Picture, width: number, height: number, ratio: number): void {
-  canvas.width = width;
-  canvas.height = height;
+  // Setting a size makes a new bitmap, the same size too.
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
   const context = canvas.getContext("2d");
   const [rows, columns] = picture.matrix.shape as [number, number];
   if (!context || rows === 0 || columns === 0) return;
@@ -62,12 +63,15 @@ function cells({ matrix, ramp, domain: [low, high] }: Picture, rows: number, col
     const colors = typeof ramp === "function" ? ramp(Math.floor(cell / columns), cell % columns) : ramp;
     for (let c = 0; c < 4; ++c) image.data[4 * cell + c] = colors[4 * step + c];
   }
-  const small = document.createElement("canvas");
-  small.width = columns;
-  small.height = rows;
+  // One for all maps: each is drawn before the next one comes. New canvases are most of what a small map costs.
+  small ??= document.createElement("canvas");
+  if (small.width !== columns) small.width = columns;
+  if (small.height !== rows) small.height = rows;
   small.getContext("2d")!.putImageData(image, 0, 0);
   return small;
 }
+
+let small: HTMLCanvasElement | undefined;
 
 function hatchMasked(
   context: CanvasRenderingContext2D,
