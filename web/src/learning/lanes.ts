@@ -1,5 +1,5 @@
 /** How head counts look and what is said of them. */
-import { headRamp, SINGLE } from "../colors";
+import { sideRamp } from "../colors";
 import { HEAD_COUNTS, type LaneView } from "./training.svelte";
 import { questions, readingOf, sideOf, splitOf } from "./probe";
 
@@ -8,8 +8,7 @@ const hues = ["--head-0", "--head-3", "--head-4", "--head-8"];
 export const hueOf = (heads: number): string => `var(${hues[HEAD_COUNTS.indexOf(heads)]})`;
 
 /** The colours of a map's cells, by the letter that they belong to. */
-export const rampOf = (dark: boolean) => (question: number, place: number) =>
-  headRamp({ first: 0, second: 1, other: SINGLE }[sideOf(question, place)], dark);
+export const rampOf = (dark: boolean) => (question: number, place: number) => sideRamp(sideOf(question, place), dark);
 
 export const nameOf = (heads: number): string => (heads === 1 ? "1 head" : `${heads} heads`);
 

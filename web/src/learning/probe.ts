@@ -109,14 +109,14 @@ export function splitOf(maps: readonly Tensor[]): number {
   }).length;
 }
 
-/** Which of the two letters a cell of a map belongs to. */
-export const sideOf = (question: number, place: number): "first" | "second" | "other" =>
-  questions[question].first === place ? "first" : questions[question].second === place ? "second" : "other";
+/** Which letter of the question a cell of a map belongs to: 0, the first; 1, the second; 2, none. */
+export const sideOf = (question: number, place: number): 0 | 1 | 2 =>
+  questions[question].first === place ? 0 : questions[question].second === place ? 1 : 2;
 
 /** Where the letters are that each question asks for. */
 export const key: Tensor = {
   data: Float32Array.from({ length: questions.length * length }, (_, cell) =>
-    Number(sideOf(Math.floor(cell / length), cell % length) !== "other"),
+    Number(sideOf(Math.floor(cell / length), cell % length) < 2),
   ),
   shape: [questions.length, length],
 };
