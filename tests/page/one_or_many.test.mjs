@@ -5,29 +5,20 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { load } from "../../dist/index.js";
-import { randomNumbers } from "../../web/src/learning/random.mjs";
-import {
-  testBatch,
-  twoRelations,
-  twoRelationsModel,
-  twoRelationsTraining,
-} from "../../web/src/learning/two_relations.mjs";
+import { twoRelationsTraining } from "../../web/src/learning/two_relations.mjs";
+import { MANY, openMany, task, train } from "./many.mjs";
 import { compareCards, loadOracle, SENTENCE } from "./oracle.mjs";
-import { importPageCode } from "./page_code.mjs";
 import { darkWithReducedMotion, openSite } from "./screen.mjs";
 
-const MANY = "[data-section=many]";
 /** Two binaries may round differently, and training carries that on. */
 const TOLERANCE = 1e-3;
-const task = twoRelations();
 
-let site, oracle, hw, probe;
+let site, oracle, hw;
 
 before(async () => {
   site = await openSite();
   oracle = await loadOracle(site.url);
   hw = await load({ threads: 1 });
-  probe = await importPageCode("web/src/learning/probe.ts");
 });
 
 after(async () => {
@@ -53,13 +44,13 @@ test("nothing is loaded or computed before it is started, not even in view", asy
 });
 
 test("curves, answers and maps are those of the library, trained on the same examples", async () => {
-  const screen = await openMany([1, 2]);
+  const screen = await openMany(site, [1, 2]);
   await screen.start();
   await screen.reaches(50);
   await screen.pause();
   for (const heads of [1, 2]) {
     const lane = await screen.lane(heads);
-    const expected = train(heads, { steps: lane.step, values: await screen.values() });
+    const expected = train(hw, heads, { steps: lane.step, values: await screen.values() });
     assert.ok(Math.abs(lane.accuracy - expected.accuracy) <= TOLERANCE, `${heads}: ${lane.accuracy} right`);
     assert.ok(Math.abs(lane.loss - expected.loss) < TOLERANCE, `${heads}: loss ${lane.loss}, not ${expected.loss}`);
     assert.equal(lane.shown, `${(100 * lane.accuracy).toFixed(1)} %`);
@@ -74,7 +65,7 @@ test("curves, answers and maps are those of the library, trained on the same exa
 });
 
 test("to the end: what came out is said, other numbers are asked, and another seed trains anew", async () => {
-  const screen = await openMany([2]);
+  const screen = await openMany(site, [2]);
   await screen.start();
   await screen.page.waitForSelector(`${MANY}[data-phase=done]`, { timeout: 120_000 });
   const { step, accuracy } = await screen.lane(2);
@@ -100,7 +91,7 @@ test("to the end: what came out is said, other numbers are asked, and another se
 });
 
 test("pause holds, going on changes nothing, reset clears, head counts come and go", async () => {
-  const screen = await openMany([2]);
+  const screen = await openMany(site, [2]);
   await screen.start();
   await screen.reaches(25);
   await screen.pause();
@@ -114,7 +105,7 @@ test("pause holds, going on changes nothing, reset clears, head counts come and 
   await screen.pause();
   for (const heads of [2, 4]) {
     const lane = await screen.lane(heads);
-    const { loss } = train(heads, { steps: lane.step });
+    const { loss } = train(hw, heads, { steps: lane.step });
     assert.ok(Math.abs(lane.loss - loss) < TOLERANCE, `${heads}: loss ${lane.loss} after the pause, not ${loss}`);
   }
 
@@ -152,7 +143,7 @@ test("by keyboard alone: head counts, start, pause, a question, reset", async ()
 });
 
 test("while four head counts train, the page answers: sentences, gates, questions; and nothing moves", async () => {
-  const screen = await openMany([1, 2, 4, 8]);
+  const screen = await openMany(site, [1, 2, 4, 8]);
   await screen.start();
   await screen.reaches(25);
   await screen.page.evaluate(() => Object.assign(window.observed, { longest: 0, shift: 0 }));
@@ -181,7 +172,7 @@ for (const [name, features] of [
   ["dark, with reduced motion", darkWithReducedMotion],
 ]) {
   test(`320 pixels wide, ${name}: nothing scrolls sideways, before, while and after training`, async () => {
-    const screen = await openMany([1, 8], { width: 320, features });
+    const screen = await openMany(site, [1, 8], { width: 320, features });
     assert.equal(await screen.overflow(), 0);
     await screen.start();
     await screen.reaches(25);
@@ -193,7 +184,7 @@ for (const [name, features] of [
 }
 
 test("a library that does not start is said, and can be tried again", async () => {
-  const screen = await openMany([2]);
+  const screen = await openMany(site, [2]);
   await screen.page.evaluate(() => {
     const { Worker } = window;
     window.Worker = function () {
@@ -209,109 +200,6 @@ test("a library that does not start is said, and can be tried again", async () =
   await screen.reset();
   await screen.done();
 });
-
-/** Trains a model here as the page says that it does. */
-function train(numHeads, { steps, seed = 1, values = [3, 5, 0, 6] }) {
-  const model = hw.transformer(twoRelationsModel(task, { numHeads, seed }));
-  const optimizer = hw.adamW(twoRelationsTraining.optimizer(0.003, twoRelationsTraining.steps));
-  const below = randomNumbers(1000 + seed);
-  try {
-    for (let step = 0; step < steps; ++step) {
-      const { tokens, targets } = task.batch(below, twoRelationsTraining.batch);
-      model.trainStep(tokens, targets, optimizer);
-    }
-    const { tokens, targets } = testBatch(task, 512);
-    return { ...model.evaluate(tokens, targets), reads: readsOf(model, numHeads, values) };
-  } finally {
-    optimizer.dispose();
-    model.dispose();
-  }
-}
-
-/** Mean weight of each head on the first and on the second key asked for, over all questions on these values. */
-function readsOf(model, numHeads, values) {
-  const reads = Array.from({ length: numHeads }, () => ({ first: 0, second: 0 }));
-  const questions = probe.questions.length;
-  for (const { token, first, second } of probe.questions) {
-    const tokens = Int32Array.from([...values.map((value, key) => key * task.values + value), token]);
-    const { data } = model.forward(tokens, { capture: { weights: "probabilities" } }).layers[0].weights; // [H, L, L]
-    const { length } = task;
-    reads.forEach((read, head) => {
-      const row = (head * length + length - 1) * length;
-      read.first += data[row + first] / questions;
-      read.second += data[row + second] / questions;
-    });
-  }
-  return reads;
-}
-
-/** A page with these head counts chosen, and what tests do in the section. */
-async function openMany(headCounts, options) {
-  const screen = await site.open(options);
-  const { page } = screen;
-  for (const heads of [1, 2, 4, 8]) {
-    const selector = `[data-heads='${heads}']`;
-    const checked = await page.$eval(selector, (input) => input.checked);
-    if (checked !== headCounts.includes(heads)) await page.click(selector);
-  }
-  const workers = page.workers().length;
-  const press = (action) => page.$eval(`${MANY} [data-action=${action}]`, (button) => button.click());
-  const phase = () => page.$eval(MANY, (element) => element.dataset.phase);
-  return {
-    ...screen,
-    workers,
-    phase,
-    act: () => press("main"),
-    status: () => page.$eval(`${MANY} [role=status]`, (element) => element.textContent),
-    async start() {
-      await press("main");
-      assert.equal(await phase(), "running");
-    },
-    async pause() {
-      await press("main");
-      assert.equal(await phase(), "paused");
-      // The slice under way comes to its end.
-      let [before, now] = [undefined, await steps(page)];
-      while (before !== now) {
-        await new Promise((resolve) => setTimeout(resolve, 300));
-        [before, now] = [now, await steps(page)];
-      }
-    },
-    async reset() {
-      await press("reset");
-      assert.equal(await phase(), "idle");
-    },
-    /** Waits until every lane has had so many steps. */
-    reaches: (step) =>
-      page.waitForFunction(
-        (step) =>
-          [...document.querySelectorAll("[data-lane] [data-metric=step]")].every(
-            (element) => Number(element.dataset.value) >= step,
-          ),
-        { timeout: 120_000 },
-        step,
-      ),
-    /** Of the pairs that the heads are shown at. */
-    values: () =>
-      page.$$eval(`${MANY} .example li[data-key]`, (elements) => elements.map(({ dataset }) => Number(dataset.value))),
-    lane: (heads) =>
-      page.$eval(`[data-lane='${heads}']`, (element) => {
-        const metric = (name) => element.querySelector(`[data-metric=${name}]`);
-        const value = (name) => Number(metric(name).dataset.value);
-        return {
-          ...{ step: value("step"), loss: value("loss"), accuracy: value("accuracy") },
-          shown: metric("accuracy").textContent,
-          reads: [...element.querySelectorAll("figure")].map((figure) => ({
-            first: Number(figure.querySelector("[data-metric=first]").dataset.value),
-            second: Number(figure.querySelector("[data-metric=second]").dataset.value),
-          })),
-        };
-      }),
-  };
-}
-
-const steps = (page) =>
-  page.$$eval("[data-lane] [data-metric=step]", (elements) => elements.map(({ dataset }) => dataset.value).join());
 
 /** In the page. */
 function isPainted(canvas) {

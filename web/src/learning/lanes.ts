@@ -34,10 +34,12 @@ export function conclusions(views: readonly LaneView[]): string[] {
   });
   if (learnt.length > 0) said.push(`${rightly(LEARNT)} right and more: ${list(learnt)}.`);
   const split = views.flatMap(({ heads, look }) =>
-    look && heads > 1 ? [`${splitOf(look.maps)} by ${heads} heads`] : [],
+    look && heads > 1 ? [`${splitOf(look.maps)} with ${heads} heads`] : [],
   );
   if (split.length > 0)
-    said.push(`In the example, of ${questions.length} questions, two heads share the letters out: ${list(split)}.`);
+    said.push(
+      `Questions of which two heads take a letter each, of ${questions.length} in the example: ${list(split)}.`,
+    );
   const one = views.find(({ heads }) => heads === 1)?.look;
   if (one && readingOf(one.maps[0]).role === "either")
     said.push("The one head reads one letter or the other, seldom both: half of what it has to know.");
