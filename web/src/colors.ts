@@ -42,6 +42,12 @@ const signed = {
   dark: ["#ffc98a", "#d98230", "#7d4a1c", "#1d1d20", "#47407a", "#8478cf", "#d5cdfa"],
 };
 
+/**
+ * The first and the second of two things, and all else, on one map: without the ramps' last stops, at which all hues are
+ * next to black or white.
+ */
+const sides = [0, 1, SINGLE];
+
 const bytes = (hex: string) => [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
 
 function ramp(stops: Stops): Ramp {
@@ -53,12 +59,16 @@ function ramp(stops: Stops): Ramp {
   return table;
 }
 
-const tables = {
-  light: { heads: heads.map(({ light }) => ramp(light)), signed: ramp(signed.light) },
-  dark: { heads: heads.map(({ dark }) => ramp(dark)), signed: ramp(signed.dark) },
-};
+const tablesOf = (paper: "light" | "dark") => ({
+  heads: heads.map((stops) => ramp(stops[paper])),
+  sides: sides.map((head) => ramp(heads[head][paper].slice(0, -1))),
+  signed: ramp(signed[paper]),
+});
+const tables = { light: tablesOf("light"), dark: tablesOf("dark") };
 
 export const headRamp = (head: number, dark: boolean): Ramp => tables[dark ? "dark" : "light"].heads[head];
+/** 0: the first, 1: the second, 2: all else. */
+export const sideRamp = (side: 0 | 1 | 2, dark: boolean): Ramp => tables[dark ? "dark" : "light"].sides[side];
 export const signedRamp = (dark: boolean): Ramp => tables[dark ? "dark" : "light"].signed;
 
 /** A CSS colour out of a ramp; `position` 0 … 1. */

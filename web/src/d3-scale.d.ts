@@ -1,10 +1,12 @@
-/** The one function the page takes from d3-scale, which ships no types. */
+/** What the page takes from d3-scale, which ships no types. */
 declare module "d3-scale" {
-  interface ColorScale {
-    (value: number): number[];
-    domain(stops: number[]): ColorScale;
-    range(colors: number[][]): ColorScale;
-    clamp(on: boolean): ColorScale;
+  interface LinearScale<Range> {
+    (value: number): Range;
+    domain(): number[];
+    domain(stops: number[]): LinearScale<Range>;
+    range(colors: number[][]): LinearScale<number[]>;
+    nice(count: number): LinearScale<Range>;
+    ticks(count: number): number[];
   }
-  export function scaleLinear(): ColorScale;
+  export function scaleLinear(): LinearScale<number>;
 }

@@ -5,7 +5,8 @@ import type { Ramp } from "./colors";
 export interface Picture {
   /** [rows, columns] */
   readonly matrix: Tensor;
-  readonly ramp: Ramp;
+  /** One for all cells, or each cell's own. */
+  readonly ramp: Ramp | ((row: number, column: number) => Ramp);
   /** The values at the two ends of the ramp. */
   readonly domain: readonly [number, number];
   /** Causal masking: in row i the cells after column i are masked. */
@@ -20,8 +21,9 @@ const HATCH_PITCH = 5;
 
 /** `width` and `height` in device pixels; `ratio` device pixels per CSS pixel. */
 export function paint(canvas: HTMLCanvasElement, picture: Picture, width: number, height: number, ratio: number): void {
-  canvas.width = width;
-  canvas.height = height;
+  // Setting a size makes a new bitmap, the same size too.
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
   const context = canvas.getContext("2d");
   const [rows, columns] = picture.matrix.shape as [number, number];
   if (!context || rows === 0 || columns === 0) return;
@@ -58,14 +60,18 @@ function cells({ matrix, ramp, domain: [low, high] }: Picture, rows: number, col
   const scale = high > low ? 255 / (high - low) : 0;
   for (let cell = 0; cell < rows * columns; ++cell) {
     const step = Math.min(255, Math.max(0, Math.round((matrix.data[cell] - low) * scale)));
-    for (let c = 0; c < 4; ++c) image.data[4 * cell + c] = ramp[4 * step + c];
+    const colors = typeof ramp === "function" ? ramp(Math.floor(cell / columns), cell % columns) : ramp;
+    for (let c = 0; c < 4; ++c) image.data[4 * cell + c] = colors[4 * step + c];
   }
-  const small = document.createElement("canvas");
-  small.width = columns;
-  small.height = rows;
+  // One for all maps: each is drawn before the next one comes. New canvases are most of what a small map costs.
+  small ??= document.createElement("canvas");
+  if (small.width !== columns) small.width = columns;
+  if (small.height !== rows) small.height = rows;
   small.getContext("2d")!.putImageData(image, 0, 0);
   return small;
 }
+
+let small: HTMLCanvasElement | undefined;
 
 function hatchMasked(
   context: CanvasRenderingContext2D,

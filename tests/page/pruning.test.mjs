@@ -1,0 +1,232 @@
+// Pruning, on the built page in Chromium, with the model that the page brings: bars, curves, loss and size against the
+// library's own results, computed here in Node; the slider, methods, pause, reset, keyboard, small screens, failures.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { load, readSafetensors } from "../../dist/index.js";
+import { root } from "../../tools/steps.mjs";
+import { characters, evenBatches } from "../../web/src/learning/characters.mjs";
+import { darkWithReducedMotion, openSite } from "./screen.mjs";
+
+const PRUNING = "[data-section=pruning]";
+const TOLERANCE = 1e-4;
+const PROMPT = "The whale ";
+const KEEP = { keepOnePerLayer: false };
+
+let site, hw, model, batches, heads, encode, decode;
+
+before(async () => {
+  site = await openSite();
+  hw = await load({ threads: 1 });
+  const file = await readFile(join(root, "web/public/models/moby-dick.safetensors"));
+  const text = await readFile(join(root, "web/public/models/moby-dick-validation.txt"), "utf8");
+  model = hw.loadTransformer(file);
+  heads = model.config.heads.flat().length;
+  ({ encode, decode } = characters(readSafetensors(file).metadata.vocabulary));
+  batches = evenBatches(encode(text), { length: 128, count: 16, batch: 8 });
+});
+
+after(async () => {
+  await site?.close();
+  hw?.dispose();
+});
+
+test("bars, order, loss and size are the library's, at every place of the slider", async () => {
+  const screen = await openPruning();
+  await screen.start();
+  await screen.done();
+  const importance = hw.headImportance(model, batches, { method: "gradient" });
+  const bars = await screen.bars();
+  assert.equal(bars.length, heads);
+  for (const { layer, head, value } of bars) {
+    const expected = importance[layer][head];
+    assert.ok(Math.abs(value - expected) <= TOLERANCE * Math.max(1, expected), `${layer}.${head}: ${value}`);
+  }
+
+  // What the page's own numbers say: rounding may swap heads that are all but alike.
+  const shown = importance.map((layer) => layer.map(() => 0));
+  for (const { layer, head, value } of bars) shown[layer][head] = value;
+  for (const count of [0, 5, heads]) {
+    await screen.slideTo(count);
+    const { model: smaller, removed, before, after } = hw.pruneByImportance(model, shown, { ...KEEP, count, batches });
+    smaller.dispose();
+    const gone = (await screen.bars()).filter((bar) => bar.gone).map(({ layer, head }) => `${layer}.${head}`);
+    assert.deepEqual(gone.sort(), removed.map(({ layer, head }) => `${layer}.${head}`).sort());
+
+    const rows = await screen.rows();
+    near(rows.whole.loss, before.loss, "loss of all heads");
+    near(rows.method.loss, after.loss, `loss without ${count}`);
+    near(rows.random.loss, randomLoss(count), `loss without ${count} at random`);
+    assert.equal(rows.whole.bytes, before.bytes);
+    assert.equal(rows.method.bytes, after.bytes);
+    assert.ok(rows.method.milliseconds > 0 && rows.random.milliseconds > 0);
+  }
+  await screen.close();
+});
+
+test("what the models write is what the library generates, and a method has its own bars", async () => {
+  const screen = await openPruning();
+  await screen.start();
+  await screen.done();
+  await screen.slideTo(3);
+  const importance = hw.headImportance(model, batches, { method: "gradient" });
+  const { model: smaller } = hw.pruneByImportance(model, importance, { ...KEEP, count: 3 });
+  const generated = [...smaller.generate(encode(PROMPT), { maxTokens: 160, temperature: 0.7, seed: 1 })];
+  smaller.dispose();
+  assert.equal(await screen.text("method"), PROMPT + decode(generated));
+
+  const before = await screen.bars();
+  await screen.page.click(`${PRUNING} input[value=norm]`);
+  await screen.done();
+  const norms = hw.headImportance(model, batches, { method: "norm" });
+  const after = await screen.bars();
+  assert.notDeepEqual(after, before);
+  for (const { layer, head, value } of after) near(value, norms[layer][head], `${layer}.${head}`);
+  await screen.close();
+});
+
+test("by keyboard alone: measured, slid, another method, paused, reset", async () => {
+  const screen = await openPruning();
+  await screen.tabTo(`${PRUNING} [data-action=main]`);
+  await screen.press("Enter");
+  await screen.page.waitForSelector(`${PRUNING}[data-phase=running]`);
+  await screen.press("Enter");
+  assert.equal(await screen.phase(), "paused");
+  assert.match(await screen.status(), /Paused/);
+  await screen.press("Enter");
+  await screen.done();
+  assert.ok(
+    await screen.page.$eval(`${PRUNING} [data-action=main]`, (button) => button === document.activeElement),
+    "the button that was pressed still has the focus",
+  );
+  await screen.tabTo(`${PRUNING} input[type=radio]:checked`);
+  await screen.press("ArrowUp"); // round to the last one
+  assert.equal(await screen.page.$eval(`${PRUNING} input[type=radio]:checked`, ({ value }) => value), "confidence");
+  await screen.done();
+  await screen.tabTo("#removed");
+  await screen.press("End");
+  assert.equal(await screen.page.$eval("#removed", ({ value }) => value), String(heads));
+  await screen.press("ArrowLeft");
+  await screen.done();
+  assert.ok((await screen.bars()).filter(({ gone }) => gone).length === heads - 1);
+
+  await screen.page.focus(`${PRUNING} [data-action=reset]`);
+  await screen.press("Enter");
+  assert.equal(await screen.phase(), "idle");
+  await screen.workersAre(screen.workers);
+  assert.equal(await screen.page.$eval("#removed", ({ disabled }) => disabled), true);
+  await screen.close();
+});
+
+test("the page answers and keeps its places while heads are measured", async () => {
+  const screen = await openPruning();
+  await screen.page.evaluate(() => Object.assign(window.observed, { longest: 0, shift: 0 }));
+  await screen.start();
+  await screen.type("She saw the man with the telescope.");
+  await screen.done();
+  const { longest, shift } = await screen.page.evaluate(() => window.observed);
+  assert.ok(longest < 1000, `the longest task took ${longest} ms`);
+  assert.ok(shift < 0.02, `layout shift ${shift}`);
+  await screen.close();
+});
+
+for (const [name, features] of [
+  ["light", []],
+  ["dark, with reduced motion", darkWithReducedMotion],
+]) {
+  test(`320 pixels wide, ${name}: nothing scrolls sideways`, async () => {
+    const screen = await openPruning({ width: 320, features });
+    assert.equal(await screen.overflow(), 0);
+    await screen.start();
+    await screen.done();
+    await screen.slideTo(10);
+    assert.equal(await screen.overflow(), 0);
+    await screen.close();
+  });
+}
+
+test("a model that does not arrive is said, and can be tried again", async () => {
+  const screen = await openPruning();
+  await screen.page.evaluate(() => {
+    const { fetch } = window;
+    window.fetch = async () => {
+      window.fetch = fetch;
+      return new Response(null, { status: 404 });
+    };
+  });
+  await screen.act();
+  await screen.page.waitForSelector(`${PRUNING}[data-phase=failed]`);
+  assert.match(await screen.status(), /failed.*404/is);
+  await screen.start();
+  await screen.done();
+  await screen.close();
+});
+
+function near(value, expected, what) {
+  assert.ok(
+    Math.abs(value - expected) <= TOLERANCE * Math.max(1, Math.abs(expected)),
+    `${what}: ${value}, ${expected}`,
+  );
+}
+
+/** Mean over the three random orders. */
+function randomLoss(count) {
+  const losses = [0, 1, 2].map((seed) => {
+    const importance = hw.headImportance(model, batches, { method: "random", seed });
+    const { model: smaller, after } = hw.pruneByImportance(model, importance, { ...KEEP, count, batches });
+    smaller.dispose();
+    return after.loss;
+  });
+  return losses.reduce((sum, loss) => sum + loss) / losses.length;
+}
+
+async function openPruning(options) {
+  const screen = await site.open(options);
+  const { page } = screen;
+  const workers = page.workers().length;
+  const done = () => page.waitForSelector(`${PRUNING}[data-phase=done]`, { timeout: 120_000 });
+  const act = () => page.$eval(`${PRUNING} [data-action=main]`, (button) => button.click());
+  return {
+    ...screen,
+    ...{ workers, act, done },
+    close: screen.done,
+    phase: () => page.$eval(PRUNING, (element) => element.dataset.phase),
+    status: () => page.$eval(`${PRUNING} [role=status]`, (element) => element.textContent),
+    async start() {
+      await act();
+      await page.waitForSelector(`${PRUNING}[data-phase=running]`, { timeout: 30_000 });
+    },
+    async slideTo(count) {
+      await page.$eval(
+        "#removed",
+        (slider, count) => {
+          slider.value = count;
+          slider.dispatchEvent(new Event("input", { bubbles: true }));
+        },
+        count,
+      );
+      await done();
+    },
+    bars: () =>
+      page.$$eval(`${PRUNING} [data-bar]`, (elements) =>
+        elements.map(({ dataset }) => {
+          const [layer, head] = dataset.bar.split(".").map(Number);
+          return { layer, head, value: Number(dataset.value), gone: dataset.gone === "true" };
+        }),
+      ),
+    rows: () =>
+      page.$$eval(`${PRUNING} [data-row]`, (rows) =>
+        Object.fromEntries(
+          rows.map((row) => [
+            row.dataset.row,
+            Object.fromEntries(
+              [...row.querySelectorAll("[data-metric]")].map(({ dataset }) => [dataset.metric, Number(dataset.value)]),
+            ),
+          ]),
+        ),
+      ),
+    text: (row) => page.$eval(`${PRUNING} [data-text=${row}]`, (element) => element.textContent),
+  };
+}
