@@ -6,6 +6,7 @@
 
 #include "kernels/rows.hpp"
 #include "kernels/softmax.hpp"
+#include "kernels/vectors.hpp"
 
 namespace headwise {
 namespace {
@@ -32,7 +33,7 @@ void score_packed(const AttentionArgs& args, const Panel& panel, float* scores, 
     Tile<kRows> tile;
     tile.fill(0.0f);
     tile.multiply_add(query_row_bhi, args.query.row, keys, D);
-    for (std::size_t r = 0; r < kRows; ++r) tile.store_row(r, scores + r * row + j, simd::kTile);
+    tile.store(scores + j, row);
   }
 }
 
@@ -118,8 +119,8 @@ void mask_panel(const AttentionArgs& args, const Panel& panel, const PanelScratc
                 static_cast<std::int64_t>(i) + visibility.offset(panel.b), args.slopes[h] * score_unit(args));
     }
     const Keys seen{panel.range.begin(i), panel.range.end(i)};
-    std::fill(row + panel.columns.begin, row + seen.begin, kNegativeInfinity);
-    std::fill(row + seen.end, row + panel.padded_end(), kNegativeInfinity);
+    simd::fill(row + panel.columns.begin, row + seen.begin, kNegativeInfinity);
+    simd::fill(row + seen.end, row + panel.padded_end(), kNegativeInfinity);
     if (visibility.mask.empty()) continue;
     if (r == 0 || h != panel.h[r - 1] || !visibility.mask.same_for_all_queries()) {
       bias = visibility.mask.bias_row(panel.b, h, i, panel.columns.begin, panel.columns.end, scratch.bias);
@@ -165,8 +166,10 @@ void sum_packed(const AttentionArgs& args, const Panel& panel, const PanelScratc
     tile.multiply_add(scratch.scores + begin, scratch.row, values, end - begin);
     for (std::size_t r = 0; r < kRows; ++r) {
       for (auto& v : tile.row[r]) v = v * simd::splat(factors[r]);
-      tile.store_row(r, output_row_bhi + r * args.output.row + n, std::min(simd::kTile, Dv - n));
     }
+    TileView to(output_row_bhi + n, args.output.row, kRows, std::min(simd::kTile, Dv - n));
+    tile.store(to.data, to.row);
+    to.put_back();
   }
 }
 
@@ -225,9 +228,11 @@ void write_weights(const AttentionArgs& args, const Panel& panel, const PanelScr
   for (std::size_t r = 0; r < panel.rows; ++r) {
     const float* row = scratch.scores + r * scratch.row;
     float* weights_row_bhi = args.weights + ((panel.b * args.shape.H + panel.h[r]) * args.shape.L + panel.i[r]) * S;
-    std::fill(weights_row_bhi, weights_row_bhi + begin, beyond);
-    for (std::size_t j = begin; j < end; ++j) weights_row_bhi[j] = row[j] * factors[r];
-    std::fill(weights_row_bhi + end, weights_row_bhi + S, beyond);
+    simd::fill(weights_row_bhi, weights_row_bhi + begin, beyond);
+    simd::for_each_vector(end - begin, [&](std::size_t n, auto part) {
+      simd::store(weights_row_bhi + begin + n, simd::load(row + begin + n) * simd::splat(factors[r]), part);
+    });
+    simd::fill(weights_row_bhi + end, weights_row_bhi + S, beyond);
   }
 }
 

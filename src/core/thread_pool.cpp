@@ -9,6 +9,9 @@
 namespace headwise {
 namespace {
 
+// About 10 µs of one thread's work: a spinning helper joins within a microsecond, a sleeping one comes late or never.
+constexpr double kSharedFlops = 4e5;
+
 // How often an idle thread looks before it sleeps: some 50 µs, longer than the gaps inside one call and between calls
 // in a row. WebAssembly has no pause instruction, so a look there takes about a nanosecond.
 #if defined(__x86_64__)
@@ -61,7 +64,11 @@ void ThreadPool::stop() {
   while (helpers_ > 0) pthread_join(helper_[--helpers_].thread, nullptr);
 }
 
-void ThreadPool::share(const Job& job) {
+void ThreadPool::run(const Job& job, double flops) {
+  if (helpers_ == 0 || job.tasks < 2 || flops < kSharedFlops) {
+    for (std::size_t task = 0; task < job.tasks; ++task) job.call(job.context, task, 0);
+    return;
+  }
   job_ = job;
   next_task_.store(0, std::memory_order_relaxed);
   gate_.store(0, std::memory_order_release);  // open: from here on helpers read job_

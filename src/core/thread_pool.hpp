@@ -31,19 +31,13 @@ class ThreadPool {
   // Not reentrant, and only from one thread at a time.
   template <class Fn>
   void parallel_for(std::size_t tasks, double flops, const Fn& fn) {
-    if (helpers_ == 0 || tasks < 2 || flops < kSharedFlops) {
-      for (std::size_t task = 0; task < tasks; ++task) fn(task, 0);
-      return;
-    }
     const auto call = [](const void* context, std::size_t task, std::size_t worker) {
       (*static_cast<const Fn*>(context))(task, worker);
     };
-    share({call, &fn, tasks});
+    run({call, &fn, tasks}, flops);
   }
 
  private:
-  // About 10 µs of one thread's work: a spinning helper joins within a microsecond, a sleeping one comes late or never.
-  static constexpr double kSharedFlops = 4e5;
   static constexpr std::size_t kMaxThreads = 64;
   // Set in gate_ when no more helpers may join the job; the bits below count those inside.
   static constexpr std::uint32_t kClosed = 1u << 31;
@@ -59,7 +53,7 @@ class ThreadPool {
     pthread_t thread;
   };
 
-  void share(const Job& job);
+  void run(const Job& job, double flops);
   void run_tasks(std::size_t worker);
   void help(std::size_t worker);
   std::uint32_t wait_for_job_after(std::uint32_t epoch);

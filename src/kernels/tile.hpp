@@ -90,25 +90,55 @@ struct Tile {
     }
   }
 
-  // Writes the first `columns` (1 … 8) of row r to `to`.
-  void store_row(std::size_t r, float* to, std::size_t columns) const noexcept {
-    if (columns >= simd::kTile) {
-      for (std::size_t v = 0; v < simd::kTileVecs; ++v) simd::store(to + v * simd::kLanes, row[r][v]);
-      return;
+  // row[r][n] += from[r][n]
+  void add(const float* from, std::size_t from_row) noexcept {
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t v = 0; v < simd::kTileVecs; ++v) {
+        row[r][v] = simd::load(from + r * from_row + v * simd::kLanes) + row[r][v];
+      }
     }
-    alignas(64) float whole[simd::kTile];
-    for (std::size_t v = 0; v < simd::kTileVecs; ++v) simd::store(whole + v * simd::kLanes, row[r][v]);
-    std::copy(whole, whole + columns, to);
   }
 
-  // Adds the first `columns` (1 … 8) of row r to `to`.
-  void add_to_row(std::size_t r, float* to, std::size_t columns) noexcept {
-    alignas(64) float whole[simd::kTile] = {};
-    const float* before = to;
-    if (columns < simd::kTile) before = std::copy(to, to + columns, whole) - columns;
-    for (std::size_t v = 0; v < simd::kTileVecs; ++v) row[r][v] = simd::load(before + v * simd::kLanes) + row[r][v];
-    store_row(r, to, columns);
+  // to[r][n] = row[r][n]
+  void store(float* to, std::size_t to_row) const noexcept {
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t v = 0; v < simd::kTileVecs; ++v) simd::store(to + r * to_row + v * simd::kLanes, row[r][v]);
+    }
   }
+};
+
+// 8 columns of a few rows of a matrix, for tiles to read and write: the matrix itself or, where fewer columns are left
+// (1 … 7), a copy of them.
+class TileView {
+ public:
+  TileView(float* matrix, std::size_t matrix_row, std::size_t rows, std::size_t columns) noexcept
+      : data(columns < simd::kTile ? copy_ : matrix),
+        row(columns < simd::kTile ? simd::kTile : matrix_row),
+        matrix_(matrix),
+        matrix_row_(matrix_row),
+        rows_(rows),
+        columns_(columns) {}
+
+  // To be called before the tile is read.
+  void fetch() noexcept {
+    if (data == copy_) copy(matrix_, matrix_row_, copy_, simd::kTile);
+  }
+  // To be called after the tile is written.
+  void put_back() noexcept {
+    if (data == copy_) copy(copy_, simd::kTile, matrix_, matrix_row_);
+  }
+
+  float* const data;
+  const std::size_t row;
+
+ private:
+  [[gnu::noinline]] void copy(const float* from, std::size_t from_row, float* to, std::size_t to_row) const noexcept {
+    for (std::size_t r = 0; r < rows_; ++r) std::copy_n(from + r * from_row, columns_, to + r * to_row);
+  }
+
+  float* matrix_;
+  std::size_t matrix_row_, rows_, columns_;
+  alignas(64) float copy_[kTileRows * simd::kTile];
 };
 
 // sum[n] = sum over k of a[k] * panel[k][n], leaving out the terms whose a[k] is 0, so that 0 times infinity or NaN
@@ -119,7 +149,7 @@ inline void multiply_skipping_zeros(const float* a, const float* panel, std::siz
   for (std::size_t k = 0; k < depth; ++k) {
     if (a[k] != 0.0f) tile.multiply_add(a + k, 0, panel + k * simd::kTile, 1);
   }
-  tile.store_row(0, sum, simd::kTile);
+  tile.store(sum, simd::kTile);
 }
 
 }  // namespace headwise

@@ -38,4 +38,9 @@ inline void for_each_vector(std::size_t count, const Fn& fn) noexcept {
   if (n < count) fn(n, Part{count - n});
 }
 
+inline void fill(float* begin, float* end, float value) noexcept {
+  for_each_vector(static_cast<std::size_t>(end - begin),
+                  [&](std::size_t n, auto part) { store(begin + n, splat(value), part); });
+}
+
 }  // namespace headwise::simd

@@ -29,7 +29,11 @@ void add_column_sums(const float* panel, std::size_t rows, std::size_t columns, 
   tile.fill(0.0f);
   constexpr float kOne = 1.0f;
   for (std::size_t r = 0; r < rows; ++r) tile.multiply_add(&kOne, 0, panel + r * simd::kTile, 1);
-  tile.add_to_row(0, sums, columns);
+  TileView to(sums, simd::kTile, 1, columns);
+  to.fetch();
+  tile.add(to.data, to.row);
+  tile.store(to.data, to.row);
+  to.put_back();
 }
 
 }  // namespace
