@@ -229,9 +229,11 @@ void write_weights(const AttentionArgs& args, const Panel& panel, const PanelScr
     const float* row = scratch.scores + r * scratch.row;
     float* weights_row_bhi = args.weights + ((panel.b * args.shape.H + panel.h[r]) * args.shape.L + panel.i[r]) * S;
     simd::fill(weights_row_bhi, weights_row_bhi + begin, beyond);
-    simd::for_each_vector(end - begin, [&](std::size_t n, auto part) {
-      simd::store(weights_row_bhi + begin + n, simd::load(row + begin + n) * simd::splat(factors[r]), part);
-    });
+    std::size_t j = begin;
+    for (; j + simd::kLanes <= end; j += simd::kLanes) {
+      simd::store(weights_row_bhi + j, simd::load(row + j) * simd::splat(factors[r]));
+    }
+    for (; j < end; ++j) weights_row_bhi[j] = row[j] * factors[r];
     simd::fill(weights_row_bhi + end, weights_row_bhi + S, beyond);
   }
 }

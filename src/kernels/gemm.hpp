@@ -1,7 +1,6 @@
 // Matrix times packed matrix, for a range of row panels and column tiles.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 
 #include "kernels/tile.hpp"
@@ -22,57 +21,14 @@ enum class Start { kZero, kBias, kOutput };
 
 // out[i][n] = start + sum over k of a[i][k] * b[k][n]     ("ik,kn->in")
 // a: [rows, b.depth] with stride a_row; out: [rows, b.columns] with stride out_row; bias: [b.columns], for
-// Start::kBias. Columns outside, rows inside: a panel of 8 columns stays in L1 while all rows pass. Not inlined, nor is
-// the next: a second copy of the tiles would take 2 KB.
-[[gnu::noinline]] inline void gemm(const float* a, std::size_t a_row, const RowPanels& panels, Range panel_range,
-                                   const PackedMatrix& b, Range tile_range, Start start, const float* bias, float* out,
-                                   std::size_t out_row) noexcept {
-  for (std::size_t t = tile_range.begin; t < tile_range.end; ++t) {
-    const std::size_t n = t * simd::kTile;
-    const std::size_t columns = std::min(simd::kTile, b.columns - n);
-    alignas(64) float bias_n[simd::kTile] = {};
-    if (start == Start::kBias) std::copy(bias + n, bias + n + columns, bias_n);
-    for (std::size_t p = panel_range.begin; p < panel_range.end; ++p) {
-      const std::size_t i = panels.first_row(p);
-      TileView to(out + i * out_row + n, out_row, panels.rows(p), columns);
-      if (start == Start::kOutput) to.fetch();
-      const float* before = start == Start::kOutput ? to.data : bias_n;
-      const std::size_t before_row = start == Start::kOutput ? to.row : 0;
-      with_constant_rows(panels.rows(p), [&](auto rows) {
-        Tile<rows> tile;
-        tile.fill(0.0f);
-        tile.multiply_add(a + i * a_row, a_row, b.data + t * b.panel, b.depth);
-        tile.add(before, before_row);
-        tile.store(to.data, to.row);
-      });
-      to.put_back();
-    }
-  }
-}
+// Start::kBias. Columns outside, rows inside: a panel of 8 columns stays in L1 while all rows pass.
+void gemm(const float* a, std::size_t a_row, const RowPanels& panels, Range panel_range, const PackedMatrix& b,
+          Range tile_range, Start start, const float* bias, float* out, std::size_t out_row) noexcept;
 
 // out[m][n] += sum over k of a[k][m] * b[k][n]     ("km,kn->mn": the gradient of a weight)
 // a: [b.depth, rows] with stride a_row, for the `rows` of `panels`; out[m][n] is out[n / 8 * out_tile + m * out_row + n
 // % 8]. a_row is best an odd number of cache lines: powers of two would put all rows into a few sets of the cache.
-[[gnu::noinline]] inline void gemm_transposed(const float* a, std::size_t a_row, const RowPanels& panels,
-                                              const PackedMatrix& b, float* out, std::size_t out_tile,
-                                              std::size_t out_row) noexcept {
-  const float* b_tile = b.data;
-  for (std::size_t n = 0; n < b.columns; n += simd::kTile, b_tile += b.panel, out += out_tile) {
-    const std::size_t columns = std::min(simd::kTile, b.columns - n);
-    for (std::size_t p = 0; p < panels.count; ++p) {
-      const std::size_t m = panels.first_row(p);
-      TileView to(out + m * out_row, out_row, panels.rows(p), columns);
-      to.fetch();
-      with_constant_rows(panels.rows(p), [&](auto rows) {
-        Tile<rows> tile;
-        tile.fill(0.0f);
-        tile.multiply_add_columns(a + m, a_row, b_tile, b.depth);
-        tile.add(to.data, to.row);
-        tile.store(to.data, to.row);
-      });
-      to.put_back();
-    }
-  }
-}
+void gemm_transposed(const float* a, std::size_t a_row, const RowPanels& panels, const PackedMatrix& b, float* out,
+                     std::size_t out_tile, std::size_t out_row) noexcept;
 
 }  // namespace headwise

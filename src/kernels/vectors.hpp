@@ -39,8 +39,8 @@ inline void for_each_vector(std::size_t count, const Fn& fn) noexcept {
 }
 
 inline void fill(float* begin, float* end, float value) noexcept {
-  for_each_vector(static_cast<std::size_t>(end - begin),
-                  [&](std::size_t n, auto part) { store(begin + n, splat(value), part); });
+  for (; begin + kLanes <= end; begin += kLanes) store(begin, splat(value));
+  for (; begin < end; ++begin) *begin = value;
 }
 
 }  // namespace headwise::simd

@@ -1,0 +1,53 @@
+#include "kernels/gemm.hpp"
+
+#include <algorithm>
+
+namespace headwise {
+
+void gemm(const float* a, std::size_t a_row, const RowPanels& panels, Range panel_range, const PackedMatrix& b,
+          Range tile_range, Start start, const float* bias, float* out, std::size_t out_row) noexcept {
+  for (std::size_t t = tile_range.begin; t < tile_range.end; ++t) {
+    const std::size_t n = t * simd::kTile;
+    const std::size_t columns = std::min(simd::kTile, b.columns - n);
+    alignas(64) float bias_n[simd::kTile] = {};
+    if (start == Start::kBias) std::copy(bias + n, bias + n + columns, bias_n);
+    for (std::size_t p = panel_range.begin; p < panel_range.end; ++p) {
+      const std::size_t i = panels.first_row(p);
+      TileView to(out + i * out_row + n, out_row, panels.rows(p), columns);
+      if (start == Start::kOutput) to.fetch();
+      const float* before = start == Start::kOutput ? to.data : bias_n;
+      const std::size_t before_row = start == Start::kOutput ? to.row : 0;
+      with_constant_rows(panels.rows(p), [&](auto rows) {
+        Tile<rows> tile;
+        tile.fill(0.0f);
+        tile.multiply_add(a + i * a_row, a_row, b.data + t * b.panel, b.depth);
+        tile.add(before, before_row);
+        tile.store(to.data, to.row);
+      });
+      to.put_back();
+    }
+  }
+}
+
+void gemm_transposed(const float* a, std::size_t a_row, const RowPanels& panels, const PackedMatrix& b, float* out,
+                     std::size_t out_tile, std::size_t out_row) noexcept {
+  const float* b_tile = b.data;
+  for (std::size_t n = 0; n < b.columns; n += simd::kTile, b_tile += b.panel, out += out_tile) {
+    const std::size_t columns = std::min(simd::kTile, b.columns - n);
+    for (std::size_t p = 0; p < panels.count; ++p) {
+      const std::size_t m = panels.first_row(p);
+      TileView to(out + m * out_row, out_row, panels.rows(p), columns);
+      to.fetch();
+      with_constant_rows(panels.rows(p), [&](auto rows) {
+        Tile<rows> tile;
+        tile.fill(0.0f);
+        tile.multiply_add_columns(a + m, a_row, b_tile, b.depth);
+        tile.add(to.data, to.row);
+        tile.store(to.data, to.row);
+      });
+      to.put_back();
+    }
+  }
+}
+
+}  // namespace headwise
