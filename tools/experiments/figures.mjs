@@ -131,8 +131,9 @@ function twoRelationsMaps({ maps }) {
 
 /** Validation loss over tokens, and at the end beside the time of a step. */
 function textCurves(data) {
-  const points = bands(data.runs, "tokens", "loss");
-  const ends = data.runs.map(({ heads, loss, times }) => ({ heads: String(heads), loss, ms: times.stepMilliseconds }));
+  const runs = chosenRuns(data);
+  const points = bands(runs, "tokens", "loss");
+  const ends = runs.map(({ heads, loss, times }) => ({ heads: String(heads), loss, ms: times.stepMilliseconds }));
   const first = points.filter(({ x }) => x > data.tokens / 10); // the beginning would flatten the rest
   const size = { height: 320, marginTop: 30, marginBottom: 42, marginLeft: 52, color: headColours };
   const curves = plot({

@@ -23,10 +23,10 @@ export const schedule = (optimizer, steps) => ({
   ...{ ...optimizer, warmupSteps: Math.round(steps / 20), totalSteps: steps },
 });
 
-function run(hw, book, settings, { heads, seed }) {
+function run(hw, book, settings, { heads, learningRate, seed }) {
   const config = textModel(settings, book.vocabulary, heads, seed);
   const model = hw.transformer(config);
-  const optimizer = hw.adamW(schedule(settings.optimizer, settings.steps));
+  const optimizer = hw.adamW(schedule({ ...settings.optimizer, lr: learningRate }, settings.steps));
   const { batch, steps, every } = settings;
   const length = config.contextLength;
   const validation = evenBatches(book.validation, settings.validation);
@@ -38,8 +38,8 @@ function run(hw, book, settings, { heads, seed }) {
     });
     const { loss, accuracy } = evaluateAll(model, evenBatches(book.validation, settings.finalValidation));
     const withTokens = curve.map((point) => ({ tokens: point.step * batch * length, ...point }));
-    const record = { heads, seed, parameters: model.parameterCount, loss, accuracy, curve: withTokens, times };
-    return { record, file: model.save() };
+    const record = { heads, learningRate, seed, parameters: model.parameterCount };
+    return { record: { ...record, loss, accuracy, curve: withTokens, times }, file: model.save() };
   } finally {
     optimizer.dispose();
     model.dispose();
@@ -67,22 +67,32 @@ function look(hw, book, settings, file) {
  */
 export async function textExperiment({ hw, settings, tell, saveModel, halve, saveBest }) {
   const book = mobyDick();
-  const { headCounts, seeds, batch, steps } = settings;
-  const runs = [];
-  let best;
-  for (const seed of seeds)
-    for (const heads of headCounts) {
-      const { record, file } = run(hw, book, settings, { heads, seed });
-      runs.push(record);
-      await saveModel(`text-${heads}-${seed}`, file);
-      if (best === undefined || record.loss < best.record.loss) best = { record, file };
-      const { loss, times } = record;
-      const what = `${heads} head(s), seed ${seed}: validation loss ${loss.toFixed(4)}`;
-      tell(runs.length, seeds.length * headCounts.length, `${what}, ${times.stepMilliseconds.toFixed(1)} ms a step`);
-    }
+  const { headCounts, seeds, learningRates, batch, steps } = settings;
+  const [firstSeed, ...otherSeeds] = seeds;
+  const total = headCounts.length * (learningRates.length + otherSeeds.length);
+  const trained = [];
+  const one = (options) => {
+    const result = run(hw, book, settings, options);
+    trained.push(result);
+    const { heads, learningRate, seed } = options;
+    const { loss, times } = result.record;
+    const what = `${heads} head(s), learning rate ${learningRate}, seed ${seed}: validation loss ${loss.toFixed(4)}`;
+    tell(trained.length, total, `${what}, ${times.stepMilliseconds.toFixed(1)} ms a step`);
+  };
+  for (const learningRate of learningRates)
+    for (const heads of headCounts) one({ heads, learningRate, seed: firstSeed });
+  const rates = trained.map(({ record: { heads, learningRate, loss } }) => ({ heads, learningRate, loss }));
+  const byLoss = (a, b) => a.loss - b.loss;
+  const best = (heads) => rates.filter((rate) => rate.heads === heads).sort(byLoss)[0].learningRate;
+  for (const seed of otherSeeds) for (const heads of headCounts) one({ heads, learningRate: best(heads), seed });
+
+  const chosen = trained.filter(({ record }) => record.learningRate === best(record.heads));
+  for (const { record, file } of chosen) await saveModel(`text-${record.heads}-${record.seed}`, file);
+  const runs = trained.map(({ record }) => record);
   const { length } = settings.validation;
   const tokensPerStep = batch * settings.model.contextLength;
-  const halved = halve(best.file, book.vocabulary);
+  const shown = [...chosen].sort((a, b) => byLoss(a.record, b.record))[0];
+  const halved = halve(shown.file, book.vocabulary);
   const found = look(hw, book, settings, halved);
   await saveBest(halved, book.validationText);
   return {
@@ -91,16 +101,17 @@ export async function textExperiment({ hw, settings, tell, saveModel, halve, sav
     tokens: steps * tokensPerStep,
     validated: { every: settings.validation.count * length, final: settings.finalValidation.count * length },
     summary: headCounts.map((heads) => {
-      const own = runs.filter((record) => record.heads === heads);
+      const own = chosen.map(({ record }) => record).filter((record) => record.heads === heads);
       const stepMilliseconds = median(own.map(({ times }) => times.stepMilliseconds));
       return {
-        ...{ heads, parameters: own[0].parameters },
+        ...{ heads, learningRate: best(heads), parameters: own[0].parameters },
         loss: spread(own.map(({ loss }) => loss)),
         accuracy: spread(own.map(({ accuracy }) => accuracy)),
         times: { stepMilliseconds, tokensPerSecond: (1000 * tokensPerStep) / stepMilliseconds },
       };
     }),
-    best: { heads: best.record.heads, seed: best.record.seed, ...found },
+    rates,
+    best: { heads: shown.record.heads, seed: shown.record.seed, ...found },
     runs,
   };
 }

@@ -30,13 +30,14 @@ function outcome({ summary }) {
 }
 
 export function reportText(data) {
-  const { data: book, settings, summary, best, tokens, validated } = data;
+  const { data: book, settings, summary, rates, best, tokens, validated } = data;
   const { model, optimizer } = settings;
   const results = table(
     [
       "heads",
       "width of a head",
       "parameters",
+      "learning rate",
       "validation loss, nats",
       "bits a character",
       "next character right",
@@ -47,11 +48,22 @@ export function reportText(data) {
       own.heads,
       model.embedDim / own.heads,
       thousands(own.parameters),
+      own.learningRate,
       plusMinus(own.loss, nats),
       bits(own.loss.mean),
       percent(own.accuracy.mean),
       ms(own.times.stepMilliseconds),
       thousands(own.times.tokensPerSecond),
+    ]),
+  );
+  const { learningRates } = settings;
+  const ofRates = table(
+    ["heads", ...learningRates],
+    summary.map((own) => [
+      own.heads,
+      ...learningRates.map((rate) =>
+        nats(rates.find((one) => one.heads === own.heads && one.learningRate === rate).loss),
+      ),
     ]),
   );
   return `## Real text
@@ -60,9 +72,10 @@ export function reportText(data) {
 of the ${book.vocabulary.length} characters. Every tenth chapter is for validation (${thousands(book.validation)} characters), the others for training (${thousands(book.train)}).
 
 **Model and training.** Causal, ${model.layers} layers, E = ${model.embedDim}, feed-forward ${4 * model.embedDim}, context ${model.contextLength}, ${model.positions} positions, H heads of width E / H in every
-layer: the same number of parameters for every H. AdamW (learning rate ${optimizer.lr}, betas ${optimizer.betas.join(", ")}, weight decay ${optimizer.weightDecay}, clipping
+layer: the same number of parameters for every H. AdamW (betas ${optimizer.betas.join(", ")}, weight decay ${optimizer.weightDecay}, clipping
 at ${optimizer.clipNorm}, warm-up over a twentieth of the steps, then cosine decay), ${thousands(settings.steps)} steps of ${settings.batch} stretches: ${thousands(tokens)} characters, the same ones
-for every H of a seed. Sizes and learning rate were chosen on short runs with 4 and 8 heads; 1 and 2 heads got the same. The loss at the end is over ${thousands(validated.final)} characters spread over the validation
+for every H of a seed. Each H has its best of the learning rates ${list(learningRates)}, tried with seed ${settings.seeds[0]}. The sizes were
+chosen on short runs with 4 and 8 heads. The loss at the end is over ${thousands(validated.final)} characters spread over the validation
 chapters (on the way: ${thousands(validated.every)}). ${settings.seeds.length} seeds; mean ± standard deviation.
 
 ${results}
@@ -70,6 +83,10 @@ ${results}
 ![Validation loss over characters seen, and beside the time of a step](text.svg)
 
 ${outcome(data)}
+
+Validation loss for every learning rate, seed ${settings.seeds[0]}:
+
+${ofRates}
 
 **The model for the page** is the one with the lowest validation loss (${heads(best.heads)}, seed ${best.seed}), as F16 safetensors: ${thousands(best.bytes / 1000)} KB, with its
 characters as \`vocabulary\` in the metadata, in \`web/public/models/moby-dick.safetensors\`; \`moby-dick-validation.txt\` beside it has the beginning of the

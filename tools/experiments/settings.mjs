@@ -15,9 +15,9 @@ export const full = {
     longer: 4, // times as many steps for one head, to see whether it only takes longer
   },
   text: {
-    ...{ headCounts, seeds: range(3) },
+    ...{ headCounts, seeds: range(3), learningRates: [0.0015, 0.003, 0.006] },
     model: { contextLength: 128, layers: 2, embedDim: 128, norm: "layer", activation: "gelu", positions: "rotary" },
-    optimizer: { lr: 0.003, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1 },
+    optimizer: { betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1 },
     ...{ batch: 8, steps: 800, every: 50 },
     validation: { length: 128, count: 128, batch: 16 }, // at every point of the curve
     finalValidation: { length: 128, count: 512, batch: 16 },
@@ -30,9 +30,9 @@ export const full = {
       validation: { length: 128, count: 128, batch: 16 },
       timing: { length: 128, count: 8, batch: 8 }, // the forward pass whose milliseconds are given
       fineTuning: {
-        steps: 40,
+        steps: 80,
         batch: 8,
-        optimizer: { lr: 0.001, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1 },
+        optimizer: { lr: 0.0003, betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1 },
       },
     },
     twoRelations: {
@@ -55,7 +55,7 @@ export const quick = {
   },
   text: {
     ...full.text,
-    seeds: range(2),
+    ...{ seeds: range(2), learningRates: [0.003, 0.006] },
     model: { ...full.text.model, contextLength: 32, layers: 2, embedDim: 32 },
     ...{ batch: 4, steps: 20, every: 10 },
     validation: { length: 32, count: 8, batch: 8 },
