@@ -1,13 +1,12 @@
 // Long tasks, over 50 ms, on the page's own thread while it trains and while it measures heads: the built page in
-// Chromium. Nothing is judged here. By itself: `node tests/bench/page_long_tasks.mjs`.
+// Chromium. Nothing is judged here.
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 
 import { root } from "../../tools/steps.mjs";
 import { launchChromium } from "../support/browsers.mjs";
 import { serve } from "../support/server.mjs";
 
-const sections = { many: "One head or many: four head counts trained", pruning: "Pruning: heads scored and measured" };
+const sections = ["many", "pruning"];
 const LONGEST_MS = 180_000;
 
 /** In the page, from the start of a section's work until it is done: milliseconds of each long task, and in all. */
@@ -43,7 +42,7 @@ export async function pageLongTasks() {
     await page.goto(host.url);
     await page.waitForSelector("main[data-phase=live][aria-busy=false]");
     const found = [];
-    for (const section of Object.keys(sections)) {
+    for (const section of sections) {
       const { milliseconds, tasks } = await page.evaluate(watch, section);
       found.push({ section, seconds: milliseconds / 1000, tasks });
     }
@@ -52,18 +51,4 @@ export async function pageLongTasks() {
     await browser.close();
     await host.close();
   }
-}
-
-/** A Markdown table. */
-export function longTasksTable(found) {
-  const head = ["on the page", "seconds to the result", "long tasks (over 50 ms)", "longest, ms", "together, ms"];
-  const lines = found.map(({ section, seconds, tasks }) => [
-    ...[sections[section], seconds.toFixed(1), tasks.length],
-    ...[Math.max(0, ...tasks), tasks.reduce((sum, task) => sum + task, 0)].map((ms) => ms.toFixed(0)),
-  ]);
-  return [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-}
-
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  console.log(longTasksTable(await pageLongTasks()));
 }

@@ -175,6 +175,15 @@ const sections = {
       ),
     ].join("\n\n");
   },
+  longTasks(found) {
+    const work = { many: "One head or many: four head counts trained", pruning: "Pruning: heads scored and measured" };
+    const lines = found.map(({ section, seconds, tasks }) => [
+      ...[work[section], seconds.toFixed(1), tasks.length],
+      ...[Math.max(0, ...tasks), tasks.reduce((sum, task) => sum + task, 0)].map((time) => time.toFixed(0)),
+    ]);
+    const head = ["work", "seconds to the result", "long tasks (over 50 ms)", "longest, ms", "together, ms"];
+    return `## The page while it learns\n\nIts own thread, in Chromium, from the click to the result.\n\n${table(head, lines)}`;
+  },
   firstResults(all) {
     const found = all.filter((one) => one !== null);
     const show = (key) => {

@@ -6,9 +6,11 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
 
+import { page } from "../../tools/page.mjs";
 import { root } from "../../tools/steps.mjs";
 import { buildBench, foldersBelow, rootUrl } from "./build.mjs";
 import { runInBrowser } from "./browser.mjs";
+import { pageLongTasks } from "./page_long_tasks.mjs";
 import { progressLine, writeReport } from "./report.mjs";
 import { rows } from "./rows.mjs";
 import { runAll } from "./suite.mjs";
@@ -85,7 +87,9 @@ async function describeMachine(engine) {
 
 async function main(options) {
   const say = (line) => console.error(`[${(performance.now() / 1000).toFixed(0).padStart(4)} s] ${line}`);
+  const withPage = options.browser === "chromium" && options.tables; // which alone tells of long tasks
   if (options.build) await buildBench(options);
+  if (options.build && withPage) await page();
   const tell = (result) => say(progressLine(result));
   const run = { ...options, say: undefined };
   let results;
@@ -97,6 +101,7 @@ async function main(options) {
   } else {
     const { version, ...found } = await runInBrowser(run, tell);
     results = { ...found, machine: await describeMachine(version) };
+    if (withPage) results.longTasks = await pageLongTasks();
   }
   const report = await writeReport(results, resolve(root, options.out));
   console.log(report);
