@@ -3,15 +3,15 @@ import { checkInteger, checkOptions, invalidOption, maxExtent } from "./checks.j
 import { makeDisposable } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import type { Instance } from "./instance.js";
-import type { NativeMoments, NativeTrained } from "./native.js";
-import { freeingMoments, trained, type Moments, type Trained } from "./trained.js";
+import type { NativeTrained } from "./native.js";
+import { freeingMoments, trained, type Moments, type State, type Trained } from "./trained.js";
 import type { AdamW, AdamWOptions, MultiHeadAttention, Transformer } from "./types.js";
 
 /** What takes part in a step. */
 interface Part {
   readonly of: Trained;
   readonly native: NativeTrained;
-  readonly moments: NativeMoments;
+  readonly state: State;
 }
 
 /** Frees optimizers that were never disposed. */
@@ -27,7 +27,7 @@ const notNegative = (value: unknown, name: string) => checkNumber(value, name, "
 const positive = (value: unknown, name: string) =>
   checkNumber(value, name, "a float32 number > 0", (x) => Math.fround(x) > 0);
 
-function checkAdamWOptions(optionsLike: AdamWOptions) {
+export function checkAdamWOptions(optionsLike: AdamWOptions) {
   const given = checkOptions(optionsLike, "adamW", [
     "lr",
     "betas",
@@ -99,12 +99,11 @@ export class Optimizer implements AdamW {
       return { of, native: of.alive(), bytes: 8 * (module as Transformer).parameterCount };
     });
     return parts.map(({ of, native, bytes }) => {
-      const moments = of.moments.get(this.#key) ?? native.moments();
-      if (moments !== null) of.moments.set(this.#key, moments);
+      const state = of.moments.get(this.#key) ?? this.#makeState(native, bytes);
+      of.moments.set(this.#key, state);
       this.#moments.add(of.moments);
-      if (moments === null || native.enableGradients() !== 0)
-        throw this.instance.outOfMemory(bytes, "an optimizer's state");
-      return { of, native, moments };
+      if (native.enableGradients() !== 0) throw this.#outOfMemory(bytes);
+      return { of, native, state };
     });
   }
 
@@ -113,18 +112,18 @@ export class Optimizer implements AdamW {
     const { betas, eps, weightDecay, clipNorm } = this.#options;
     const gradientNorm = Math.sqrt(parts.reduce((sum, { native }) => sum + native.sumOfSquares(), 0));
     const learningRate = this.#learningRate();
-    const step = {
-      learningRate,
-      beta1: betas[0],
-      beta2: betas[1],
-      epsilon: eps,
-      weightDecay,
-      correction1: 1 - betas[0] ** (this.#steps + 1),
-      correction2: 1 - betas[1] ** (this.#steps + 1),
-      gradientScale: gradientNorm > clipNorm ? clipNorm / gradientNorm : 1,
-    };
-    for (const { of, native, moments } of parts) {
-      native.update(moments, step);
+    for (const { of, native, state } of parts) {
+      ++state.steps; // its own: a module may join later than others
+      native.update(state.native, {
+        learningRate,
+        beta1: betas[0],
+        beta2: betas[1],
+        epsilon: eps,
+        weightDecay,
+        correction1: 1 - betas[0] ** state.steps,
+        correction2: 1 - betas[1] ** state.steps,
+        gradientScale: gradientNorm > clipNorm ? clipNorm / gradientNorm : 1,
+      });
       of.changed();
     }
     ++this.#steps;
@@ -135,6 +134,16 @@ export class Optimizer implements AdamW {
     this.#disposed = true;
     net.unregister(this);
     this.#free();
+  }
+
+  #makeState(native: NativeTrained, bytes: number): State {
+    const moments = native.moments();
+    if (moments === null) throw this.#outOfMemory(bytes);
+    return { native: moments, steps: 0 };
+  }
+
+  #outOfMemory(bytes: number): HeadwiseError {
+    return this.instance.outOfMemory(bytes, "an optimizer's state");
   }
 
   #alive(): void {

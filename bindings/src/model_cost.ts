@@ -7,6 +7,7 @@ import type { Tokens, Transformer } from "./types.js";
 
 const rounds = 7;
 const leastMilliseconds = 5; // of what is timed at once: clocks of browsers may tick in whole milliseconds
+const mostPasses = 1024; // clocks may stand still, too
 
 /** Bytes that a copy of the model takes. */
 function bytesOf(instance: Instance, model: Transformer): number {
@@ -34,7 +35,7 @@ function sample(run: Run): number {
     const start = performance.now();
     for (let n = 0; n < run.passes; ++n) run.pass();
     const milliseconds = performance.now() - start;
-    if (milliseconds >= leastMilliseconds) return milliseconds / run.passes;
+    if (milliseconds >= leastMilliseconds || run.passes >= mostPasses) return milliseconds / run.passes;
     run.passes *= 2;
   }
 }

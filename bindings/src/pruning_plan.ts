@@ -1,4 +1,5 @@
 /** The arguments of pruning by importance, checked. */
+import { checkAdamWOptions } from "./adamw.js";
 import { checkBatches, type CheckedBatch } from "./batches.js";
 import { checkBoolean, checkInteger, checkOptions, invalidOption, isObject, maxExtent, show } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
@@ -84,6 +85,7 @@ function checkFineTune(value: FineTuning | undefined, otherwise: readonly Checke
   const batches = given.batches === undefined ? otherwise : checkBatches(given.batches, "fineTune.batches", model);
   if (!isObject(optimizer)) throw invalidOption("fineTune.optimizer", "the options of adamW", optimizer);
   if (batches.length === 0) throw invalidOption("fineTune.batches", "at least one batch", batches);
+  checkAdamWOptions(optimizer);
   return { optimizer: { ...optimizer }, steps: checkInteger(steps, "fineTune.steps", 1, maxExtent), batches };
 }
 

@@ -36,9 +36,9 @@ export interface FineTune {
 
 /** Options of `Headwise.pruneByImportance`; exactly one of `fraction`, `count` and `maxLossIncrease` is given. */
 export interface PruneOptions<FineTuning = FineTune> {
-  /** Of the model's heads, 0 … 1; rounded down to a number of heads. */
+  /** Of the model's heads, 0 … 1; rounded down to a number of heads. More than `keepOnePerLayer` leaves are refused. */
   fraction?: number;
-  /** Heads to remove. */
+  /** Heads to remove. More than `keepOnePerLayer` leaves are refused. */
   count?: number;
   /** Heads are removed for as long as the loss on `batches` is at most 1 + this times what it was; a step that goes beyond is taken back. 0.01: 1 %. */
   maxLossIncrease?: number;

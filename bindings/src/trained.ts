@@ -2,8 +2,14 @@
 import { freeing, type Instance } from "./instance.js";
 import type { NativeMoments, NativeTrained } from "./native.js";
 
-/** The moments of one module's gradients, by optimizer. */
-export type Moments = Map<object, NativeMoments>;
+/** The moments of one module's gradients, and how many steps have gone into them. */
+export interface State {
+  readonly native: NativeMoments;
+  steps: number;
+}
+
+/** What optimizers keep of one module, each under a key of its own. */
+export type Moments = Map<object, State>;
 
 export interface Trained {
   readonly instance: Instance;
@@ -27,7 +33,8 @@ export function freeingTrained(
 ): () => void {
   return freeing(instance, {
     delete() {
-      for (const native of [...moments.flatMap((map) => [...map.values()]), ...natives]) native.delete();
+      for (const map of moments) for (const { native } of map.values()) native.delete();
+      for (const native of natives) native.delete();
       for (const map of moments) map.clear();
     },
   });
@@ -38,7 +45,7 @@ export function freeingMoments(instance: Instance, optimizer: object, moments: R
   return freeing(instance, {
     delete() {
       for (const map of moments) {
-        map.get(optimizer)?.delete();
+        map.get(optimizer)?.native.delete();
         map.delete(optimizer);
       }
     },

@@ -159,7 +159,7 @@ export class Model implements Transformer {
     const { layers, heads } = this.config;
     const removed = new Map<number, Set<number>>();
     for (const [name, list] of Object.entries(headsLike)) {
-      const layer = checkInteger(Number(name), "prune, layer", 0, layers - 1);
+      const layer = checkInteger(String(Number(name)) === name ? Number(name) : name, "prune, layer", 0, layers - 1);
       removed.set(layer, checkHeadList(list, `prune, layer ${layer}`, heads[layer]!.length));
     }
     const kept = heads.map((all, n) => Array.from(all, (_, h) => h).filter((h) => !removed.get(n)?.has(h)));

@@ -591,7 +591,10 @@ export interface Watchable {
   onProgress?: (progress: Progress) => void;
 }
 
-/** Every call of `headwise/worker` may be cancelled: the promise rejects with code `aborted`. */
+/**
+ * Every call of `headwise/worker` may be cancelled: the promise rejects with code `aborted`. Caches are then as before; what
+ * a call that has begun does to parameters, gradients and optimizers (`trainStep`, `step`, `backward`, …) it may do all the same.
+ */
 export interface Abortable {
   signal?: AbortSignal;
 }

@@ -132,8 +132,12 @@ function run({ id, target, method, args }: Call): unknown {
   if (typeof member !== "function") return member;
   const resolved = args.map(resolve);
   const work = workOf(member);
-  if (work === undefined) return describe(member.apply(object, resolved));
   const { rest, taken } = takeOptions(resolved, ["onProgress"]);
+  if (work === undefined) {
+    if (taken.onProgress)
+      throw new HeadwiseError("invalid-option", `${method}: unknown option "onProgress"; it is for long work`);
+    return describe(member.apply(object, resolved));
+  }
   const report = (progress: Progress) => taken.onProgress && post({ progressOf: id, progress });
   return inTurns(work.apply(object, rest), report).then(describe);
 }

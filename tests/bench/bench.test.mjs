@@ -8,6 +8,10 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 
 import { root } from "../../tools/steps.mjs";
+import { foldersBelow, rootUrl } from "./build.mjs";
+import { learning } from "./learning.mjs";
+
+const oldNode = Number.parseInt(process.versions.node) < 22; // jax-js needs a newer one
 
 test("the benchmark of one row fills its report", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headwise-bench-"));
@@ -23,7 +27,6 @@ test("the benchmark of one row fills its report", async () => {
     assert.ok(machine.processor && machine.versions.length === 4);
     for (const { records } of rows) {
       const status = Object.fromEntries(records.map((record) => [`${record.name} ${record.threads}`, record.status]));
-      const oldNode = Number.parseInt(process.versions.node) < 22;
       assert.deepEqual(status, {
         "core 1": "ok",
         "core 2": "ok",
@@ -42,4 +45,23 @@ test("the benchmark of one row fills its report", async () => {
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test("the table on learning compares and measures", async () => {
+  const options = { folders: foldersBelow(rootUrl), simd: "simd128", threads: [1, 2], seconds: 0.02 };
+  const model = { vocabSize: 96, contextLength: 8, layers: 2, embedDim: 16, numHeads: 2, feedForwardDim: 32 };
+  const found = await learning(options, { block: { B: 2, L: 8, E: 16, H: 2 }, model, batch: 2 });
+  assert.deepEqual(
+    found.block.rows.map(({ threads, ratio }) => [threads, ratio.median > 0]),
+    [
+      [1, true],
+      [2, true],
+    ],
+  );
+  const [one, two, jax] = found.model.rows;
+  for (const { name, tokensPerSecond } of [one, two]) assert.ok(name === "headwise" && tokensPerSecond > 0);
+  assert.equal(jax.name, "jax-js");
+  if (oldNode) return assert.ok(jax.message);
+  assert.equal(jax.message, undefined); // losses agree
+  assert.ok(jax.tokensPerSecond > 0 && jax.ratios.length === 2);
 });

@@ -169,7 +169,7 @@ const sections = {
           "threads",
           "ms a step: median, best",
           "tokens/s, best",
-          `× our time with ${counts.join("; ")} thread(s)`,
+          `× our time with ${counts.join("; ")} thread(s) (target: ≥ 2×)`,
         ],
         modelLines,
       ),

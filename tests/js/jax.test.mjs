@@ -15,25 +15,39 @@ const cases = [
   { L: 12, S: 12, H: 6, G: 2, causal: true },
   { L: 5, S: 21, H: 3, G: 3, cross: true, masked: true },
   { L: 40, S: 40, H: 1, G: 1, scale: 0.5 },
+  { L: 14, S: 14, H: 4, G: 2, causal: true, window: [5, 0] },
+  { L: 11, S: 11, H: 3, G: 3, window: [2, 3] },
+  { L: 6, S: 10, H: 4, G: 4, cross: true, keyLengths: [10, 7] },
+  { L: 8, S: 15, H: 2, G: 2, cross: true, biased: true },
 ];
 const skip = Number.parseInt(process.versions.node) < 22 && "jax-js needs Node.js 22 or newer";
 
 /** The block in jax-js, as a function of all that has a gradient; weights are [inputs, outputs] as matmul takes them. */
-async function jaxGradients({ L, S, H, G, causal = false, scale, mask }, inputs, parameters, gradOutput) {
+async function jaxGradients(
+  { L, S, H, G, causal = false, scale, window, keyLengths, biased, mask },
+  inputs,
+  parameters,
+  gradOutput,
+) {
   const jax = await import("@jax-js/jax");
   await jax.init("wasm");
   jax.defaultDevice("wasm");
   const { grad, nn, numpy: np } = jax;
   const D = E / H;
   const array = ({ data, shape }) => np.array(data, { shape });
-  const allowed = mask && np.array([...mask.data].map(Boolean), { shape: mask.shape });
+  const restricted = () => ({
+    ...(mask && !biased && { mask: np.array([...mask.data].map(Boolean), { shape: mask.shape }) }),
+    ...(biased && { bias: array(mask) }),
+    ...(keyLengths && { keyValueSeqLengths: np.array(keyLengths, { dtype: np.int32 }) }),
+    ...(window && { localWindowSize: window }),
+  });
   const loss = (x) => {
     const project = (name, input) => np.matmul(input, x[`${name}.weight`].transpose()).add(x[`${name}.bias`]);
     const attended = nn.dotProductAttention(
       project("q_proj", x.query).reshape([B, L, H, D]),
       project("k_proj", x.key).reshape([B, S, G, D]),
       project("v_proj", x.value).reshape([B, S, G, D]),
-      { isCausal: causal, scale, mask: allowed?.ref },
+      { isCausal: causal, scale, ...restricted() },
     );
     return project("out_proj", attended.reshape([B, L, E]))
       .mul(array(gradOutput))
@@ -47,19 +61,19 @@ async function jaxGradients({ L, S, H, G, causal = false, scale, mask }, inputs,
 
 for (const given of cases) {
   it(`gradients are those of jax-js: ${JSON.stringify(given)}`, { skip }, async () => {
-    const { L, S, H, G, causal, cross, scale, masked } = given;
+    const { L, S, H, G, causal, cross, scale, window, keyLengths, masked, biased } = given;
     const hw = await load({ threads: 1 });
     const config = { embedDim: E, numHeads: H, numKvHeads: G, ...(scale && { scale }) };
     const { mha, parameters } = await makeModule(hw, config);
     const query = random([B, L, E], 1);
     const key = cross ? random([B, S, E], 2) : query;
     const value = cross ? random([B, S, E], 3) : query;
-    const mask = masked && {
-      data: Uint8Array.from({ length: L * S }, (_, n) => Number(n % 3 !== 0)),
-      shape: [1, 1, L, S],
-    };
+    const allowed = { data: Uint8Array.from({ length: L * S }, (_, n) => Number(n % 3 !== 0)), shape: [1, 1, L, S] };
+    const mask = biased ? random([B, H, L, S], 5) : masked && allowed;
+    const visibility = { ...(mask && { mask }), ...(window && { window: { left: window[0], right: window[1] } }) };
+    if (keyLengths) visibility.keyLengths = Int32Array.from(keyLengths);
     const gradOutput = random([B, L, E], 4);
-    mha.forward(query, key, value, { train: true, causal: causal ?? false, ...(mask && { mask }) });
+    mha.forward(query, key, value, { train: true, causal: causal ?? false, ...visibility });
     const ours = { ...mha.backward(gradOutput), ...mha.gradients() };
     hw.dispose();
     const theirs = await jaxGradients({ ...given, mask }, { query, key, value }, parameters, gradOutput);

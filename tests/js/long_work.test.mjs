@@ -70,6 +70,11 @@ describe("long work in a worker", () => {
     );
     await expectError(expect, "invalid-option", ["onProgress", "a function", "1"], () => hw.memory({ onProgress: 1 }));
     const model = await hw.transformer(config);
+    const optimizer = await hw.adamW({ lr: 0.1 });
+    const [{ tokens, targets }] = batches;
+    await expectError(expect, "invalid-option", ["trainStep", '"onProgress"'], () =>
+      model.trainStep(tokens, targets, optimizer, { onProgress() {} }),
+    );
     const other = await loadWorker({ threads: 1 });
     await expectError(expect, "invalid-option", ["transformer", "another"], () =>
       other.headImportance(model, batches, { method: "norm" }),

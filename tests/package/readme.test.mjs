@@ -52,6 +52,16 @@ test("the example of a transformer prints what its comment says", async () => {
   }
 });
 
+test("the example of measuring and pruning goes on with that transformer", async () => {
+  const parts = ["hw.transformer", "hw.pruneByImportance"].map((call) => examples.find((code) => code.includes(call)));
+  await project.write({ "pruning.js": parts.join("\n") });
+  for (const { path } of await nodes()) {
+    const { code, stdout, text } = await project.run(path, ["pruning.js"]);
+    equal(code, 0, text);
+    match(stdout, /induction: [\s\S]*milliseconds: /);
+  }
+});
+
 test("the example of a cache prints what its comment says", async () => {
   await project.write({ "cache.js": cacheExample });
   for (const { path } of await nodes()) {

@@ -18,7 +18,7 @@ const { questions } = await importPageCode("web/src/learning/probe.ts");
 /** Trains a model here as the page says that it does. */
 export function train(hw, numHeads, { steps, seed = 1, values = [3, 5, 0, 6] }) {
   const model = hw.transformer(twoRelationsModel(task, { numHeads, seed }));
-  const optimizer = hw.adamW(twoRelationsTraining.optimizer(0.003, twoRelationsTraining.steps));
+  const optimizer = hw.adamW(twoRelationsTraining.optimizer(twoRelationsTraining.learningRate(numHeads)));
   const below = randomNumbers(1000 + seed);
   try {
     for (let step = 0; step < steps; ++step) {

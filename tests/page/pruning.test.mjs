@@ -15,13 +15,15 @@ const TOLERANCE = 1e-4;
 const PROMPT = "The whale ";
 const KEEP = { keepOnePerLayer: false };
 
-let site, hw, model, batches, heads, encode, decode;
+let site, hw, model, batches, heads, megabytes, encode, decode;
 
 before(async () => {
   site = await openSite();
   hw = await load({ threads: 1 });
   const file = await readFile(join(root, "web/public/models/moby-dick.safetensors"));
   const text = await readFile(join(root, "web/public/models/moby-dick-validation.txt"), "utf8");
+  assert.ok(file.length <= 1.5e6, `the model for the page has ${file.length} bytes`);
+  megabytes = ((file.length + text.length) / 1e6).toFixed(1);
   model = hw.loadTransformer(file);
   heads = model.config.heads.flat().length;
   ({ encode, decode } = characters(readSafetensors(file).metadata.vocabulary));
@@ -31,6 +33,14 @@ before(async () => {
 after(async () => {
   await site?.close();
   hw?.dispose();
+});
+
+test("before it is started, it says what comes", async () => {
+  const screen = await openPruning();
+  assert.ok((await screen.status()).includes(`${megabytes} MB`));
+  const label = await screen.page.$eval(`${PRUNING} label[for=removed]`, (element) => element.textContent);
+  assert.equal(label.trim(), `Heads removed: 0 of ${heads}`);
+  await screen.close();
 });
 
 test("bars, order, loss and size are the library's, at every place of the slider", async () => {

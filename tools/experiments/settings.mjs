@@ -15,7 +15,7 @@ export const full = {
     longer: 4, // times as many steps for one head, to see whether it only takes longer
   },
   text: {
-    ...{ headCounts, seeds: range(3), learningRates: [0.0015, 0.003, 0.006] },
+    ...{ headCounts, seeds: range(3), learningRates: [0.00075, 0.0015, 0.003] },
     model: { contextLength: 128, layers: 2, embedDim: 128, norm: "layer", activation: "gelu", positions: "rotary" },
     optimizer: { betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1 },
     ...{ batch: 8, steps: 800, every: 50 },
@@ -55,7 +55,7 @@ export const quick = {
   },
   text: {
     ...full.text,
-    ...{ seeds: range(2), learningRates: [0.003, 0.006] },
+    ...{ seeds: range(2), learningRates: [0.0015, 0.003] },
     model: { ...full.text.model, contextLength: 32, layers: 2, embedDim: 32 },
     ...{ batch: 4, steps: 20, every: 10 },
     validation: { length: 32, count: 8, batch: 8 },

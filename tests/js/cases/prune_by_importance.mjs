@@ -287,6 +287,7 @@ export const pruneByImportanceCases = [
         ["invalid-option", "method", () => [model, { batches }, { count: 1 }]],
         ["invalid-option", ["batches", "at least one"], () => [model, { method: "norm" }, { count: 1 }]],
         ["invalid-option", ["fineTune", "optimizer"], () => [model, source, { count: 1, fineTune: { steps: 1 } }]],
+        ["invalid-option", "lrr", () => [model, source, { count: 0, fineTune: { optimizer: { lrr: 1 }, steps: 1 } }]],
         ["invalid-option", "fineTune.steps", () => [model, source, { count: 1, fineTune: { ...fineTune, steps: 0 } }]],
         ["invalid-option", "fineTune.batches", () => [model, importance, { count: 1, fineTune }]],
         ["invalid-option", "lr", () => [model, source, { count: 1, fineTune: { optimizer: { lr: -1 }, steps: 1 } }]],

@@ -183,6 +183,26 @@ export const transformerCases = [
     },
   },
   {
+    name: "a module that joins an optimizer later moves as it would with one of its own",
+    async run({ hw, expect }) {
+      const models = [await makeTransformer(hw), await makeTransformer(hw), await makeTransformer(hw)];
+      const [first, late, own] = models;
+      const [shared, fresh] = [await hw.adamW({ lr: 0.1 }), await hw.adamW({ lr: 0.1 })];
+      for (let n = 0; n < 20; ++n) await first.trainStep(tokens, targets, shared);
+      const pruned = await first.prune({ 0: [1] });
+      for (let n = 0; n < 2; ++n) {
+        await late.trainStep(tokens, targets, shared);
+        await own.trainStep(tokens, targets, fresh);
+      }
+      expect(await late.parameters()).to.deep.equal(await own.parameters());
+      const before = (await pruned.parameters())["norm.weight"].data;
+      await pruned.trainStep(tokens, targets, shared);
+      const after = (await pruned.parameters())["norm.weight"].data;
+      for (const [n, value] of after.entries()) expect(Math.abs(value - before[n])).to.be.lessThan(0.101); // lr
+      for (const object of [...models, pruned, shared, fresh]) await object.dispose();
+    },
+  },
+  {
     name: "without a target that counts, loss and gradients are 0 and a step changes nothing but by decay",
     async run({ hw, expect }) {
       const model = await makeTransformer(hw);

@@ -141,7 +141,9 @@ export const transformerErrorCases = [
 
       await refused("invalid-option", ["prune", "object", "3"], () => model.prune(3));
       await refused("invalid-option", ["prune, layer", "2"], () => model.prune({ 2: [0] }));
-      await refused("invalid-option", ["prune, layer", "NaN"], () => model.prune({ first: [0] }));
+      await refused("invalid-option", ["prune, layer", "first"], () => model.prune({ first: [0] }));
+      await refused("invalid-option", ["prune, layer", '""'], () => model.prune({ "": [0] }));
+      await refused("invalid-option", ["prune, layer", "0.0"], () => model.prune({ "0.0": [0] }));
       await refused("invalid-option", ["prune, layer 1", "4"], () => model.prune({ 1: [4] }));
       await refused("invalid-option", ["prune, layer 0", "twice"], () => model.prune({ 0: [1, 1] }));
       await refused("invalid-option", ["prune, layer 0", "array", "2"], () => model.prune({ 0: 2 }));

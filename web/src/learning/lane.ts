@@ -13,7 +13,6 @@ export const STEPS = twoRelationsTraining.steps;
 export const SLICE = 25;
 /** Examples that loss and accuracy are measured on; training never sees their order of random numbers. */
 const EXAMPLES = 512;
-const LEARNING_RATE = 0.003;
 
 /** On the test examples, after `step` steps. */
 export interface Point {
@@ -49,7 +48,7 @@ export class Lane {
     const hw = await load({ threads: 1 });
     try {
       const model = await hw.transformer(twoRelationsModel(task, { numHeads, seed }));
-      const optimizer = await hw.adamW(twoRelationsTraining.optimizer(LEARNING_RATE, STEPS));
+      const optimizer = await hw.adamW(twoRelationsTraining.optimizer(twoRelationsTraining.learningRate(numHeads)));
       return new Lane(hw, model, optimizer, seed);
     } catch (error) {
       await hw.dispose();
