@@ -33,7 +33,7 @@ test("the tarball holds the package and nothing else", async () => {
   const compiled = new Set(binaries.flatMap((binary) => [glueOf(binary), `headwise-${binary}.wasm`]));
   const scripts = new Set([...(await modules("headwise")), ...(await modules("headwise/worker"))]);
   const built = [...scripts, ...compiled, ...declarations].map((name) => `dist/${name}`);
-  deepEqual(project.files, ["CHANGELOG.md", "LICENSE", "README.md", "package.json", ...built].sort());
+  deepEqual(project.files, ["CHANGELOG.md", "LICENSE", "README.md", "docs/heads.md", "package.json", ...built].sort());
 });
 
 test("it needs nothing else, and runs nothing when it is installed", async () => {
