@@ -12,7 +12,8 @@ toolchain=(patchelf=patchelf python3=python3)                              # wha
 build=("${toolchain[@]}" cmake=cmake ninja=ninja-build "g++=g++")          # g++ brings the sanitizers' libraries as well
 test=(clang-format=clang-format chromium=chromium firefox-esr=firefox-esr
       WebKitWebDriver=webkit2gtk-driver Xvfb=xvfb xauth=xauth              # the driver brings WebKitGTK's MiniBrowser
-      fonts-dejavu-core)                                                   # without a font, pages render empty boxes
+      fonts-dejavu-core                                                    # without a font, pages render empty boxes
+      libbenchmark-dev)                                                    # for tests/bench/native.cpp
 fuzz=("clang++=clang" libclang-rt-dev)                                     # the latter brings libFuzzer and its sanitizers
 
 say() { printf '[%4ds] %s\n' "$SECONDS" "$*" >&2; }

@@ -44,6 +44,7 @@ const stages = {
   async native(environment) {
     // What does not fit is refused by a status in the core, where the sanitizers would end the program.
     const sanitizers = { ASAN_OPTIONS: "allocator_may_return_null=1", TSAN_OPTIONS: "allocator_may_return_null=1" };
+    await test("The native bench compiles", () => cmake("native", environment, "headwise_bench_native"));
     for (const [preset, title] of Object.entries({ native: "native", asan: "ASan and UBSan", tsan: "TSan" })) {
       await test(`C++, ${title}`, async () => {
         await cmake(preset, environment);

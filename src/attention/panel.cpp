@@ -168,7 +168,7 @@ void sum_packed(const AttentionArgs& args, const Panel& panel, const PanelScratc
       for (auto& v : tile.row[r]) v = v * simd::splat(factors[r]);
     }
     TileView to(output_row_bhi + n, args.output.row, kRows, std::min(simd::kTile, Dv - n));
-    tile.store(to.data, to.row);
+    tile.store(to.data, to.stride);
     to.put_back();
   }
 }

@@ -12,7 +12,8 @@
 namespace headwise {
 namespace {
 
-constexpr std::size_t kPanelsPerTask = 8;  // 48 query rows read a head's packed keys and values from cache
+constexpr std::size_t kPanelsPerTask =
+    8;  // 48 query rows (32 with tiles of 4) read a head's packed keys and values from cache
 constexpr std::size_t kWaveFloats = (1u << 19) / sizeof(float);  // half of a 1 MB cache
 constexpr std::size_t kFewQueries = 4;                           // up to here, packing costs more than it saves
 

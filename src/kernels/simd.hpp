@@ -15,7 +15,8 @@ using Vec = xsimd::batch<float>;
 using VecMask = xsimd::batch_bool<float>;
 
 inline constexpr std::size_t kLanes = Vec::size;
-// Columns of a tile. With 8, 6 rows of accumulators (12 vectors of 4) stay in V8's registers; with 16 they spill.
+// Columns of a tile. With 8, 6 rows of accumulators (12 vectors of 4) stay in the registers of V8's newer compiler
+// (tile.hpp); with 16 they spill.
 inline constexpr std::size_t kTile = 8;
 inline constexpr std::size_t kTileVecs = kTile / kLanes;
 static_assert(kTile % kLanes == 0, "a tile is a whole number of vectors: at most 8 lanes");

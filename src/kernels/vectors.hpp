@@ -1,4 +1,6 @@
 // Rows of any length, a vector at a time: what is left at the end of a row is a vector whose last lanes do not count.
+// For loops with work to do for each element; a part passes through memory, so that rows that are only copied or filled
+// are as fast with a scalar tail.
 #pragma once
 
 #include <algorithm>

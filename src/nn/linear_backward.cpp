@@ -31,8 +31,8 @@ void add_column_sums(const float* panel, std::size_t rows, std::size_t columns, 
   for (std::size_t r = 0; r < rows; ++r) tile.multiply_add(&kOne, 0, panel + r * simd::kTile, 1);
   TileView to(sums, simd::kTile, 1, columns);
   to.fetch();
-  tile.add(to.data, to.row);
-  tile.store(to.data, to.row);
+  tile.add(to.data, to.stride);
+  tile.store(to.data, to.stride);
   to.put_back();
 }
 

@@ -39,7 +39,7 @@ function start(options) {
 /** @returns results of the suite, with the browser's `version` */
 export async function runInBrowser(options, say) {
   await bundle();
-  const server = await serve(root);
+  const server = await serve(root, { cached: true });
   const browser = await openBrowser(options.browser);
   try {
     const page = await browser.page(`${server.url}${folder}/`);

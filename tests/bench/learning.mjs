@@ -93,7 +93,7 @@ async function measureModel(options, of) {
   const records = options.threads.map((threads) => ({ name: "headwise", threads }));
   const entrants = [...ours];
   if (chosen(options).includes(jax)) {
-    const record = { name: jax.name, threads: 1 };
+    const record = { name: jax.name, threads: jax.threadCounts[0] };
     records.push(record);
     try {
       const peer = { sampleMs: 1, ...(await jaxEntrant(of, ours[0].parameters, text)) };

@@ -1,7 +1,9 @@
-// The core's steps natively, for profilers: cmake --build build/native --target headwise_bench_native, then
+// The core's steps natively, for profilers (Debian: libbenchmark-dev): cmake --build build/native --target
+// headwise_bench_native, then
 // perf record build/native/tests/bench/headwise_bench_native --benchmark_filter=bert/core
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <string>
@@ -50,13 +52,14 @@ double core_flops(const Row& row) {
 
 void core(benchmark::State& state, const Row& row) {
   const std::size_t D = row.E / row.H;
-  const auto query = normals(row.B * row.L * row.E), memory = normals(row.B * row.S * row.E);
+  const auto query = normals(row.B * row.L * row.E), key = normals(row.B * row.S * row.E), value = key;
   std::vector<float> output(query.size());
   Context context;
   AttentionArgs args;
   args.shape = {row.B, row.H, row.H, row.L, row.S, D, D};
   args.query = HeadView<const float>::heads_in_rows(query.data(), row.H, row.L, D);
-  args.key = args.value = HeadView<const float>::heads_in_rows(memory.data(), row.H, row.S, D);
+  args.key = HeadView<const float>::heads_in_rows(key.data(), row.H, row.S, D);
+  args.value = HeadView<const float>::heads_in_rows(value.data(), row.H, row.S, D);
   args.output = HeadView<float>::heads_in_rows(output.data(), row.H, row.L, D);
   args.visibility.causal = row.causal;
   args.scale = 1.0f / std::sqrt(static_cast<float>(D));
@@ -113,9 +116,11 @@ void linear(benchmark::State& state, const Row& row) {
 // The exponential and the sum of one row of scores, its maximum first.
 void softmax(benchmark::State& state) {
   const auto scores = normals(1024);
+  std::vector<float> row(scores.size());
+  const simd::Exp2 exp2;
   for (auto _ : state) {
-    std::vector<float> row = scores;
-    benchmark::DoNotOptimize(row_exp2(row.data(), row.size(), row_maximum(row.data(), row.size())));
+    std::copy(scores.begin(), scores.end(), row.begin());
+    benchmark::DoNotOptimize(row_exp2(row.data(), row.size(), row_maximum(row.data(), row.size()), exp2));
   }
   state.SetItemsProcessed(state.iterations() * 1024);
 }

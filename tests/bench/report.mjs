@@ -19,6 +19,7 @@ const find = (records, name, threads) => records.find((record) => record.name ==
 
 function ratioCell(record) {
   if (record === undefined) return "–";
+  if (record.atLeast !== undefined) return `> ${times(record.atLeast)} †`;
   if (record.ratio === undefined) return record.status === "ok" || record.status === "slow" ? "–" : record.status;
   const { median: middle, q1, q3, best } = record.ratio;
   if (record.status === "slow") return `${times(middle)} *`;
@@ -118,7 +119,7 @@ const sections = {
   growth: ({ threads, rows }) =>
     `## Growth with length\n\n8 heads of 64, ${threads} thread(s), best of a few runs. Memory is beyond inputs, outputs and parameters.\n\n` +
     table(
-      ["L", "attention ms", "ns / L²", "memory MB", "block ms", "memory MB"],
+      ["L", "attention ms", "ns / L²", "memory MB", "block ms", "memory MB", "allowed: 4 MB + 24 L E"],
       rows.map((r) => [
         r.L,
         ms(r.coreMs),
@@ -126,6 +127,7 @@ const sections = {
         megabytes(r.coreBytes),
         ms(r.blockMs),
         megabytes(r.blockBytes),
+        megabytes(4e6 + 24 * r.L * 512),
       ]),
     ),
   heads: ({ threads, rows }) =>
@@ -210,8 +212,8 @@ function markdown(results) {
   );
   return [
     "# Headwise beside its peers",
-    `${machine.date.slice(0, 16).replace("T", " ")} UTC, ${machine.processor}, ${machine.cores} cores, ${machine.engine}, ${simd} build; ${machine.versions.join(", ")}.`,
-    "Ratios say how many times as long a peer takes: median of the rounds' ratios [quartiles], and best against best. Times are from typed arrays to typed arrays; “in the core” is the time on data in memory. * slower than 2 s, timed once.",
+    `${machine.date.slice(0, 16).replace("T", " ")} UTC, ${machine.processor}, ${machine.cores} cores, ${machine.engine}, ${simd} build; ${machine.versions.join(", ")}. ${Math.round(results.seconds)} seconds, with what had to be built.`,
+    "Ratios say how many times as long a peer takes: median of the rounds' ratios [quartiles], and best against best. Times are from typed arrays to typed arrays; “in the core” is the time on data in memory. * slower than 2 s, timed once. † its attention alone took so many times as long as our whole block.",
     ...kinds.flatMap((kind) => [
       `## ${kind === "core" ? "Attention" : "The whole block"}`,
       rowsTable(results.rows, kind),

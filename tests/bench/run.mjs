@@ -22,7 +22,7 @@ const help = `npm run bench -- [options]
   --rows a,b           of ${rows.map(({ name }) => name).join(", ")}; default: all
   --threads 1|2|1,2    default: 1,2
   --simd relaxed|simd128       default: relaxed where the engine has it
-  --seconds n          of rounds for a row; default: 3
+  --seconds n          of rounds for a row; default: 2.5
   --browser chromium|firefox   in a page's worker instead of Node
   --only a,b           contenders: headwise, onnxruntime, jax-js, tfjs-wasm, plain JS
   --before folder      another build's dist/, to compare with
@@ -36,7 +36,7 @@ function parse() {
   const { values } = parseArgs({
     options: {
       ...{ rows: text(rows.map(({ name }) => name).join()), threads: text("1,2"), simd: text("auto") },
-      ...{ seconds: text("3"), browser: text(), only: text(), before: text(), out: text("build/bench") },
+      ...{ seconds: text("2.5"), browser: text(), only: text(), before: text(), out: text("build/bench") },
       ...{ tables: flag(true), build: flag(true), help: flag(false) },
     },
     allowNegative: true,
@@ -103,6 +103,7 @@ async function main(options) {
     results = { ...found, machine: await describeMachine(version) };
     if (withPage) results.longTasks = await pageLongTasks();
   }
+  results.seconds = performance.now() / 1000; // building included
   const report = await writeReport(results, resolve(root, options.out));
   console.log(report);
   say(`written to ${options.out}`);

@@ -35,15 +35,18 @@ async function enter(row, kind, options, hopeless) {
     for (const threads of options.threads.filter((count) => contender.threadCounts.includes(count))) {
       const record = { name: contender.name, threads };
       records.push(record);
-      if (hopeless.has(`${row.name} ${contender.name}`)) {
-        Object.assign(record, { status: "left out", message: `attention alone took over ${HOPELESS_MS / 1000} s` });
+      const coreMs = hopeless.get(`${row.name} ${contender.name}`);
+      if (coreMs !== undefined) {
+        const message = `its attention alone took ${(coreMs / 1000).toFixed(0)} s`;
+        Object.assign(record, { status: "left out", message, atLeastMs: coreMs });
         continue;
       }
       await keepingGlobals(async () => {
         const entrant = await contender.prepare(row, kind, inputs, { ...options, threads });
         entrants.push({ ...entrant, record, sampleMs: contender === core ? CORE_SAMPLE_MS : SAMPLE_MS });
         Object.assign(record, await admit(entrant, check));
-        if (record.samples?.[0] > HOPELESS_MS) hopeless.add(`${row.name} ${contender.name}`);
+        const [first] = record.samples ?? [];
+        if (first > HOPELESS_MS) hopeless.set(`${row.name} ${contender.name}`, first);
       }).catch((failure) => {
         const message = String(failure?.message ?? failure).split("\n")[0];
         Object.assign(record, { status: "failed", message });
@@ -60,7 +63,17 @@ function shareOfLimit(row, kind, record, limitRecords) {
     return threads === record.threads && (bytes === undefined ? limit !== "read" : limit === "read");
   });
   const work = (bytes ?? flops(row, kind)) / 1e6;
-  return { name: bound.limit, best: work / record.best / bound.speed, median: work / record.median / bound.speed };
+  const { name, speed } = bound;
+  return { name, speed, best: work / record.best / speed, median: work / record.median / speed };
+}
+
+/** A limit that a busy minute hides is still the limit: shares of the best that the whole run has seen. */
+function settleShares(results, best) {
+  for (const { limit } of results.flatMap(({ records }) => records)) {
+    if (limit === undefined) continue;
+    const factor = limit.speed / best[limit.name];
+    Object.assign(limit, { speed: best[limit.name], best: factor * limit.best, median: factor * limit.median });
+  }
 }
 
 /** Adds to each record its times, its share of the limit and its ratio to our own time with as many threads. */
@@ -76,7 +89,11 @@ function evaluate(row, kind, records, limitRecords) {
       record.ratio = ratio(samples, status === "slow" ? [median(ours(threads))] : ours(threads));
     } else if (threads > 1 && ours(1)) record.overOneThread = ratio(ours(1), samples);
   }
-  for (const record of records) delete record.samples;
+  for (const record of records) {
+    const own = ours(record.threads);
+    if (record.atLeastMs && own) record.atLeast = record.atLeastMs / median(own);
+    delete record.samples;
+  }
 }
 
 async function measureRow(row, kind, options, { best, hopeless }) {
@@ -87,9 +104,8 @@ async function measureRow(row, kind, options, { best, hopeless }) {
   for (const [n, { record }] of racing.entries()) record.samples = samples[n];
   const limitRecords = bounds.map(({ limit, threads, unit, name }, n) => {
     const own = samples[racing.length + n];
-    // The best of the run so far: a limit that a busy minute hides is still the limit.
     best[name] = Math.max(best[name] ?? 0, unit / Math.min(...own) / 1e6);
-    return { limit, threads, speed: best[name] };
+    return { name, limit, threads, speed: best[name] };
   });
   evaluate(row, kind, records, limitRecords);
   for (const entrant of entrants) entrant.dispose();
@@ -99,7 +115,7 @@ async function measureRow(row, kind, options, { best, hopeless }) {
 /** Runs the rows that the options name. `say` is given each result as it comes. */
 export async function runRows(options, say) {
   const best = {}; // speed of each limit, GFLOP/s or GB/s
-  const hopeless = new Set();
+  const hopeless = new Map(); // how long their attention took
   const results = [];
   for (const row of rows.filter(({ name }) => options.rows.includes(name))) {
     for (const kind of kinds.filter((candidate) => hasKind(row, candidate))) {
@@ -107,6 +123,7 @@ export async function runRows(options, say) {
       say(results.at(-1));
     }
   }
+  settleShares(results, best);
   return { rows: results, limits: best };
 }
 

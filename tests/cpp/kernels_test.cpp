@@ -102,5 +102,60 @@ TEST_CASE("gemm agrees with the double product for every edge") {
   }
 }
 
+// A matrix inside a larger one whose other numbers must neither be read as values nor be written.
+struct Window {
+  Window(std::size_t row_count, std::size_t column_count, std::uint32_t seed)
+      : rows(row_count),
+        columns(column_count),
+        stride(column_count + 5),
+        all(random_floats(row_count * stride, seed)) {}
+  double at(std::size_t i, std::size_t n) const { return all[i * stride + n]; }
+
+  std::size_t rows, columns, stride;
+  Floats all;
+};
+
+// Products added to what is there (or to nothing), for every height of a tile, narrow last tiles and strides.
+void check_products(bool transposed, Start start) {
+  for (const std::size_t rows : {1, 2, 3, 4, 5, 6, 13}) {
+    for (const std::size_t columns : {1, 7, 8, 9, 16}) {
+      const std::size_t depth = 11;
+      const Window a(transposed ? depth : rows, transposed ? rows : depth, 6), b(depth, columns, 7);
+      Window out(rows, columns, 8);
+      const Window before = out;
+      Floats packed(packed_size(columns, depth));
+      REQUIRE(pack_columns(b.all.data(), b.stride, depth, columns, packed.data()));
+      const PackedMatrix matrix{packed.data(), columns, depth, depth * simd::kTile};
+      const RowPanels panels(rows);
+      if (transposed) {
+        gemm_transposed(a.all.data(), a.stride, panels, matrix, out.all.data(), simd::kTile, out.stride);
+      } else {
+        gemm(a.all.data(), a.stride, panels, {0, panels.count}, matrix, {0, simd::tiles(columns)}, start, nullptr,
+             out.all.data(), out.stride);
+      }
+      for (std::size_t i = 0; i < rows; ++i) {
+        for (std::size_t n = 0; n < out.stride; ++n) {
+          if (n >= columns) {
+            CHECK(out.at(i, n) == before.at(i, n));
+            continue;
+          }
+          double sum = start == Start::kOutput ? before.at(i, n) : 0;
+          for (std::size_t k = 0; k < depth; ++k) sum += (transposed ? a.at(k, i) : a.at(i, k)) * b.at(k, n);
+          CHECK(out.at(i, n) == doctest::Approx(sum).epsilon(1e-4));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("products add to what is there, and touch nothing else") {
+  for (const Start start : {Start::kZero, Start::kOutput}) {
+    check_products(false, start);
+    with_small_tiles([&] { return check_products(false, start), 0; });
+  }
+  check_products(true, Start::kOutput);
+  with_small_tiles([&] { return check_products(true, Start::kOutput), 0; });
+}
+
 }  // namespace
 }  // namespace headwise::test

@@ -66,6 +66,23 @@ describe("memory", () => {
     }
   });
 
+  it("has buffers for a call from the first one on", async () => {
+    for (const open of [load, loadWorker]) {
+      const hw = await open({ threads: 2 });
+      const mha = await hw.multiHeadAttention({ embedDim: 48, numHeads: 4 });
+      const x = random([2, 70, 48], 1);
+      const calls = async () => {
+        await mha.forward(x, { causal: true, return: { weights: "probabilities", heads: "values" } });
+        await hw.attention(x, x, x, { numHeads: 4, return: { weights: "probabilities" } });
+      };
+      await calls();
+      const first = await hw.memory();
+      for (let n = 0; n < 50; ++n) await calls();
+      expect(await hw.memory()).to.deep.equal(first);
+      await hw.dispose();
+    }
+  });
+
   it("is back where it was after 1,000 caches, and does not change from step to step", async () => {
     for (const open of [load, loadWorker]) {
       const hw = await open({ threads: 2 });

@@ -26,7 +26,7 @@ async function npm(args, cwd) {
   return stdout;
 }
 
-/** What a page may download for attention, JavaScript and one binary: bytes, gzipped (DESIGN.md section 4). */
+/** What a page may download for attention, JavaScript and one binary: bytes, gzipped: 64 KB before it could learn. */
 export const sizeGate = 96 * 1024;
 
 /** The Node.js versions that the package is tested with: this one (20 or newer) and one from 24 on. */

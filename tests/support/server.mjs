@@ -24,10 +24,11 @@ export const contentSecurityPolicy =
   "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:";
 
 /**
- * Serves a folder under `mount`. `isolated` sends the isolation headers, `csp` the policy above.
+ * Serves a folder under `mount`. `isolated` sends the isolation headers, `csp` the policy above; `cached` lets browsers keep
+ * what they have.
  * @returns {Promise<{ url: string, requests: string[], close: () => Promise<void> }>} requests: the paths asked for
  */
-export async function serve(folder, { isolated = true, csp = false, mount = "/" } = {}) {
+export async function serve(folder, { isolated = true, csp = false, cached = false, mount = "/" } = {}) {
   const requests = [];
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, "http://localhost");
@@ -37,6 +38,7 @@ export async function serve(folder, { isolated = true, csp = false, mount = "/" 
     const headers = {
       "Content-Type": types[extname(file)] ?? "application/octet-stream",
       ...(isolated && isolation),
+      ...(cached && { "Cache-Control": "max-age=3600" }),
       ...(csp && { "Content-Security-Policy": contentSecurityPolicy }),
     };
     try {

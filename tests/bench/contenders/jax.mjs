@@ -2,7 +2,9 @@
 import { transpose } from "../inputs.mjs";
 
 export const name = "jax-js";
-export const threadCounts = [1];
+/** In Node one thread; on isolated pages it takes as many workers as there are cores, whatever it is asked. */
+const pool = globalThis.process === undefined && globalThis.crossOriginIsolated && navigator.hardwareConcurrency > 1;
+export const threadCounts = pool ? [2] : [1];
 
 let loading;
 

@@ -2,7 +2,7 @@
 import { transpose } from "../inputs.mjs";
 
 export const name = "tfjs-wasm";
-export const threadCounts = [1];
+export const threadCounts = [1]; // for good, once its backend has started
 
 let loading;
 
