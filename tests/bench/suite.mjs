@@ -92,8 +92,8 @@ function evaluate(row, kind, records, limitRecords) {
   for (const record of records) {
     const own = ours(record.threads);
     if (record.atLeastMs && own) record.atLeast = record.atLeastMs / median(own);
-    delete record.samples;
   }
+  for (const record of records) delete record.samples;
 }
 
 async function measureRow(row, kind, options, { best, hopeless }) {
