@@ -119,8 +119,8 @@ void mask_panel(const AttentionArgs& args, const Panel& panel, const PanelScratc
                 static_cast<std::int64_t>(i) + visibility.offset(panel.b), args.slopes[h] * score_unit(args));
     }
     const Keys seen{panel.range.begin(i), panel.range.end(i)};
-    simd::fill(row + panel.columns.begin, row + seen.begin, kNegativeInfinity);
-    simd::fill(row + seen.end, row + panel.padded_end(), kNegativeInfinity);
+    simd::fill(row + panel.columns.begin, seen.begin - panel.columns.begin, kNegativeInfinity);
+    simd::fill(row + seen.end, panel.padded_end() - seen.end, kNegativeInfinity);
     if (visibility.mask.empty()) continue;
     if (r == 0 || h != panel.h[r - 1] || !visibility.mask.same_for_all_queries()) {
       bias = visibility.mask.bias_row(panel.b, h, i, panel.columns.begin, panel.columns.end, scratch.bias);
@@ -228,13 +228,13 @@ void write_weights(const AttentionArgs& args, const Panel& panel, const PanelScr
   for (std::size_t r = 0; r < panel.rows; ++r) {
     const float* row = scratch.scores + r * scratch.row;
     float* weights_row_bhi = args.weights + ((panel.b * args.shape.H + panel.h[r]) * args.shape.L + panel.i[r]) * S;
-    simd::fill(weights_row_bhi, weights_row_bhi + begin, beyond);
+    simd::fill(weights_row_bhi, begin, beyond);
     std::size_t j = begin;
     for (; j + simd::kLanes <= end; j += simd::kLanes) {
       simd::store(weights_row_bhi + j, simd::load(row + j) * simd::splat(factors[r]));
     }
     for (; j < end; ++j) weights_row_bhi[j] = row[j] * factors[r];
-    simd::fill(weights_row_bhi + end, weights_row_bhi + S, beyond);
+    simd::fill(weights_row_bhi + end, S - end, beyond);
   }
 }
 

@@ -40,9 +40,10 @@ inline void for_each_vector(std::size_t count, const Fn& fn) noexcept {
   if (n < count) fn(n, Part{count - n});
 }
 
-inline void fill(float* begin, float* end, float value) noexcept {
-  for (; begin + kLanes <= end; begin += kLanes) store(begin, splat(value));
-  for (; begin < end; ++begin) *begin = value;
+inline void fill(float* to, std::size_t count, float value) noexcept {
+  std::size_t n = 0;
+  for (; n + kLanes <= count; n += kLanes) store(to + n, splat(value));
+  for (; n < count; ++n) to[n] = value;
 }
 
 }  // namespace headwise::simd
