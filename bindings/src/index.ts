@@ -11,6 +11,5 @@ export {
   type SafetensorsInfo,
   type WriteSafetensorsOptions,
 } from "./safetensors.js";
-export type * from "./pruning_types.js";
 export { tensor } from "./tensor.js";
 export type * from "./types.js";

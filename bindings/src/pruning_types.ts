@@ -1,5 +1,6 @@
 /** The public types of measuring heads and pruning by what was measured. docs/heads.md has the definitions. */
-import type { AdamWOptions, Batch, Transformer } from "./types.js";
+import type { AdamWOptions, Batch, Transformer } from "./transformer_types.js";
+import type { VisibilityOptions } from "./types.js";
 
 /**
  * What a head's importance is taken from: `"gradient"`, the mean over sequences of |∂ loss / ∂ gate| (Michel et al. 2019);
@@ -79,4 +80,36 @@ export interface PruneResult<Model = Transformer> {
   readonly after: ModelCost;
   /** The heads that each step removed, and the loss then, after fine-tuning. */
   readonly steps: readonly { readonly removed: readonly RemovedHead[]; readonly loss?: number }[];
+}
+
+/** Which keys the analysed weights could attend to, as in `AttentionOptions`, and what these are. */
+export interface AnalyzeHeadsOptions extends VisibilityOptions {
+  /** [B, S], or [S] for all batch rows: the tokens of the keys, for `duplicate` and `induction`. The token of query i is that of key i + offset. */
+  tokens?: Int32Array;
+}
+
+/**
+ * One head's statistics: means over the queries of all batch rows. Query i stands at place p = i + offset among the keys.
+ * `first` to `induction` go over the queries that may attend to such a key, the others over those that may attend to
+ * any; 0 where there is no such query. docs/heads.md says how these relate to what others measure.
+ */
+export interface HeadStatistics {
+  /** Entropy of a query's weights divided by the logarithm of the number of keys it may attend to: 0 (one key) … 1 (uniform). Queries with a single allowed key are left out. */
+  readonly entropy: number;
+  /** Mean of |p − j|, weighted by the attention weights: in tokens. */
+  readonly distance: number;
+  /** The largest weight (Voita et al. 2019): 0 … 1. */
+  readonly confidence: number;
+  /** The weight on key 0. */
+  readonly first: number;
+  /** The weight on key p − 1. */
+  readonly previous: number;
+  /** The weight on key p + 1. */
+  readonly next: number;
+  /** The weight on key p. */
+  readonly self: number;
+  /** With `tokens`: the weight on all keys j < p that hold the same token as key p. */
+  readonly duplicate?: number;
+  /** With `tokens`: the weight on all keys j ≤ p that come right after an earlier key (j − 1 < p) with the same token as key p (Olsson et al. 2022). */
+  readonly induction?: number;
 }
