@@ -14,6 +14,7 @@ import { rotaryEmbeddingCases } from "./cases/rotary_embedding.mjs";
 import { trainingCases } from "./cases/training.mjs";
 import { transformerCases } from "./cases/transformer.mjs";
 import { transformerErrorCases } from "./cases/transformer_errors.mjs";
+import { transformerTrainingCases } from "./cases/transformer_training.mjs";
 
 /** Cases that look at memory have an instance to themselves, in which no other has left anything to the garbage collector. */
 const alone = (run) => async (context) => {
@@ -38,6 +39,7 @@ export const cases = [
   ...moduleOptionCases,
   ...trainingCases,
   ...transformerCases,
+  ...transformerTrainingCases,
   ...transformerErrorCases,
   ...cacheCases,
   ...analyzeHeadsCases,
