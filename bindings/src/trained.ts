@@ -33,9 +33,11 @@ export function freeingTrained(
 ): () => void {
   return freeing(instance, {
     delete() {
-      for (const map of moments) for (const { native } of map.values()) native.delete();
+      for (const map of moments) {
+        for (const { native } of map.values()) native.delete();
+        map.clear();
+      }
       for (const native of natives) native.delete();
-      for (const map of moments) map.clear();
     },
   });
 }

@@ -1,4 +1,5 @@
-// Packing: matrices laid out as panels of 8 columns, [columns / 8][depth][8], the way the tile reads them.
+// Packing: matrices laid out as panels of 8 columns, [columns / 8][depth][8], the way the tile reads them. Keys and
+// values take 0.3 to 0.7 % of a block (128 to 512 tokens, natively), so it is a pass of its own.
 #pragma once
 
 #include <cstddef>
