@@ -48,7 +48,7 @@ export function openBrowser(name) {
 
 /**
  * Works; once more, on another page, where Firefox does not answer. A Firefox that is driven through BiDi starts no
- * nested worker at all in about one of fifty tries on a busy machine, without Headwise as well; one by itself always does.
+ * nested worker at all in about one of a hundred tries, without Headwise as well; one that is not driven did in 400 of 400.
  */
 export async function patiently({ name }, reopen, work) {
   try {
