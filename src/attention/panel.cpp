@@ -174,8 +174,8 @@ void sum_packed(const AttentionArgs& args, const Panel& panel, const PanelScratc
 }
 
 // The same where values may be infinite or NaN: those that are masked add nothing.
-void sum_packed_carefully(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
-                          const float* factors) noexcept {
+[[gnu::cold]] void sum_packed_carefully(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
+                                        const float* factors) noexcept {
   const PackedHead& packed = *panel.packed;
   const std::size_t Dv = args.shape.Dv, packed_keys = packed.range.end - packed.range.begin;
   const auto [begin, end] = panel.columns;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "kernels/exp2.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/pack.hpp"
@@ -73,7 +75,7 @@ TEST_CASE("packing values tells whether all are finite") {
 
 TEST_CASE("gemm agrees with the double product for every edge") {
   for (const std::size_t rows : {1, 2, 3, 4, 5, 6, 7, 11, 17, 48}) {
-    for (const std::size_t columns : {1, 3, 8, 15, 16, 17}) {
+    for (const std::size_t columns : {1, 3, 8, 15, 16, 17, 32, 43}) {
       for (const std::size_t depth : {0, 1, 15, 64}) {
         const Floats a = random_floats(rows * depth, 3), w = random_floats(columns * depth, 4);
         const Floats bias = random_floats(columns, 5);
@@ -118,7 +120,7 @@ struct Window {
 // Products added to what is there (or to nothing), for every height of a tile, narrow last tiles and strides.
 void check_products(bool transposed, Start start) {
   for (const std::size_t rows : {1, 2, 3, 4, 5, 6, 13}) {
-    for (const std::size_t columns : {1, 7, 8, 9, 16}) {
+    for (const std::size_t columns : {1, 7, 8, 9, 16, 43}) {
       const std::size_t depth = 11;
       const Window a(transposed ? depth : rows, transposed ? rows : depth, 6), b(depth, columns, 7);
       Window out(rows, columns, 8);
@@ -145,6 +147,25 @@ void check_products(bool transposed, Start start) {
         }
       }
     }
+  }
+}
+
+TEST_CASE("a row by itself is bit for bit what it is among others") {
+  const std::size_t rows = 6, columns = 43, depth = 37;
+  const Floats a = random_floats(rows * depth, 9), w = random_floats(columns * depth, 10);
+  const Floats bias = random_floats(columns, 11);
+  Floats packed(packed_size(columns, depth)), together(rows * columns), alone(columns);
+  pack_rows(w.data(), depth, columns, depth, 1.0f, packed.data());
+  const auto multiply = [&](std::size_t first, std::size_t count, float* out) {
+    const RowPanels panels(count);
+    gemm(a.data() + first * depth, depth, panels, {0, panels.count},
+         {packed.data(), columns, depth, depth * simd::kTile}, {0, simd::tiles(columns)}, Start::kBias, bias.data(),
+         out, columns);
+  };
+  multiply(0, rows, together.data());
+  for (std::size_t i = 0; i < rows; ++i) {
+    multiply(i, 1, alone.data());
+    CHECK(std::equal(alone.begin(), alone.end(), together.begin() + static_cast<std::ptrdiff_t>(i * columns)));
   }
 }
 
