@@ -1,6 +1,6 @@
 /** The optimizer AdamW: the schedule and the clipping are here, what is done to every parameter is in the core. */
 import { checkInteger, checkOptions, invalidOption, maxExtent } from "./checks.js";
-import { makeDisposable } from "./disposable.js";
+import { net, seal } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import type { Instance } from "./instance.js";
 import type { NativeTrained } from "./native.js";
@@ -13,9 +13,6 @@ interface Part {
   readonly native: NativeTrained;
   readonly state: State;
 }
-
-/** Frees optimizers that were never disposed. */
-const net = new FinalizationRegistry<() => void>((free) => free());
 
 function checkNumber(value: unknown, name: string, expected: string, good: (x: number) => boolean): number {
   if (typeof value !== "number" || !Number.isFinite(Math.fround(value)) || !good(value))
@@ -69,9 +66,7 @@ export class Optimizer implements AdamW {
     this.instance = instance;
     this.#options = checkAdamWOptions(options);
     this.#free = freeingMoments(instance, this.#key, this.#moments);
-    net.register(this, this.#free, this);
-    makeDisposable(this);
-    Object.freeze(this);
+    seal(this, this.#free);
   }
 
   get steps(): number {

@@ -6,3 +6,13 @@ export function makeDisposable<T extends { dispose(): unknown }>(object: T): T &
   if (Symbol.dispose) Object.defineProperty(object, Symbol.dispose, { value: () => void object.dispose() });
   return object as T & { [Symbol.dispose](): void };
 }
+
+/** Frees what was never disposed of. A net, not a plan: `dispose()` is prompt. */
+export const net = new FinalizationRegistry<() => void>((free) => free());
+
+/** Completes an object that holds memory. Frozen: what it says of itself is what that memory was sized for. */
+export function seal<T extends { dispose(): void }>(object: T, free: () => void): void {
+  net.register(object, free, object);
+  makeDisposable(object);
+  Object.freeze(object);
+}

@@ -1,5 +1,6 @@
 /** Generating tokens: one step of the core a token, and a choice by the logits. */
 import { checkInteger, checkOptions, checkScale, invalidOption, maxExtent, typeTag } from "./checks.js";
+import { net } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { freeing, Staging, type Instance } from "./instance.js";
 import type { NativeModel, NativeSequence } from "./native.js";
@@ -52,9 +53,6 @@ export function checkGenerate(
   };
 }
 
-/** Frees the caches of generators that nobody has gone through to the end. */
-const net = new FinalizationRegistry<() => void>((free) => free());
-
 /** @param alive throws where the model was disposed */
 export function generate(
   instance: Instance,
@@ -64,7 +62,7 @@ export function generate(
 ): Generator<number, void, void> {
   const state = { free: () => {} };
   const generator = steps(instance, alive, config, options, state);
-  net.register(generator, () => state.free());
+  net.register(generator, () => state.free()); // perhaps nobody goes through it to its end
   return generator;
 }
 

@@ -1,13 +1,10 @@
 /** Keys and values that a module remembers between calls. */
 import { checkArray, checkInteger, checkOptions, invalidOption, maxExtent } from "./checks.js";
-import { makeDisposable } from "./disposable.js";
+import { net, seal } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { freeing, type Instance } from "./instance.js";
 import type { NativeCache, NativeModule } from "./native.js";
 import type { KvCache, ResolvedConfig } from "./types.js";
-
-/** Frees caches that were never disposed. */
-const net = new FinalizationRegistry<() => void>((free) => free());
 
 export class Cache implements KvCache {
   declare [Symbol.dispose]: () => void;
@@ -25,9 +22,7 @@ export class Cache implements KvCache {
     this.capacity = capacity;
     this.#length = new Int32Array(batch);
     this.#free = freeing(instance, native);
-    net.register(this, this.#free, this);
-    makeDisposable(this);
-    Object.freeze(this); // what it says of itself is what memory was sized for
+    seal(this, this.#free);
   }
 
   get length(): Int32Array {

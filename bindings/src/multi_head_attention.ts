@@ -8,7 +8,7 @@ import {
   invalidOption,
   invalidShape,
 } from "./checks.js";
-import { makeDisposable } from "./disposable.js";
+import { net, seal } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { Staging, type Instance } from "./instance.js";
 import { Cache, makeCache } from "./kv_cache.js";
@@ -38,9 +38,6 @@ const forwardOptionNames = [
   ...(["cache", "positions", "train", "dropout", "seed", "return"] as const),
 ];
 export const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the core's HeadOutput
-
-/** Frees modules that were never disposed. A net, not a plan: `dispose()` is prompt. */
-const net = new FinalizationRegistry<() => void>((free) => free());
 
 /** What there is to free of a module that is part of a model. Not made by its constructor, whose closures would keep it alive. */
 const nothing = () => {};
@@ -85,7 +82,6 @@ export class Module implements MultiHeadAttention {
     this.parameterCount = this.#parameters.reduce((count, { shape }) => count + product(shape), 0);
     const moments: Moments = owner?.moments ?? new Map();
     this.#free = owner === undefined ? freeingTrained(instance, [native], [moments]) : nothing;
-    net.register(this, this.#free, this);
     trained.set(this, {
       instance,
       alive: () => this.#alive(),
@@ -93,8 +89,7 @@ export class Module implements MultiHeadAttention {
       owner: owner?.model,
       moments,
     });
-    makeDisposable(this);
-    Object.freeze(this); // what it says of itself is what memory was sized for
+    seal(this, this.#free);
   }
 
   get headGates(): Float32Array {

@@ -1,5 +1,5 @@
 import { checkHeadList, checkInteger, invalidOption, typeTag } from "./checks.js";
-import { makeDisposable } from "./disposable.js";
+import { net, seal } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { Optimizer } from "./adamw.js";
 import { checkGenerate, generate } from "./generate.js";
@@ -44,9 +44,6 @@ interface StagedBatch {
   readonly staged: StagedTokens;
 }
 
-/** Frees models that were never disposed. */
-const net = new FinalizationRegistry<() => void>((free) => free());
-
 export class Model implements Transformer {
   declare [Symbol.dispose]: () => void;
   readonly config: ResolvedTransformerConfig;
@@ -70,7 +67,6 @@ export class Model implements Transformer {
       return new Module(instance, layer, attentionConfig(config, n), config.heads[n]!, owner);
     });
     this.#free = freeingTrained(instance, [...layers, native], moments);
-    net.register(this, this.#free, this);
     trained.set(this, {
       instance,
       alive: () => this.#alive(),
@@ -78,8 +74,7 @@ export class Model implements Transformer {
       owner: undefined,
       moments: moments[0]!,
     });
-    makeDisposable(this);
-    Object.freeze(this);
+    seal(this, this.#free);
   }
 
   forward(tokens: Tokens, options?: { capture?: Capture }): TransformerResult {

@@ -1,13 +1,10 @@
 /** Objects that live in the worker, as `headwise/worker` shows them. */
 import { isObject } from "./checks.js";
-import { makeDisposable } from "./disposable.js";
+import { makeDisposable, net } from "./disposable.js";
 import { HeadwiseError } from "./errors.js";
 import { remotes } from "./worker_arguments.js";
 import type { Connection } from "./worker_connection.js";
 import { remoteMark, surfaces, type Kind, type RemoteReference } from "./worker_protocol.js";
-
-/** Frees objects in the worker that were never disposed. A net, not a plan. */
-const net = new FinalizationRegistry<() => void>((free) => free());
 
 /** The plain values and the methods of an object. `alive` throws where it was disposed. */
 export function members(connection: Connection, kind: Kind, target: number, plain: object, alive = () => {}): object {
