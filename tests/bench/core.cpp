@@ -19,6 +19,7 @@ Context context;
 // Inputs and results of the row at hand, one behind the other; a module's parameters on their way in, too.
 AlignedBuffer memory;
 std::unique_ptr<MultiHeadAttention> module;
+std::unique_ptr<KvCache> cache;  // of the module, or null
 
 // Twelve chains hide the latency of both loops. x = x a + b keeps the compiler from hoisting the product, and tends to
 // a normal number. The constants come from memory that it cannot see through.
@@ -94,10 +95,14 @@ EMSCRIPTEN_KEEPALIVE int run_core(std::uint32_t B, std::uint32_t H, std::uint32_
   return 0;
 }
 
-EMSCRIPTEN_KEEPALIVE int make_block(std::uint32_t E, std::uint32_t H) {
+// capacity: of its cache; 0: it has none
+EMSCRIPTEN_KEEPALIVE int make_block(std::uint32_t E, std::uint32_t H, std::uint32_t capacity) {
   module = std::make_unique<MultiHeadAttention>();
+  cache = capacity > 0 ? std::make_unique<KvCache>() : nullptr;
   const float scale = 1.0f / std::sqrt(static_cast<float>(E / H));
-  return static_cast<int>(module->create({E, H, H, E / H, E / H, E, E, E, true, true, scale}));
+  const Status status = module->create({E, H, H, E / H, E / H, E, E, E, true, true, scale});
+  if (status != Status::kOk || cache == nullptr) return static_cast<int>(status);
+  return static_cast<int>(cache->create(1, H, capacity, E / H, E / H));
 }
 
 // projection: 0 query, 1 key, 2 value, 3 out.   weight: [E, E], bias: [E]
@@ -107,11 +112,18 @@ EMSCRIPTEN_KEEPALIVE void set_projection(std::uint32_t projection, const float* 
   std::copy_n(bias, linear.outputs(), linear.bias());
 }
 
-// x, output: [B, L, E]
-EMSCRIPTEN_KEEPALIVE int run_block(std::uint32_t B, std::uint32_t L, bool causal, const float* x, float* output,
-                                   std::uint32_t n) {
+// x, output: [B, L, E]. With a cache, which has `past` tokens already, B is 1.
+EMSCRIPTEN_KEEPALIVE int run_block(std::uint32_t B, std::uint32_t L, std::int32_t past, bool causal, const float* x,
+                                   float* output, std::uint32_t n) {
+  const std::int32_t keys = past + static_cast<std::int32_t>(L);
   ForwardArgs args{.B = B, .L = L, .S = L, .query = x, .key = x, .value = x, .visibility = {}, .output = output};
   args.visibility.causal = causal;
+  if (cache != nullptr) {
+    args.cache = cache.get();
+    args.S = static_cast<std::size_t>(keys);
+    args.visibility.offsets = &past;
+    args.visibility.key_lengths = &keys;
+  }
   for (std::uint32_t i = 0; i < n; ++i) {
     const Status status = module->forward(args, context);
     if (status != Status::kOk) return static_cast<int>(status);

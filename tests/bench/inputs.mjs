@@ -15,21 +15,38 @@ export function normals(seed, count, scale = 1) {
 }
 
 /**
- * core: query [B, L, E], key and value [B, S, E]. block: x [B, L, E], and for each of the projections q, k, v and out a
- * weight [E, E] (out = x W^T + b, as in PyTorch) and a bias [E].
+ * core: query [B, L, E], key and value [B, S, E]. block: tokens [B, S, E], of which the last L are new: x [B, L, E]; for
+ * each of the projections q, k, v and out a weight [E, E] (out = x W^T + b, as in PyTorch) and a bias [E]; and what a
+ * cache has of the tokens before: pastKey and pastValue [S - L, E].
  */
 export function makeInputs({ B, L, S, E }, kind) {
   if (kind === "core") {
     return { query: normals(1, B * L * E), key: normals(2, B * S * E), value: normals(3, B * S * E) };
   }
   const projection = (seed) => ({ weight: normals(seed, E * E, E ** -0.5), bias: normals(seed + 1, E, 0.1) });
-  return { x: normals(1, B * L * E), q: projection(10), k: projection(20), v: projection(30), out: projection(40) };
+  const tokens = normals(1, B * S * E);
+  const [q, k, v, out] = [10, 20, 30, 40].map(projection);
+  const before = Array.from({ length: S - L }, (_, j) => j);
+  const [pastKey, pastValue] = [k, v].map((own) => Float32Array.from(project(tokens, own, E, before)));
+  return { tokens, x: tokens.subarray((S - L) * E), q, k, v, out, pastKey, pastValue };
 }
 
 /** [out, in] to [in, out], as the peers' products want it. */
 export function transpose(weight, E) {
   const turned = new Float32Array(E * E);
   for (let o = 0; o < E; ++o) for (let i = 0; i < E; ++i) turned[i * E + o] = weight[o * E + i];
+  return turned;
+}
+
+/** [B, S, H*D] as [B, H, S, D], the way a key/value cache lies. */
+export function headsFirst(array, { B, S, H, D }) {
+  const turned = new Float32Array(array.length);
+  for (let b = 0; b < B; ++b)
+    for (let j = 0; j < S; ++j)
+      for (let h = 0; h < H; ++h) {
+        const from = ((b * S + j) * H + h) * D;
+        turned.set(array.subarray(from, from + D), ((b * H + h) * S + j) * D);
+      }
   return turned;
 }
 
@@ -87,8 +104,8 @@ export function makeReference(row, kind, inputs) {
         ]
       : [
           project(inputs.x, inputs.q, E, sampled),
-          project(inputs.x, inputs.k, E, everyKey),
-          project(inputs.x, inputs.v, E, everyKey),
+          project(inputs.tokens, inputs.k, E, everyKey),
+          project(inputs.tokens, inputs.v, E, everyKey),
         ];
   const heads = new Float64Array(sampled.length * E);
   for (const [n, r] of sampled.entries()) {

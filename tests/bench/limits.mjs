@@ -22,15 +22,16 @@ export async function limitEntrants({ folders, simd, threads: counts }) {
   return entrants;
 }
 
-/** A plain read of K and V, where that is what bounds a row; `unit` in bytes. */
+/** A plain read of what a row has to read, where that is what bounds it; `unit` in bytes. */
 export function readEntrants(row, kind, entrants) {
-  const unit = readBytes(row);
-  if (kind !== "core" || unit === undefined) return [];
+  const unit = readBytes(row, kind);
+  if (unit === undefined) return [];
   return entrants
     .filter(({ record }) => record.name === "core")
-    .map(({ record: { threads }, readKeysAndValues }) => {
-      const name = `read of ${row.name}'s K and V, ${threads} thread${threads > 1 ? "s" : ""}`;
-      return { name, limit: "read", threads, unit, sampleMs: SAMPLE_MS, repeat: readKeysAndValues };
+    .map(({ record: { threads }, read }) => {
+      const what = kind === "core" ? "K and V" : "K, V and weights";
+      const name = `read of ${row.name}'s ${what}, ${threads} thread${threads > 1 ? "s" : ""}`;
+      return { name, limit: "read", threads, unit, sampleMs: SAMPLE_MS, repeat: read };
     });
 }
 

@@ -1,4 +1,5 @@
-// What is measured: shapes, work and targets. B batch, L queries, S keys, E width, H heads, D = E / H.
+// What is measured: shapes, work and targets. B batch, L queries, S keys, E width, H heads, D = E / H. A block whose S is
+// more than L has the S - L tokens before in a key/value cache; there B is 1.
 
 /**
  * Targets are those of the project's plan for the relaxed build: `limit` is the share of the machine's limit inside the
@@ -16,9 +17,9 @@ const table = [
   },
   { name: "long", B: 1, L: 4096, E: 512, H: 8, core: { limit: 0.78 }, block: { limit: 0.79 } },
   { name: "batch8", B: 8, L: 128, E: 384, H: 12, core: { limit: 0.7, ort: 2.2 }, block: { limit: 0.8, ort: 1.8 } },
-  // Cross-attention of one query: bound by memory, and so measured against a plain read of K and V. In the core these lie
-  // as in a key/value cache, [B, H, S, D].
-  { name: "decode", B: 1, L: 1, S: 1024, E: 768, H: 12, core: { limit: 0.8, ort: 1.2 } },
+  // One query: bound by memory, and so measured against a plain read. Attention alone is cross-attention, in the core with
+  // K and V as in a key/value cache, [B, H, S, D]; the block decodes one token with a cache.
+  { name: "decode", B: 1, L: 1, S: 1024, E: 768, H: 12, core: { limit: 0.8, ort: 1.2 }, block: {} },
   { name: "odd", B: 1, L: 77, E: 60, H: 4, core: { limit: 0.55, ort: 1.5 }, block: { limit: 0.6, ort: 1.5 } },
 ];
 
@@ -40,8 +41,11 @@ export function flops({ B, L, S, E, causal }, kind) {
   return kind === "core" ? core : core + 4 * 2 * B * L * E * E;
 }
 
-/** Bytes of K and V, where reading them is the limit. */
-export const readBytes = ({ B, L, S, E }) => (L === 1 ? 4 * 2 * B * S * E : undefined);
+/** Bytes of K and V, for the block of the weights too, where reading them is the limit. */
+export function readBytes({ B, L, S, E }, kind) {
+  if (L > 1) return undefined;
+  return 4 * (2 * B * S * E + (kind === "block" ? 4 * E * E : 0));
+}
 
 /** "L128 E384 H12", "8 x L128 …", "… causal". */
 export function describe({ B, L, S, E, H, causal }) {

@@ -58,7 +58,7 @@ async function enter(row, kind, options, hopeless) {
 
 /** The core's speed beside the limit's best of the run so far. */
 function shareOfLimit(row, kind, record, limitRecords) {
-  const bytes = readBytes(row);
+  const bytes = readBytes(row, kind);
   const bound = limitRecords.find(({ limit, threads }) => {
     return threads === record.threads && (bytes === undefined ? limit !== "read" : limit === "read");
   });

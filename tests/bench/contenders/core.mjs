@@ -1,6 +1,7 @@
 // The core alone, on data that lies in WebAssembly memory: the bench's own binary. It also measures the limits.
 import { jspi } from "wasm-feature-detect";
 
+import { headsFirst } from "../inputs.mjs";
 import { readBytes } from "../rows.mjs";
 
 export const name = "core";
@@ -35,18 +36,6 @@ export function place(module, arrays, resultLength) {
   return [...addresses, at];
 }
 
-/** [B, S, H*D] as [B, H, S, D], the way a key/value cache lies. */
-function headsFirst(array, { B, S, H, D }) {
-  const turned = new Float32Array(array.length);
-  for (let b = 0; b < B; ++b)
-    for (let j = 0; j < S; ++j)
-      for (let h = 0; h < H; ++h) {
-        const from = ((b * S + j) * H + h) * D;
-        turned.set(array.subarray(from, from + D), ((b * H + h) * S + j) * D);
-      }
-  return turned;
-}
-
 function checkStatus(status) {
   if (status !== 0) throw new Error(`status ${status}`);
 }
@@ -54,31 +43,33 @@ function checkStatus(status) {
 export async function prepare(row, kind, inputs, { threads, simd, folders }) {
   const module = await program(folders, simd, threads);
   const { B, L, S, E, H, D, causal } = row;
-  if (kind === "block") {
-    checkStatus(module._make_block(E, H));
+  const past = kind === "block" ? S - L : 0;
+  const bytes = readBytes(row, kind) ?? 0;
+  let call, from, output;
+  if (kind === "core") {
+    const cached = bytes > 0;
+    const keysAndValues = [inputs.key, inputs.value].map((array) => (cached ? headsFirst(array, row) : array));
+    const addresses = place(module, [inputs.query, ...keysAndValues], B * L * E);
+    [from, output] = [addresses[1], addresses[3]];
+    call = (n) => module._run_core(B, H, L, S, D, causal, cached, ...addresses, 0, n);
+  } else {
+    checkStatus(module._make_block(E, H, past > 0 ? S : 0));
     for (const [n, { weight, bias }] of [inputs.q, inputs.k, inputs.v, inputs.out].entries()) {
       module._set_projection(n, ...place(module, [weight, bias], 0).slice(0, 2));
     }
+    [from, output] = place(module, [inputs.tokens], Math.max(B * S * E, bytes / 4));
+    if (past > 0) checkStatus(module._run_block(B, past, 0, causal, from, output, 1)); // fills the cache
+    call = (n) => module._run_block(B, L, past, causal, from + 4 * past * E, output, n);
   }
-  const cached = readBytes(row) !== undefined;
-  const keysAndValues = [inputs.key, inputs.value].map((array) => (cached ? headsFirst(array, row) : array));
-  const arrays = kind === "core" ? [inputs.query, ...keysAndValues] : [inputs.x];
-  const addresses = place(module, arrays, B * L * E);
-  const repeat = (n) =>
-    checkStatus(
-      kind === "core"
-        ? module._run_core(B, H, L, S, D, causal, cached, ...addresses, 0, n)
-        : module._run_block(B, L, causal, ...addresses, n),
-    );
+  const repeat = (n) => checkStatus(call(n));
   return {
     repeat,
     run() {
       repeat(1);
-      const output = addresses.at(-1) / 4;
-      return new Float32Array(module.wasmMemory.buffer).slice(output, output + B * L * E);
+      return new Float32Array(module.wasmMemory.buffer).slice(output / 4, output / 4 + B * L * E);
     },
-    /** Reads the row's key and value once, where that is its limit. */
-    readKeysAndValues: (n) => module._limit_read(addresses[1], 2 * B * S * E, n),
+    /** Reads as much as the row has to, where that is its limit; of the core it is K and V themselves. */
+    read: (n) => module._limit_read(from, bytes / 4, n),
     dispose() {},
   };
 }

@@ -38,16 +38,29 @@ export async function prepare(row, kind, inputs) {
     np.array(transpose(inputs[p].weight, E), { shape: [E, E] }),
     np.array(inputs[p].bias, { shape: [E] }),
   ]);
-  const block = jit((x, wq, bq, wk, bk, wv, bv, wo, bo) => {
+  const cached = S > L;
+  const pasts = cached ? [inputs.pastKey, inputs.pastValue] : [];
+  const past = pasts.map((data) => np.array(data, { shape: [B, S - L, H, D] }));
+  const block = jit((x, wq, bq, wk, bk, wv, bv, wo, bo, pastKey, pastValue) => {
     const heads = (input, w, b) => np.matmul(input, w).add(b).reshape([B, L, H, D]);
-    const attended = attend(heads(x.ref, wq, bq), heads(x.ref, wk, bk), heads(x, wv, bv));
-    return np.matmul(attended.reshape([B, L, E]), wo).add(bo);
+    const append = (before, fresh) => (cached ? np.concatenate([before, fresh], 1) : fresh);
+    const keep = (array) => (cached ? array.ref : array);
+    const key = append(pastKey, heads(x.ref, wk, bk));
+    const value = append(pastValue, heads(x.ref, wv, bv));
+    const attended = attend(heads(x, wq, bq), keep(key), keep(value));
+    const output = np.matmul(attended.reshape([B, L, E]), wo).add(bo);
+    return cached ? [output, key, value] : [output];
   });
   return {
-    run: () => finish(block(np.array(inputs.x, { shape: [B, L, E] }), ...parameters.map((p) => p.ref))),
+    run() {
+      const x = np.array(inputs.x, { shape: [B, L, E] });
+      const [output, ...cache] = block(x, ...[...parameters, ...past].map((p) => p.ref));
+      for (const array of cache) array.dispose();
+      return finish(output);
+    },
     dispose() {
       block.dispose();
-      for (const parameter of parameters) parameter.dispose();
+      for (const array of [...past, ...parameters]) array.dispose();
     },
   };
 }

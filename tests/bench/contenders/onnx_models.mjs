@@ -5,8 +5,8 @@ import { transpose } from "../inputs.mjs";
 const opset = 17;
 
 /** Both operators take the number of heads, and causality as `unidirectional`. */
-const attention = (opType, inputs, output, { H, causal }) =>
-  node(opType, inputs, [output], { domain: "com.microsoft", ints: { num_heads: H, unidirectional: causal ? 1 : 0 } });
+const attention = (opType, inputs, outputs, { H, causal }) =>
+  node(opType, inputs, outputs, { domain: "com.microsoft", ints: { num_heads: H, unidirectional: causal ? 1 : 0 } });
 
 /** query [B, L, E], key and value [B, S, E] to output [B, L, E] */
 export function attentionCore(row) {
@@ -15,13 +15,17 @@ export function attentionCore(row) {
     opset,
     inputs: [valueInfo("query", [B, L, E]), valueInfo("key", [B, S, E]), valueInfo("value", [B, S, E])],
     outputs: [valueInfo("output", [B, L, E])],
-    nodes: [attention("MultiHeadAttention", ["query", "key", "value"], "output", row)],
+    nodes: [attention("MultiHeadAttention", ["query", "key", "value"], ["output"], row)],
   });
 }
 
-/** x [B, L, E] to output [B, L, E], weights and biases inside the model, where the runtime packs them */
+/**
+ * x [B, L, E] to output [B, L, E], weights and biases inside the model, where the runtime packs them; where S > L also
+ * past [2, B, H, S - L, D], keys and values, to present [2, B, H, S, D]
+ */
 export function attentionBlock(row, { q, k, v, out }) {
-  const { B, L, E } = row;
+  const { B, L, S, E, H, D } = row;
+  const cached = S > L;
   const weight = new Float32Array(E * 3 * E); // [E, 3E]: the three side by side
   for (const [n, { weight: own }] of [q, k, v].entries()) {
     for (let o = 0; o < E; ++o) for (let i = 0; i < E; ++i) weight[i * 3 * E + n * E + o] = own[o * E + i];
@@ -29,8 +33,8 @@ export function attentionBlock(row, { q, k, v, out }) {
   const bias = Float32Array.from([...q.bias, ...k.bias, ...v.bias]);
   return model({
     opset,
-    inputs: [valueInfo("x", [B, L, E])],
-    outputs: [valueInfo("output", [B, L, E])],
+    inputs: [valueInfo("x", [B, L, E]), ...(cached ? [valueInfo("past", [2, B, H, S - L, D])] : [])],
+    outputs: [valueInfo("output", [B, L, E]), ...(cached ? [valueInfo("present", [2, B, H, S, D])] : [])],
     initializer: [
       constant("weight", weight, [E, 3 * E]),
       constant("bias", bias, [3 * E]),
@@ -38,7 +42,9 @@ export function attentionBlock(row, { q, k, v, out }) {
       constant("out_bias", out.bias, [E]),
     ],
     nodes: [
-      attention("Attention", ["x", "weight", "bias"], "heads", row),
+      cached
+        ? attention("Attention", ["x", "weight", "bias", "", "past"], ["heads", "present"], row)
+        : attention("Attention", ["x", "weight", "bias"], ["heads"], row),
       node("MatMul", ["heads", "out_weight"], ["projected"]),
       node("Add", ["projected", "out_bias"], ["output"]),
     ],

@@ -1,4 +1,5 @@
 // onnxruntime-web, on WebAssembly: its own contrib operators for attention.
+import { headsFirst } from "../inputs.mjs";
 import { attentionBlock, attentionCore } from "./onnx_models.mjs";
 
 export const name = "onnxruntime";
@@ -33,12 +34,22 @@ export async function prepare(row, kind, inputs, { threads, folders }) {
   const model = kind === "core" ? attentionCore(row) : attentionBlock(row, inputs);
   const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
   const session = await ort.InferenceSession.create(model, options);
-  const { B, L, S, E } = row;
+  const { B, L, S, E, H, D } = row;
   const tensor = (data, length) => new ort.Tensor("float32", data, [B, length, E]);
+  // Its cache goes in with every call and comes out with every result: on WebAssembly it offers nothing else.
+  const past = kind === "block" && S > L && new Float32Array(2 * (S - L) * E);
+  if (past) {
+    for (const [n, own] of [inputs.pastKey, inputs.pastValue].entries()) {
+      past.set(headsFirst(own, { ...row, S: S - L }), n * own.length);
+    }
+  }
   const feeds =
     kind === "core"
       ? () => ({ query: tensor(inputs.query, L), key: tensor(inputs.key, S), value: tensor(inputs.value, S) })
-      : () => ({ x: tensor(inputs.x, L) });
+      : () => ({
+          x: tensor(inputs.x, L),
+          ...(past && { past: new ort.Tensor("float32", past, [2, B, H, S - L, D]) }),
+        });
   return {
     run: async () => (await session.run(feeds())).output.data,
     dispose: () => session.release(),

@@ -47,11 +47,18 @@ function attend(query, key, value, { B, L, S, E, H, D, causal }) {
 }
 
 export async function prepare(row, kind, inputs) {
-  const { B, L, E } = row;
+  const { B, L, S, E } = row;
+  if (kind === "core") return { run: () => attend(inputs.query, inputs.key, inputs.value, row), dispose() {} };
+  const [keys, values] = [inputs.pastKey, inputs.pastValue].map((past) => {
+    const room = new Float32Array(B * S * E);
+    room.set(past);
+    return room;
+  });
   const run = () => {
-    if (kind === "core") return attend(inputs.query, inputs.key, inputs.value, row);
     const [query, key, value] = ["q", "k", "v"].map((p) => project(inputs.x, inputs[p], B * L, E));
-    return project(attend(query, key, value, row), inputs.out, B * L, E);
+    keys.set(key, (S - L) * E);
+    values.set(value, (S - L) * E);
+    return project(attend(query, keys, values, row), inputs.out, B * L, E);
   };
   return { run, dispose() {} };
 }

@@ -55,14 +55,18 @@ export async function prepare(row, kind, inputs, { folders }) {
         { weight: tf.tensor(transpose(inputs[p].weight, E), [E, E]), bias: tf.tensor(inputs[p].bias, [E]) },
       ]),
     );
+  const past =
+    kind === "block" && S > L && [inputs.pastKey, inputs.pastValue].map((data) => tf.tensor(data, [S - L, E]));
+  const append = (n, fresh) => (past ? tf.concat([past[n], fresh]) : fresh);
   const project = (x, { weight, bias }) => tf.add(tf.matMul(x, weight), bias);
   const compute = () => {
     if (kind === "core") return attend(...[inputs.query, inputs.key, inputs.value].map((x) => tf.tensor(x)));
     const x = tf.tensor(inputs.x, [B * L, E]);
-    return project(attend(...["q", "k", "v"].map((p) => project(x, parameters[p]))), parameters.out);
+    const [query, key, value] = ["q", "k", "v"].map((p) => project(x, parameters[p]));
+    return project(attend(query, append(0, key), append(1, value)), parameters.out);
   };
   return {
     run: () => tf.tidy(() => compute().dataSync()),
-    dispose: () => tf.dispose([mask, parameters].filter(Boolean)),
+    dispose: () => tf.dispose([mask, parameters, past].filter(Boolean)),
   };
 }
