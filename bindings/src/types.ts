@@ -80,7 +80,7 @@ export interface MemoryUse {
   readonly usedBytes: number;
   /** Size of the WebAssembly memory: it grows, up to 4 GiB, and never shrinks. */
   readonly capacityBytes: number;
-  /** Modules and caches that are alive (made and not yet disposed). */
+  /** Modules, caches and models that are alive (made and not yet disposed), and what optimizers and generators hold. */
   readonly liveObjects: number;
 }
 

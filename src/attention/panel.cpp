@@ -178,7 +178,7 @@ void sum_packed(const AttentionArgs& args, const Panel& panel, const PanelScratc
   }
 }
 
-// The same where values may be infinite or NaN: those that are masked add nothing.
+// The same where values may be infinite or NaN: those that are masked add nothing. Rare, and smaller for being cold.
 [[gnu::cold]] void sum_packed_carefully(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
                                         const float* factors) noexcept {
   const PackedHead& packed = *panel.packed;

@@ -13,17 +13,17 @@ import { learning } from "./learning.mjs";
 
 const oldNode = Number.parseInt(process.versions.node) < 22; // jax-js needs a newer one
 
-test("the benchmark of one row fills its report", async () => {
+test("the benchmark of two rows fills its report", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headwise-bench-"));
   try {
-    const options = ["--rows", "tiny", "--seconds", "0.05", "--simd", "simd128", "--no-tables", "--out", folder];
+    const options = ["--rows", "tiny,decode", "--seconds", "0.05", "--simd", "simd128", "--no-tables", "--out", folder];
     await promisify(execFile)(process.execPath, ["tests/bench/run.mjs", ...options], { cwd: root });
     const { rows, limits, machine } = JSON.parse(await readFile(join(folder, "results.json"), "utf8"));
     assert.deepEqual(
       rows.map(({ row, kind }) => `${row} ${kind}`),
-      ["tiny core", "tiny block"],
+      ["tiny core", "tiny block", "decode core", "decode block"],
     );
-    assert.ok(Object.values(limits).every((speed) => speed > 0) && Object.keys(limits).length === 2);
+    assert.ok(Object.values(limits).every((speed) => speed > 0) && Object.keys(limits).length === 6);
     assert.ok(machine.processor && machine.versions.length === 4);
     for (const { records } of rows) {
       const status = Object.fromEntries(records.map((record) => [`${record.name} ${record.threads}`, record.status]));

@@ -94,7 +94,8 @@ export function makeReference(row, kind, inputs) {
   const sampled = [];
   for (let r = 0; r < B * L; r += step) sampled.push(r);
   if (sampled.at(-1) !== B * L - 1) sampled.push(B * L - 1);
-  const everyKey = Array.from({ length: B * S }, (_, j) => j);
+  const past = kind === "core" ? 0 : S - L;
+  const fresh = Array.from({ length: B * S - past }, (_, j) => past + j);
   const [query, key, value] =
     kind === "core"
       ? [
@@ -104,8 +105,8 @@ export function makeReference(row, kind, inputs) {
         ]
       : [
           project(inputs.x, inputs.q, E, sampled),
-          project(inputs.tokens, inputs.k, E, everyKey),
-          project(inputs.tokens, inputs.v, E, everyKey),
+          Float64Array.from([...inputs.pastKey, ...project(inputs.tokens, inputs.k, E, fresh)]),
+          Float64Array.from([...inputs.pastValue, ...project(inputs.tokens, inputs.v, E, fresh)]),
         ];
   const heads = new Float64Array(sampled.length * E);
   for (const [n, r] of sampled.entries()) {

@@ -58,8 +58,9 @@ void core(benchmark::State& state, const Row& row) {
   AttentionArgs args;
   args.shape = {row.B, row.H, row.H, row.L, row.S, D, D};
   args.query = HeadView<const float>::heads_in_rows(query.data(), row.H, row.L, D);
-  args.key = HeadView<const float>::heads_in_rows(key.data(), row.H, row.S, D);
-  args.value = HeadView<const float>::heads_in_rows(value.data(), row.H, row.S, D);
+  const auto view = row.L == 1 ? HeadView<const float>::heads_first : HeadView<const float>::heads_in_rows;
+  args.key = view(key.data(), row.H, row.S, D);
+  args.value = view(value.data(), row.H, row.S, D);
   args.output = HeadView<float>::heads_in_rows(output.data(), row.H, row.L, D);
   args.visibility.causal = row.causal;
   args.scale = 1.0f / std::sqrt(static_cast<float>(D));
@@ -131,9 +132,9 @@ int main(int argc, char** argv) {
   for (const Row& row : kRows) {
     const std::string name = row.name;
     benchmark::RegisterBenchmark((name + "/core").c_str(), [&row](auto& state) { core(state, row); });
-    if (row.L != row.S) continue;
-    benchmark::RegisterBenchmark((name + "/block").c_str(), [&row](auto& state) { block(state, row); });
     benchmark::RegisterBenchmark((name + "/linear").c_str(), [&row](auto& state) { linear(state, row); });
+    if (row.L != row.S) continue;  // decode: a block with a cache
+    benchmark::RegisterBenchmark((name + "/block").c_str(), [&row](auto& state) { block(state, row); });
   }
   benchmark::RegisterBenchmark("softmax/1024", softmax);
   benchmark::Initialize(&argc, argv);

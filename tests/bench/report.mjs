@@ -56,7 +56,9 @@ function rowsTable(results, kind) {
           return [
             `${row}: ${shape}`,
             ours.threads,
-            ours.best === undefined ? `${ours.status} ${ours.message ?? ""}` : `${ms(ours.median)}, ${ms(ours.best)}`,
+            ours.best === undefined
+              ? `${ours.status} ${ours.message ?? ""}`
+              : `${ms(ours.median)}, ${ms(ours.best)}${targets.ms === undefined ? "" : ` (≤ ${targets.ms})`}`,
             core?.best === undefined ? "–" : `${ms(core.median)}, ${ms(core.best)}`,
             core?.gflops?.toFixed(1) ?? "–",
             core?.limit

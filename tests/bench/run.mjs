@@ -22,7 +22,7 @@ const help = `npm run bench -- [options]
   --rows a,b           of ${rows.map(({ name }) => name).join(", ")}; default: all
   --threads 1|2|1,2    default: 1,2
   --simd relaxed|simd128       default: relaxed where the engine has it
-  --seconds n          of rounds for a row; default: 2.5
+  --seconds n          of rounds for a row; default: 2.2
   --browser chromium|firefox   in a page's worker instead of Node
   --only a,b           contenders: headwise, onnxruntime, jax-js, tfjs-wasm, plain JS
   --before folder      another build's dist/, to compare with
@@ -36,7 +36,7 @@ function parse() {
   const { values } = parseArgs({
     options: {
       ...{ rows: text(rows.map(({ name }) => name).join()), threads: text("1,2"), simd: text("auto") },
-      ...{ seconds: text("2.5"), browser: text(), only: text(), before: text(), out: text("build/bench") },
+      ...{ seconds: text("2.2"), browser: text(), only: text(), before: text(), out: text("build/bench") },
       ...{ tables: flag(true), build: flag(true), help: flag(false) },
     },
     allowNegative: true,

@@ -48,13 +48,15 @@ export function openBrowser(name) {
 
 /**
  * Works; once more, on another page, where Firefox does not answer. A Firefox that is driven through BiDi starts no
- * nested worker at all in about one of a hundred tries, without Headwise as well; one that is not driven did in 400 of 400.
+ * nested worker at all in about one of a hundred tries, without Headwise as well; driven by nobody it did in 400 of 400.
+ * Says so on the standard error.
  */
 export async function patiently({ name }, reopen, work) {
   try {
     return await work();
   } catch (error) {
     if (name !== "firefox" || error.code !== "no-answer") throw error;
+    console.error("\n  Firefox did not answer; once more");
     await reopen();
     return work();
   }

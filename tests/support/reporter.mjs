@@ -1,8 +1,10 @@
-// How `npm test` shows the results of Node's test runner: a dot for each test that passed, all about each that failed.
+// How `npm test` shows the results of Node's test runner: a dot for each test that passed, all about each that failed,
+// and what tests write to the standard error.
 export default async function* reporter(events) {
   const path = []; // names of the suites that are open
   const counts = { pass: 0, fail: 0 };
   for await (const { type, data } of events) {
+    if (type === "test:stderr") yield data.message;
     if (type === "test:start") path.length = data.nesting;
     if (type === "test:start") path[data.nesting] = data.name;
     if (type === "test:pass" && data.skip) {

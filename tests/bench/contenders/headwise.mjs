@@ -43,7 +43,10 @@ export async function prepare(row, kind, inputs, { threads, simd, folders }) {
       forget?.();
       return mha.forward(x, { cache, causal }).output.data;
     },
-    dispose: () => mha.dispose(),
+    dispose() {
+      cache?.dispose();
+      mha.dispose();
+    },
   };
 }
 

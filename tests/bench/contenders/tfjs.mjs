@@ -1,5 +1,5 @@
 // TensorFlow.js on its WebAssembly backend: attention written with its operations, as it has no operator of its own.
-import { transpose } from "../inputs.mjs";
+import { headsFirst, transpose } from "../inputs.mjs";
 
 export const name = "tfjs-wasm";
 export const threadCounts = [1]; // for good, once its backend has started
@@ -27,10 +27,17 @@ export async function prepare(row, kind, inputs, { folders }) {
   const softmax = (scores) => tf.softmax(mask ? tf.add(scores, mask) : scores);
   const scale = 1 / Math.sqrt(D);
 
+  const past =
+    kind === "block" && S > L
+      ? [inputs.pastKey, inputs.pastValue].map((data) =>
+          tf.tensor(headsFirst(data, { ...row, S: S - L }), [B, H, S - L, D]),
+        )
+      : undefined;
+  const rows = (x, length) => heads(x, length, [0, 2, 1, 3]);
+  const append = (n, x) => (past ? tf.concat([past[n], rows(x, L)], 2) : rows(x, S));
   const together = (query, key, value) => {
-    const rows = (x, length) => heads(x, length, [0, 2, 1, 3]);
-    const weights = softmax(tf.mul(tf.matMul(rows(query, L), rows(key, S), false, true), scale));
-    return tf.matMul(weights, rows(value, S));
+    const weights = softmax(tf.mul(tf.matMul(rows(query, L), append(0, key), false, true), scale));
+    return tf.matMul(weights, append(1, value));
   };
   // Only its products of two matrices are fast (XNNPACK): twice as fast as the above for bert, and a
   // fifth of its speed for batch8, where the products are small and many.
@@ -55,15 +62,11 @@ export async function prepare(row, kind, inputs, { folders }) {
         { weight: tf.tensor(transpose(inputs[p].weight, E), [E, E]), bias: tf.tensor(inputs[p].bias, [E]) },
       ]),
     );
-  const past =
-    kind === "block" && S > L && [inputs.pastKey, inputs.pastValue].map((data) => tf.tensor(data, [S - L, E]));
-  const append = (n, fresh) => (past ? tf.concat([past[n], fresh]) : fresh);
   const project = (x, { weight, bias }) => tf.add(tf.matMul(x, weight), bias);
   const compute = () => {
     if (kind === "core") return attend(...[inputs.query, inputs.key, inputs.value].map((x) => tf.tensor(x)));
     const x = tf.tensor(inputs.x, [B * L, E]);
-    const [query, key, value] = ["q", "k", "v"].map((p) => project(x, parameters[p]));
-    return project(attend(query, append(0, key), append(1, value)), parameters.out);
+    return project(attend(...["q", "k", "v"].map((p) => project(x, parameters[p]))), parameters.out);
   };
   return {
     run: () => tf.tidy(() => compute().dataSync()),
