@@ -12,7 +12,7 @@ namespace headwise {
 namespace {
 
 constexpr float kLog2E = 1.44269504088896340736f;
-constexpr std::size_t kKeysPerBlock = 64;  // that the rows of a panel read in turn
+constexpr std::size_t kKeysPerBlock = 16;  // that the rows of a panel read in turn; with 64, a decoder takes 6 % longer
 
 // Scores are in base 2 (times log2 e) from the start, unless somebody looks at them or caps them in base e.
 bool natural_base(const AttentionArgs& args) noexcept {
