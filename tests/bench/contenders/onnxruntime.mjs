@@ -37,12 +37,10 @@ export async function prepare(row, kind, inputs, { threads, folders }) {
   const { B, L, S, E, H, D } = row;
   const tensor = (data, length) => new ort.Tensor("float32", data, [B, length, E]);
   // Its cache goes in with every call and comes out with every result: on WebAssembly it offers nothing else.
-  const past = kind === "block" && S > L && new Float32Array(2 * (S - L) * E);
-  if (past) {
-    for (const [n, own] of [inputs.pastKey, inputs.pastValue].entries()) {
-      past.set(headsFirst(own, { ...row, S: S - L }), n * own.length);
-    }
-  }
+  const past =
+    kind === "block" && S > L
+      ? headsFirst(Float32Array.from([...inputs.pastKey, ...inputs.pastValue]), { ...row, B: 2, S: S - L })
+      : undefined;
   const feeds =
     kind === "core"
       ? () => ({ query: tensor(inputs.query, L), key: tensor(inputs.key, S), value: tensor(inputs.value, S) })
