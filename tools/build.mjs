@@ -30,7 +30,7 @@ function replaceOnce(text, from, to) {
  * What Emscripten's output does and a guest should not: it imports Node's modules in a way that bundlers for browsers
  * warn of or refuse. In Node it sets globalThis.Worker, and its threads inherit the program's Node options (with
  * --input-type they would not start). In browsers all its threads run the file itself, of which bundlers make a second
- * copy: the worker of headwise/worker has a better way (makeThread in bindings/src/worker_host.ts).
+ * copy: the worker of headwise/worker has a better way (makeThread in bindings/src/worker/host.ts).
  */
 function behave(glue, half) {
   const imports = /await import\("(node:\w+)"\)/g;
@@ -78,12 +78,13 @@ async function bundle() {
   const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
   const source = (file) => join(root, "bindings/src", file);
   const dist = join(root, "dist");
-  for (const name of await readdir(dist)) {
+  for (const name of await readdir(dist, { recursive: true })) {
     if (/\.(js|d\.ts)$/.test(name)) await rm(join(dist, name)); // of an earlier build: it would be packed
   }
   const build = await rolldown({
-    input: { index: source("index.ts"), worker: source("worker.ts"), "worker-host": source("worker_host.ts") },
+    input: { index: source("index.ts"), worker: source("worker/index.ts"), "worker-host": source("worker/host.ts") },
     external: /\/headwise-[^/]+\.mjs$/, // stays beside, to be loaded on demand
+    makeAbsoluteExternalsRelative: false, // beside the bundle, not beside the source
     transform: { define: { HEADWISE_VERSION: JSON.stringify(version) } },
     platform: "browser",
   });
@@ -118,7 +119,7 @@ export async function build() {
     await copyGlue("single", ["simd128", "relaxed"]);
     await copyGlue("threads", ["simd128-threads", "relaxed-threads"]);
   });
-  const stamp = "dist/worker.d.ts"; // written last
+  const stamp = "dist/worker/index.d.ts"; // written last
   if (!upToDate(stamp, ["bindings/src", "tsconfig.json", "package.json", "tools/build.mjs"])) {
     await step("Bundling the package", bundle);
   }

@@ -36,6 +36,7 @@ const stages = {
     await test("Formatting", () => format({ write: false }));
   },
   async types() {
+    await test("Rooms: imports point down", () => nodeTests("node", [], "types"));
     const tsc = (project) => run("node", ["node_modules/typescript/bin/tsc", "-p", project]);
     await test("Types: hand-written ones agree with the embind table", () => tsc("tests/types"));
     await test("Types: the page", () =>

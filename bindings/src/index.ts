@@ -1,15 +1,9 @@
 /** Headwise on the calling thread. Importing this runs nothing; all starts with `load`. */
-export { HeadwiseError, type ErrorCode } from "./errors.js";
-export { exportParameters } from "./export_parameters.js";
-export { importParameters } from "./import_parameters.js";
-export type { ExportParametersOptions, ImportParametersOptions, ModuleState, StateDictLayout } from "./layouts.js";
+export { HeadwiseError, type ErrorCode } from "./base/errors.js";
+export { exportParameters } from "./models/export_parameters.js";
+export { importParameters } from "./models/import_parameters.js";
 export { load } from "./load.js";
-export {
-  readSafetensors,
-  writeSafetensors,
-  type Safetensors,
-  type SafetensorsInfo,
-  type WriteSafetensorsOptions,
-} from "./safetensors.js";
-export { tensor } from "./tensor.js";
+export { readSafetensors, writeSafetensors } from "./files/safetensors.js";
+export { tensor } from "./base/tensor.js";
 export type * from "./types.js";
+export type * from "./worker/types.js";

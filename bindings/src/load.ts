@@ -1,20 +1,21 @@
-import { Optimizer } from "./adamw.js";
-import { analyzeHeads } from "./analyze_heads.js";
-import { attention } from "./attention.js";
-import { locate, start, type Source } from "./binaries.js";
-import { checkInteger, checkOneOf, checkOptions, invalidOption } from "./checks.js";
-import { choose, type Choice } from "./choose.js";
-import { makeDisposable, type NotYetDisposable } from "./disposable.js";
-import { headImportance } from "./head_importance.js";
-import { Instance } from "./instance.js";
-import { longMethod } from "./long_work.js";
-import { detectMachine } from "./machine.js";
-import { multiHeadAttention } from "./multi_head_attention.js";
-import { pruneByImportance } from "./prune_by_importance.js";
-import { rotaryEmbedding } from "./rotary_embedding.js";
-import { transformer } from "./transformer.js";
-import { loadTransformer } from "./transformer_file.js";
-import type { Headwise, LoadOptions } from "./types.js";
+import { Optimizer } from "./module/adamw.js";
+import { analyzeHeads } from "./attention/analyze_heads.js";
+import { attention } from "./attention/attention.js";
+import { locate, start, type Source } from "./runtime/binaries.js";
+import { checkInteger, checkOneOf, checkOptions, invalidOption } from "./base/checks.js";
+import { choose, type Choice } from "./runtime/choose.js";
+import { makeDisposable, type NotYetDisposable } from "./base/disposable.js";
+import { headImportance } from "./heads/importance.js";
+import { Instance } from "./runtime/instance.js";
+import { longMethod } from "./base/long_work.js";
+import { detectMachine } from "./runtime/machine.js";
+import { multiHeadAttention } from "./module/multi_head_attention.js";
+import { pruneByImportance } from "./heads/prune_by_importance.js";
+import { rotaryEmbedding } from "./attention/rotary_embedding.js";
+import { transformer } from "./transformer/transformer.js";
+import { loadTransformer } from "./transformer/load.js";
+import type { Headwise } from "./types.js";
+import type { LoadOptions } from "./runtime/types.js";
 
 /** Checks the options of `load`, and fills in the defaults. */
 export function checkLoadOptions(optionsLike: LoadOptions | undefined) {

@@ -17,7 +17,7 @@ async function internal(file) {
   const { output } = await build.generate({ format: "es" });
   return import(`data:text/javascript,${encodeURIComponent(output[0].code)}`);
 }
-const { choose } = await internal("choose.ts");
+const { choose } = await internal("runtime/choose.ts");
 
 describe("the choice of a binary", () => {
   const best = {

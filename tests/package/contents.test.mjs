@@ -28,7 +28,9 @@ async function modules(entry) {
 const glueOf = (binary) => `headwise-${binary.endsWith("threads") ? "threads" : "single"}.mjs`;
 
 test("the tarball holds the package and nothing else", async () => {
-  const sources = (await readdir(join(root, "bindings/src"))).filter((name) => !name.endsWith(".d.ts"));
+  const sources = (await readdir(join(root, "bindings/src"), { recursive: true })).filter((name) =>
+    /(?<!\.d)\.ts$/.test(name),
+  );
   const declarations = sources.map((name) => name.replace(/\.ts$/, ".d.ts"));
   const compiled = new Set(binaries.flatMap((binary) => [glueOf(binary), `headwise-${binary}.wasm`]));
   const scripts = new Set([...(await modules("headwise")), ...(await modules("headwise/worker"))]);

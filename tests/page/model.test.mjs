@@ -52,7 +52,7 @@ before(async () => {
   await new Promise((resolve) => server.once("listening", resolve));
   base = `http://127.0.0.1:${server.address().port}/model`;
 
-  page = await importPageCode("web/src/model/index.ts");
+  page = await importPageCode("web/src/heads/model/index.ts");
   model = await page.loadModel(base);
   reference = new EmbeddingsModel({ vocabulary: await readJson(join(source, "vocab.json")) }).tokenizer;
   oracle = await loadOracle();

@@ -13,7 +13,7 @@ export const TOLERANCE = 2e-5;
 
 /** @param url of the page */
 export async function loadOracle(url) {
-  const { loadModel } = await importPageCode("web/src/model/index.ts");
+  const { loadModel } = await importPageCode("web/src/heads/model/index.ts");
   const model = await loadModel(new URL("model/", url));
   const hw = await load({ threads: 1 });
   const wide = { ...model.config, numHeads: 1, headDim: 256, valueHeadDim: 256 };

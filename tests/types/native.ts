@@ -1,6 +1,6 @@
-// Compiles only if bindings/src/native.ts says of the embind table what Emscripten itself says of it (--emit-tsd).
+// Compiles only if bindings/src/runtime/native.ts says of the embind table what Emscripten itself says of it (--emit-tsd).
 import type * as emitted from "../../build/simd128/bindings/headwise-simd128.js";
-import type * as ours from "../../bindings/src/native.js";
+import type * as ours from "../../bindings/src/runtime/native.js";
 
 type Same<A, B> = [A, B] extends [B, A] ? true : never;
 

@@ -1,5 +1,5 @@
 /**
- * Writes src/example.json: one run of the default sentence on the real model, by the page's own engine and the built
+ * Writes src/heads/example.json: one run of the default sentence on the real model, by the page's own engine and the built
  * library. Run it after a change of the model, the engine or the sentence: `node web/tools/make-example.mjs ["sentence"]`.
  */
 import { readFile, writeFile } from "node:fs/promises";
@@ -8,7 +8,7 @@ import { format } from "prettier";
 import { createServer } from "vite";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const output = here("../src/example.json");
+const output = here("../src/heads/example.json");
 const text = process.argv[2] ?? JSON.parse(await readFile(output, "utf8")).text;
 
 const round = (value, decimals) => Number(value.toFixed(decimals));
@@ -36,7 +36,7 @@ const server = await createServer({ configFile: here("../vite.config.ts"), serve
 let engine;
 try {
   await server.listen();
-  const { Engine } = await server.ssrLoadModule("/src/engine.ts");
+  const { Engine } = await server.ssrLoadModule("/src/heads/engine.ts");
   engine = await Engine.start(`${server.resolvedUrls.local[0]}model/`);
   const run = await engine.run({ text, causal: false, gates: [1, 1, 1, 1] });
   const example = { text, tokens: run.tokens, heads: run.heads.map(head), single: head(run.single) };

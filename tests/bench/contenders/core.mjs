@@ -16,7 +16,7 @@ export async function program(folders, simd, threads) {
     const variant = threads > 1 ? `${simd}-threads` : simd;
     const { default: create } = await import(/* @vite-ignore */ folders.core[variant]);
     const module = await create({ poolSize: threads - 1 });
-    const tileRows = simd === "relaxed" && (await jspi()) ? 6 : 4; // as bindings/src/choose.ts has it
+    const tileRows = simd === "relaxed" && (await jspi()) ? 6 : 4; // as bindings/src/runtime/choose.ts has it
     if (module._start(threads, tileRows) !== 0) throw new Error("could not start the threads");
     loaded.set(key, module);
   }

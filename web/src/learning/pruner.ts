@@ -10,7 +10,7 @@ import {
   type WorkerTransformer,
 } from "headwise";
 import { load } from "headwise/worker";
-import { download } from "../model/download";
+import { download } from "../download";
 import { characters, evenBatches } from "./characters.mjs";
 
 /** The two files that `npm run experiments` makes: the model with its vocabulary, and text that it was not trained on. */

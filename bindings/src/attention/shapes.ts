@@ -1,0 +1,87 @@
+/** What the shapes of attention's arguments say, at every rank. */
+import { checkInteger, checkOptions, invalidShape, maxExtent } from "../base/checks.js";
+import { HeadwiseError } from "../base/errors.js";
+import { checkTensor, refuseEmpty, sameShape } from "../base/tensor.js";
+import type { AttentionOptions, KeysAndValues } from "./types.js";
+import type { Tensor } from "../base/types.js";
+
+export interface Extents {
+  batch: number;
+  heads: number;
+  kvHeads: number;
+  queries: number;
+  past: number;
+  keys: number; // new ones: S = past + keys
+  headDim: number;
+  valueHeadDim: number;
+}
+
+/** Rows of heads as tensors hold them: rank 2 [length, width], 3 [batch, length, heads * width], 4 heads first. */
+export function shapeAtRank(rank: number, batch: number, heads: number, length: number, width: number): number[] {
+  if (rank === 2) return [length, width];
+  return rank === 3 ? [batch, length, heads * width] : [batch, heads, length, width];
+}
+
+/** A number of heads: at rank 3 an option must say it, at other ranks the shape does. */
+export function checkHeads(rank: number, heads: unknown, name: string): number | undefined {
+  if (rank === 3) return checkInteger(heads, `${name} (rank 3 needs it)`, 1, maxExtent);
+  if (heads !== undefined)
+    throw new HeadwiseError("invalid-option", `${name}: for rank 3 only; at rank ${rank} the shapes say it`);
+  return undefined;
+}
+
+/** Width of a head of a tensor that is not empty but for its length. */
+export function widthOf(t: Tensor, name: string, heads: number, headsName: string): number {
+  const rank = t.shape.length;
+  refuseEmpty(t, name, rank - 2);
+  const width = t.shape[rank - 1]!;
+  if (rank !== 3) return width;
+  if (width % heads !== 0) throw invalidShape(name, `a last axis that ${headsName} = ${heads} divides`, t.shape);
+  return width / heads;
+}
+
+function expectShape(t: Tensor, name: string, expected: readonly number[], match: string, matched: Tensor): void {
+  if (!sameShape(t.shape, expected))
+    throw invalidShape(name, `[${expected.join(", ")}] to match ${match} [${matched.shape.join(", ")}]`, t.shape);
+}
+
+/** Reads the extents from the shapes, and refuses shapes that contradict each other. */
+export function extentsOf(
+  query: Tensor,
+  key: Tensor,
+  value: Tensor,
+  { numHeads, numKvHeads = query.shape.length === 3 ? numHeads : undefined }: AttentionOptions,
+): Omit<Extents, "past"> {
+  const rank = query.shape.length;
+  if (rank < 2 || rank > 4) throw invalidShape("query", "rank 2 [L, D], 3 [B, L, H*D] or 4 [B, H, L, D]", query.shape);
+  for (const [name, t] of Object.entries({ key, value })) {
+    if (t.shape.length !== rank) throw invalidShape(name, `rank ${rank}, as query has`, t.shape);
+  }
+  const headsAtRank4 = (t: Tensor) => (rank === 4 ? t.shape[1]! : 1);
+  const heads = checkHeads(rank, numHeads, "numHeads") ?? headsAtRank4(query);
+  const kvHeads = checkHeads(rank, numKvHeads, "numKvHeads") ?? headsAtRank4(key);
+  const headDim = widthOf(query, "query", heads, "numHeads");
+  const valueHeadDim = widthOf(value, "value", kvHeads, "numKvHeads");
+  const batch = rank === 2 ? 1 : query.shape[0]!;
+  const [queries, keys] = [query.shape.at(-2)!, key.shape.at(-2)!];
+  expectShape(key, "key", shapeAtRank(rank, batch, kvHeads, keys, headDim), "query", query);
+  expectShape(value, "value", shapeAtRank(rank, batch, kvHeads, keys, valueHeadDim), "key", key);
+  if (heads % kvHeads !== 0) {
+    throw new HeadwiseError(
+      "invalid-shape",
+      `${rank === 3 ? "numKvHeads" : "key"}: expected a number of heads that divides query's ${heads}, got ${kvHeads}`,
+    );
+  }
+  return { batch, heads, kvHeads, queries, keys, headDim, valueHeadDim };
+}
+
+/** What is remembered of earlier keys and values: [B, G, P, D] and [B, G, P, Dv] at every rank. */
+export function checkPast(past: unknown, extents: Omit<Extents, "past">, fresh: { key: Tensor; value: Tensor }) {
+  const given = checkOptions(past as KeysAndValues, "past", ["key", "value"]);
+  const [key, value] = [checkTensor(given.key, "past.key"), checkTensor(given.value, "past.value")];
+  const { batch, kvHeads, headDim, valueHeadDim } = extents;
+  const length = key.shape[2] ?? 0;
+  expectShape(key, "past.key", [batch, kvHeads, length, headDim], "key", fresh.key);
+  expectShape(value, "past.value", [batch, kvHeads, length, valueHeadDim], "past.key and value", fresh.value);
+  return { key, value, length };
+}

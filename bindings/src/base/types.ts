@@ -1,0 +1,35 @@
+/** Tensors, and what long work takes: the public types that everything else uses. Tensors are float32 and row-major. */
+
+declare global {
+  interface SymbolConstructor {
+    /** As the library "esnext.disposable" declares it, for programs that are compiled without. */
+    readonly dispose: unique symbol;
+  }
+}
+
+/** A dense tensor that JavaScript owns: `data.length` is the product of `shape`. */
+export interface Tensor {
+  readonly data: Float32Array;
+  readonly shape: readonly number[];
+}
+
+/** What every call accepts as a tensor: ours, or one with `dims` such as ONNX Runtime's and transformers.js's. */
+export type TensorLike =
+  | { readonly data: Float32Array; readonly shape: readonly number[] }
+  | { readonly data: unknown; readonly dims: readonly number[] };
+
+/** A result that is there because it was asked for. */
+export type Asked<Return, Name extends string> =
+  Return extends Record<Name, string> ? { readonly [name in Name]: Tensor } : unknown;
+
+/** How far long work is: `done` of `total` steps. */
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** Options of long work. */
+export interface Watchable {
+  /** Is called after each step. What it throws ends the work. */
+  onProgress?: (progress: Progress) => void;
+}

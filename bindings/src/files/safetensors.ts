@@ -1,0 +1,93 @@
+/** The safetensors file format: a header (safetensors_header.ts), then the tensors' bytes, little endian. */
+import type { Safetensors, WriteSafetensorsOptions } from "./types.js";
+import { checkOneOf, checkOptions, copyOfArray, invalidOption, isObject, show, typeTag } from "../base/checks.js";
+import { HeadwiseError } from "../base/errors.js";
+import { halfFloats, narrow, widen } from "./half_floats.js";
+import { invalidFile, invalidTensor, isStrings, metadataKey, readHeader } from "./safetensors_header.js";
+import { allocate, checkTensor } from "../base/tensor.js";
+import type { Tensor, TensorLike } from "../base/types.js";
+
+/** Some bytes of a file as an array of one type: a view where they are aligned, else a copy. */
+function arrayOf<T>(
+  Type: { new (buffer: ArrayBufferLike, start?: number, length?: number): T; BYTES_PER_ELEMENT: number },
+  bytes: Uint8Array,
+  begin: number,
+  end: number,
+): T {
+  const start = bytes.byteOffset + begin;
+  const size = Type.BYTES_PER_ELEMENT;
+  if (start % size !== 0) return new Type(copyOfArray(bytes, begin, end).buffer);
+  return new Type(bytes.buffer, start, (end - begin) / size);
+}
+
+/**
+ * Opens a safetensors file that is in memory, without copying it. The header is checked whole: one that is malformed
+ * throws `invalid-file`, naming the tensor.
+ */
+export function readSafetensors(file: Uint8Array | ArrayBuffer): Safetensors {
+  const tag = typeTag(file);
+  if (tag !== "Uint8Array" && tag !== "ArrayBuffer" && tag !== "SharedArrayBuffer") {
+    throw invalidOption("readSafetensors", "a Uint8Array or ArrayBuffer", file);
+  }
+  if (file.byteLength < 8) throw invalidFile(`a file has at least 8 bytes, this one ${file.byteLength}`);
+  const bytes = tag === "Uint8Array" ? (file as Uint8Array) : new Uint8Array(file as ArrayBuffer);
+  const { metadata, entries, dataStart } = readHeader(bytes);
+  const entry = (name: string) => {
+    const found = entries.get(name);
+    if (found === undefined) throw new HeadwiseError("invalid-option", `safetensors: there is no tensor ${show(name)}`);
+    return found;
+  };
+  return {
+    metadata,
+    names: [...entries.keys()],
+    info(name) {
+      const { dtype, shape } = entry(name);
+      return { dtype, shape: [...shape] };
+    },
+    tensor(name) {
+      const { dtype, shape, begin, end } = entry(name);
+      const [from, to] = [dataStart + begin, dataStart + end];
+      if (to > bytes.byteLength) throw invalidTensor(name, "its bytes are gone: the file's buffer was transferred");
+      if (dtype === "F32") return { data: arrayOf(Float32Array, bytes, from, to), shape: [...shape] };
+      if (dtype !== "F16" && dtype !== "BF16")
+        throw invalidTensor(name, `type ${dtype} is not supported (F32, F16 and BF16 are)`);
+      return { data: widen(arrayOf(Uint16Array, bytes, from, to), halfFloats[dtype]), shape: [...shape] };
+    },
+  };
+}
+
+/** Writes tensors by name as the bytes of a safetensors file. */
+export function writeSafetensors(
+  tensors: Readonly<Record<string, TensorLike>>,
+  optionsLike?: WriteSafetensorsOptions,
+): Uint8Array<ArrayBuffer> {
+  const options = checkOptions(optionsLike, "writeSafetensors", ["dtype", "metadata"]);
+  const { metadata } = options;
+  const dtype =
+    options.dtype === undefined ? "F32" : checkOneOf(options.dtype, "dtype", ["F32", "F16", "BF16"] as const);
+  if (!isObject(tensors)) throw invalidOption("writeSafetensors", "an object of tensors by name", tensors);
+  if (metadata !== undefined && !isStrings(metadata)) throw invalidOption("metadata", "an object of strings", metadata);
+  const header = Object.create(null) as Record<string, unknown>; // any name is just a name, "__proto__" too
+  if (metadata !== undefined) header[metadataKey] = metadata;
+  const parts: { data: Float32Array; begin: number }[] = [];
+  let end = 0;
+  for (const [name, value] of Object.entries(tensors)) {
+    if (name === metadataKey)
+      throw new HeadwiseError("invalid-option", `writeSafetensors: a tensor cannot be named ${metadataKey}`);
+    const { data, shape } = checkTensor(value, name);
+    const begin = end;
+    end += data.length * (dtype === "F32" ? 4 : 2);
+    header[name] = { dtype, shape, data_offsets: [begin, end] };
+    parts.push({ data, begin });
+  }
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const dataStart = 8 + Math.ceil(json.length / 8) * 8; // padded with spaces, so that the data is aligned
+  const bytes = new Uint8Array(allocate(dataStart + end)).fill(0x20, 8, dataStart);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(dataStart - 8), true);
+  bytes.set(json, 8);
+  for (const { data, begin } of parts) {
+    if (dtype === "F32") bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), dataStart + begin);
+    else narrow(data, new Uint16Array(bytes.buffer, dataStart + begin, data.length), halfFloats[dtype]);
+  }
+  return bytes;
+}

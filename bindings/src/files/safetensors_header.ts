@@ -1,0 +1,125 @@
+/** The header of a safetensors file: an 8-byte length, then JSON `{ name: { dtype, shape, data_offsets }, … }`. */
+import { copyOfArray, isObject, show } from "../base/checks.js";
+import { HeadwiseError } from "../base/errors.js";
+import { product } from "../base/tensor.js";
+
+/** What the header says of a tensor; its bytes are `begin` to `end` after the header. */
+export interface Entry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
+const maxHeaderBytes = 100_000_000; // the limit of the format's own reader
+export const metadataKey = "__metadata__";
+
+export function invalidFile(message: string, cause?: unknown): HeadwiseError {
+  return new HeadwiseError("invalid-file", `safetensors: ${message}`, { cause });
+}
+
+/** An error about one tensor. */
+export function invalidTensor(name: string, message: string): HeadwiseError {
+  return invalidFile(`tensor ${show(name)}: ${message}`);
+}
+
+/** The text of some bytes. From a copy: TextDecoder refuses shared memory. */
+function decode(bytes: Uint8Array, begin: number, end: number): string {
+  return new TextDecoder("utf-8", { fatal: true }).decode(copyOfArray(bytes, begin, end));
+}
+
+/**
+ * Refuses brackets other than those of `{ name: { key: […] } }` before JSON.parse sees them: it takes 50 bytes and more
+ * for each that is open, 5 GB for a header of 100 MB.
+ */
+function checkNesting(bytes: Uint8Array, begin: number, end: number): void {
+  let depth = 0;
+  let stringStart = 0; // of the string that n is in
+  let name = [begin, begin] as [number, number]; // the last string between the outer braces
+  for (let n = begin; n < end; ++n) {
+    const character = String.fromCharCode(bytes[n]!);
+    if (stringStart > 0) {
+      if (character === "\\") ++n;
+      if (character !== '"') continue;
+      if (depth === 1) name = [stringStart, n];
+      stringStart = 0;
+    } else if (character === '"') stringStart = n + 1;
+    else if (character === "]" || character === "}") --depth;
+    else if (character === "[" || character === "{") {
+      if (character === "{{["[depth++]) continue;
+      if (depth === 1) throw invalidFile("the header is not a JSON object");
+      throw invalidTensor(decode(bytes, ...name), "its entry is not an object of a string and two arrays of counts");
+    }
+  }
+}
+
+function parseJson(bytes: Uint8Array, begin: number, end: number): Record<string, unknown> {
+  let header: unknown;
+  try {
+    checkNesting(bytes, begin, end);
+    header = JSON.parse(decode(bytes, begin, end));
+  } catch (error) {
+    throw error instanceof HeadwiseError ? error : invalidFile("the header is not JSON", error);
+  }
+  if (!isObject(header)) throw invalidFile("the header is not a JSON object");
+  return header;
+}
+
+/** Bits of an element; NaN for types that the format does not have, which may yet be in a file. */
+const bitsOf = (dtype: string) => (dtype === "BOOL" ? 8 : Number(/^(?:[FIU]|BF)(\d+)(?:_E\dM\d)?$/.exec(dtype)?.[1]));
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+function parseEntry(name: string, value: unknown, dataBytes: number): Entry {
+  if (!isObject(value)) throw invalidTensor(name, "its entry is not an object");
+  const { dtype, shape, data_offsets: offsets } = value;
+  if (typeof dtype !== "string") throw invalidTensor(name, "its dtype is missing");
+  if (!Array.isArray(shape) || !shape.every(isCount)) throw invalidTensor(name, "its shape is not an array of counts");
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
+    throw invalidTensor(name, "its data_offsets are not two counts");
+  const [begin, end] = offsets as [number, number];
+  if (begin > end || end > dataBytes)
+    throw invalidTensor(name, `its bytes ${begin} to ${end} are not within the file's ${dataBytes}`);
+  const bits = bitsOf(dtype);
+  const bytes = (product(shape) * bits) / 8;
+  if (bits > 0 && bytes !== end - begin)
+    throw invalidTensor(name, `shape ${show(shape)} of ${dtype} needs ${bytes} bytes, but it has ${end - begin}`);
+  return { dtype, shape, begin, end };
+}
+
+/** Every byte must be exactly one tensor's, as the format says. */
+function checkCoverage(entries: Map<string, Entry>, dataBytes: number): void {
+  let covered = 0;
+  let before = "";
+  for (const [name, { begin, end }] of [...entries].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
+    if (begin < covered) throw invalidTensor(name, `its bytes overlap those of ${show(before)}`);
+    if (begin > covered) throw invalidTensor(name, `the bytes ${covered} to ${begin} before its own are no tensor's`);
+    covered = end;
+    before = name;
+  }
+  if (covered < dataBytes) throw invalidFile(`the bytes ${covered} to ${dataBytes} are no tensor's`);
+}
+
+/** Reads and checks the header of a file of 8 bytes at least. Throws `invalid-file`, naming the tensor. */
+export function readHeader(bytes: Uint8Array) {
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  if (length > maxHeaderBytes || length > bytes.byteLength - 8) {
+    throw invalidFile(`the header is said to have ${length} bytes, but ${bytes.byteLength - 8} follow`);
+  }
+  const dataStart = 8 + length;
+  const dataBytes = bytes.byteLength - dataStart;
+  const header = parseJson(bytes, 8, dataStart);
+  const entries = new Map<string, Entry>();
+  for (const name of Object.keys(header)) {
+    if (name !== metadataKey) entries.set(name, parseEntry(name, header[name], dataBytes));
+  }
+  checkCoverage(entries, dataBytes);
+  const { [metadataKey]: metadata = {} } = header;
+  if (!isStrings(metadata)) throw invalidFile(`${metadataKey} is not an object of strings`);
+  return { metadata, entries, dataStart };
+}
+
+/** Whether a value is an object of strings, as metadata must be. */
+export function isStrings(value: unknown): value is Record<string, string> {
+  return isObject(value) && Object.values(value).every((text) => typeof text === "string");
+}

@@ -1,0 +1,59 @@
+/** Batches to measure a model on. */
+import { checkOptions, invalidOption, invalidShape } from "../base/checks.js";
+import type { LongWork } from "../base/long_work.js";
+import { sameShape } from "../base/tensor.js";
+import { checkTokens, type CheckedTokens } from "../transformer/tokens.js";
+import type { Batch, Transformer } from "../transformer/types.js";
+import type { Progress } from "../base/types.js";
+
+export interface CheckedBatch {
+  readonly tokens: CheckedTokens;
+  readonly targets: CheckedTokens;
+}
+
+/** Copies of batches that fit the model. */
+export function checkBatches(batches: unknown, name: string, { config }: Transformer): readonly CheckedBatch[] {
+  if (!Array.isArray(batches)) throw invalidOption(name, "an array of batches { tokens, targets }", batches);
+  const { vocabSize, contextLength } = config;
+  return Array.from(batches, (batch: Batch, n) => {
+    const at = `${name}[${n}]`;
+    if (batch === undefined) throw invalidOption(at, "{ tokens, targets }", batch);
+    const given = checkOptions(batch, at, ["tokens", "targets"]);
+    const tokens = checkTokens(given.tokens!, `${at}.tokens`, vocabSize, contextLength);
+    const targets = checkTokens(given.targets!, `${at}.targets`, vocabSize, contextLength, -1);
+    if (!sameShape(tokens.shape, targets.shape))
+      throw invalidShape(`${at}.targets`, `that of tokens, [${tokens.shape.join(", ")}]`, targets.shape);
+    return { tokens, targets };
+  });
+}
+
+/** The rows of batches. */
+export function sequencesOf(batches: readonly CheckedBatch[]): { tokens: Int32Array; targets: Int32Array }[] {
+  return batches.flatMap(({ tokens, targets }) =>
+    Array.from({ length: tokens.batch }, (_, b) => {
+      const row = ({ data, length }: CheckedTokens) => data.subarray(b * length, (b + 1) * length);
+      return { tokens: row(tokens), targets: row(targets) };
+    }),
+  );
+}
+
+/** Says "one more of `total`". */
+export function counter(total: number): () => Progress {
+  let done = 0;
+  return () => ({ done: ++done, total });
+}
+
+/** The mean loss of all targets that count; 0 where none does. `step`: says how far the whole is. */
+export function* lossOf(
+  model: Transformer,
+  batches: readonly CheckedBatch[],
+  step = counter(batches.length),
+): LongWork<number> {
+  let [sum, all] = [0, 0];
+  for (const { tokens, targets } of batches) {
+    const { loss, count } = model.evaluate(tokens, targets);
+    if (count > 0) [sum, all] = [sum + loss * count, all + count];
+    yield step();
+  }
+  return all === 0 ? 0 : sum / all;
+}

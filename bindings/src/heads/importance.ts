@@ -1,0 +1,155 @@
+/** How much each head matters to a transformer. docs/heads.md has the definitions. */
+import { analyzeHeads } from "../attention/analyze_heads.js";
+import { checkBatches, counter, lossOf, sequencesOf, type CheckedBatch } from "./batches.js";
+import { checkInteger, checkOneOf, checkOptions, invalidOption } from "../base/checks.js";
+import type { Instance } from "../runtime/instance.js";
+import type { LongWork } from "../base/long_work.js";
+import type { HeadImportance, HeadImportanceOptions, ImportanceMethod } from "./types.js";
+import { random } from "../base/random.js";
+import { checkTransformer, transformer, type Model } from "../transformer/transformer.js";
+import type { Batch, Transformer } from "../transformer/types.js";
+import type { MultiHeadAttention } from "../module/types.js";
+import type { Tensor } from "../base/types.js";
+
+/** What a method measures with. `model` is a copy of its own, without dropout. */
+interface Subject {
+  readonly instance: Instance;
+  readonly model: Model;
+  readonly layers: readonly MultiHeadAttention[];
+  readonly batches: readonly CheckedBatch[];
+  readonly seed: number;
+}
+
+type Measure = (subject: Subject) => LongWork<number[][]>;
+
+/** One number for each head. */
+const eachHead = (layers: readonly MultiHeadAttention[], value: (layer: number, head: number) => number) =>
+  layers.map(({ numHeads }, n) => Array.from({ length: numHeads }, (_, h) => value(n, h)));
+
+/** The mean over sequences, weighted, of what `measure` says of each layer's heads. */
+function meanOverSequences(
+  hasTargets: boolean,
+  measure: (
+    subject: Subject,
+    tokens: Int32Array,
+    targets: Int32Array,
+  ) => { heads: ArrayLike<number>[]; weight: number },
+): Measure {
+  return function* (subject) {
+    const sums = eachHead(subject.layers, () => 0);
+    let weights = 0;
+    const all = sequencesOf(subject.batches);
+    const sequences = hasTargets ? all.filter(({ targets }) => targets.some((target) => target >= 0)) : all;
+    const step = counter(sequences.length);
+    for (const { tokens, targets } of sequences) {
+      const { heads, weight } = measure(subject, tokens, targets);
+      for (const [n, sum] of sums.entries()) sum.forEach((_, h) => (sum[h]! += weight * heads[n]![h]!));
+      weights += weight;
+      yield step();
+    }
+    return sums.map((sum) => sum.map((value) => (weights === 0 ? 0 : value / weights)));
+  };
+}
+
+/** The L2 norm of each head's contribution [H, L, E], summed over the tokens. */
+function sumsOfNorms({ data, shape }: Tensor): number[] {
+  const [heads, tokens, width] = shape as [number, number, number];
+  return Array.from({ length: heads }, (_, h) => {
+    let sum = 0;
+    for (let row = h * tokens; row < (h + 1) * tokens; ++row) {
+      let squares = 0;
+      for (let n = row * width; n < (row + 1) * width; ++n) squares += data[n]! ** 2;
+      sum += Math.sqrt(squares);
+    }
+    return sum;
+  });
+}
+
+const measures: Record<ImportanceMethod, Measure> = {
+  gradient: meanOverSequences(true, ({ model, layers }, tokens, targets) => {
+    model.zeroGradients();
+    model.accumulateGradients(tokens, targets);
+    const gradients = model.gateGradients();
+    const heads = layers.map((_, n) => gradients[`layers.${n}.attention.head_gates`]!.data.map(Math.abs));
+    return { heads, weight: 1 };
+  }),
+  confidence: meanOverSequences(false, ({ instance, model }, tokens) => {
+    const { layers } = model.forward(tokens, { capture: { weights: "probabilities" } });
+    const { causal } = model.config;
+    const heads = layers.map(({ weights }) =>
+      weights!.data.length === 0 ? [] : analyzeHeads(instance, weights!, { causal }).map((head) => head.confidence),
+    );
+    return { heads, weight: tokens.length };
+  }),
+  norm: meanOverSequences(false, ({ model }, tokens) => {
+    const { layers } = model.forward(tokens, { capture: { heads: "contributions" } });
+    const heads = layers.map(({ heads }) => sumsOfNorms(heads!).map((sum) => sum / tokens.length));
+    return { heads, weight: tokens.length };
+  }),
+  *"leave-one-out"({ model, layers, batches }) {
+    const heads = layers.reduce((count, { numHeads }) => count + numHeads, 0);
+    const step = counter((1 + heads) * batches.length);
+    const whole = yield* lossOf(model, batches, step);
+    const increases = eachHead(layers, () => 0);
+    for (const [n, layer] of layers.entries()) {
+      const gates = layer.headGates;
+      for (let h = 0; h < layer.numHeads; ++h) {
+        layer.setHeadGates(gates.map((gate, head) => (head === h ? 0 : gate)));
+        increases[n]![h] = (yield* lossOf(model, batches, step)) - whole;
+      }
+      layer.setHeadGates(gates);
+    }
+    return increases;
+  },
+  *random({ layers, seed }) {
+    const next = random(seed);
+    return eachHead(layers, next);
+  },
+};
+
+/** The same model without dropout, with gates and gradients of its own: whatever happens, the one that is measured stays as it is. */
+function copyWithoutDropout(instance: Instance, model: Transformer): Model {
+  const parameters = model.parameters();
+  const copy = transformer(instance, { ...model.config, dropout: 0 }) as Model;
+  try {
+    copy.setParameters(parameters);
+    for (let n = 0; n < model.config.layers; ++n) copy.attention(n).setHeadGates(model.attention(n).headGates);
+    return copy;
+  } catch (error) {
+    copy.dispose();
+    throw error;
+  }
+}
+
+/** Divides each layer's numbers by their L2 norm; zeros stay. */
+function normalizeLayer(values: readonly number[]): number[] {
+  const norm = Math.hypot(...values);
+  return values.map((value) => (norm === 0 ? 0 : value / norm));
+}
+
+export function* headImportance(
+  instance: Instance,
+  modelLike: Transformer,
+  batchesLike: readonly Batch[],
+  optionsLike: HeadImportanceOptions,
+): LongWork<HeadImportance> {
+  const given = checkTransformer(modelLike, instance);
+  const {
+    normalize,
+    seed = 0,
+    ...options
+  } = checkOptions(optionsLike, "headImportance", ["method", "normalize", "seed"]);
+  const method = checkOneOf(options.method, "method", Object.keys(measures) as ImportanceMethod[]);
+  if (normalize !== undefined) checkOneOf(normalize, "normalize", ["layer", "none"]);
+  checkInteger(seed, "seed", 0, 2 ** 32 - 1);
+  const batches = checkBatches(batchesLike, "batches", given);
+  if (batches.length === 0 && method !== "random") throw invalidOption("batches", "at least one batch", batchesLike);
+  const model = copyWithoutDropout(instance, given);
+  try {
+    const layers = Array.from({ length: model.config.layers }, (_, n) => model.attention(n));
+    const values = yield* measures[method]({ instance, model, layers, batches, seed });
+    return normalize === "layer" ? values.map(normalizeLayer) : values;
+  } finally {
+    model.dispose();
+  }
+}

@@ -1,0 +1,119 @@
+/** How the state dicts of other libraries hold the parameters of an attention module. */
+import type { ExportParametersOptions, StateDictLayout } from "./types.js";
+import { checkOneOf, invalidOption } from "../base/checks.js";
+import { parametersOf, type Parameter } from "../module/config.js";
+import { allocate } from "../base/tensor.js";
+import type { MultiHeadAttentionConfig, Parameters, ResolvedConfig } from "../module/types.js";
+
+export interface Layout {
+  /**
+   * The state dict's tensors, q_proj's weight first: whose weights or biases each one is, or stacks along the outputs in
+   * this order, by the initials of q_proj, k_proj, v_proj and out_proj.
+   */
+  readonly tensors: Readonly<Record<string, string>>;
+  /** Weights are [in, out] and not [out, in]. */
+  readonly transposed?: boolean;
+  /** The biases that there may be: the last of these where the state dict has any, else the first. */
+  readonly bias: readonly ResolvedConfig["bias"][];
+  /** Tensors of its variants, by which they compute what a module cannot. */
+  readonly refused: readonly string[];
+}
+
+const torchRest = { in_proj_bias: "qkv", "out_proj.weight": "o", "out_proj.bias": "o" };
+
+export const layouts: Record<StateDictLayout, Layout> = {
+  torch: {
+    tensors: { in_proj_weight: "qkv", ...torchRest },
+    bias: [false, true],
+    refused: ["bias_k"],
+  },
+  bert: {
+    tensors: {
+      "attention.self.query.weight": "q",
+      "attention.self.query.bias": "q",
+      "attention.self.key.weight": "k",
+      "attention.self.key.bias": "k",
+      "attention.self.value.weight": "v",
+      "attention.self.value.bias": "v",
+      "attention.output.dense.weight": "o",
+      "attention.output.dense.bias": "o",
+    },
+    bias: [true],
+    refused: ["attention.self.distance_embedding.weight"],
+  },
+  gpt2: {
+    tensors: {
+      "attn.c_attn.weight": "qkv",
+      "attn.c_attn.bias": "qkv",
+      "attn.c_proj.weight": "o",
+      "attn.c_proj.bias": "o",
+    },
+    transposed: true, // Conv1D: x W + b
+    bias: [true],
+    refused: [],
+  },
+  llama: {
+    tensors: {
+      "self_attn.q_proj.weight": "q",
+      "self_attn.q_proj.bias": "q",
+      "self_attn.k_proj.weight": "k",
+      "self_attn.k_proj.bias": "k",
+      "self_attn.v_proj.weight": "v",
+      "self_attn.v_proj.bias": "v",
+      "self_attn.o_proj.weight": "o",
+    },
+    bias: [false, "qkv"],
+    refused: ["self_attn.o_proj.bias", "self_attn.q_norm.weight"],
+  },
+};
+
+/** nn.MultiheadAttention whose kdim or vdim is not its embed_dim. */
+export const torchSeparate: Layout = {
+  ...layouts.torch,
+  tensors: { q_proj_weight: "q", k_proj_weight: "k", v_proj_weight: "v", ...torchRest },
+};
+
+const layoutNames = Object.keys(layouts) as StateDictLayout[];
+
+/** Checks the options that import and export share. */
+export function checkLayout({ layout, prefix = "" }: Partial<ExportParametersOptions>) {
+  if (typeof prefix !== "string") throw invalidOption("prefix", "a string", prefix);
+  return {
+    layoutName: checkOneOf(layout as StateDictLayout, "layout", layoutNames),
+    prefix: prefix.replace(/[^.]$/, "$&."),
+  };
+}
+
+/** One of a state dict's tensors: the parameters in it, and its shape. */
+export interface LayoutTensor {
+  readonly name: string;
+  readonly parts: readonly Parameter[];
+  readonly shape: readonly number[];
+}
+
+export const isBias = (name: string) => name.endsWith("bias");
+
+/** The tensors that a state dict of this layout has for a module, in the layout's order. */
+export function tensorsOf({ tensors, transposed }: Layout, config: ResolvedConfig): LayoutTensor[] {
+  const parameters = parametersOf(config);
+  return Object.entries(tensors).flatMap(([name, projections]) => {
+    const parts = parameters.filter(
+      (parameter) => projections.includes(parameter.name[0]!) && isBias(parameter.name) === isBias(name),
+    );
+    if (parts.length === 0) return []; // a bias that the module does not have
+    const outputs = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
+    const shape = [outputs, ...parts[0]!.shape.slice(1)];
+    return { name, parts, shape: transposed ? shape.reverse() : shape };
+  });
+}
+
+/** The data of [rows, columns] as [columns, rows]. Of bits: a float that is a signalling NaN might not stay one. */
+export function transpose(data: Float32Array, rows: number): Float32Array {
+  const result = new Float32Array(allocate(data.byteLength));
+  const to = new Uint32Array(result.buffer);
+  const from = new Uint32Array(data.buffer, data.byteOffset, data.length);
+  for (let row = 0, n = 0; row < rows; ++row) {
+    for (let at = row; at < to.length; at += rows) to[at] = from[n++]!;
+  }
+  return result;
+}

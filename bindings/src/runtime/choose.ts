@@ -1,0 +1,77 @@
+/** Which of the four binaries to run, on how many threads, and why: a pure function of the options and the machine. */
+import { HeadwiseError } from "../base/errors.js";
+import type { LoadOptions } from "./types.js";
+
+/** What the choice depends on. */
+export interface Machine {
+  readonly environment: "node" | "browser-main" | "browser-worker";
+  readonly simd: boolean;
+  readonly relaxedSimd: boolean;
+  /** Whether the engine has JavaScript promise integration, by which a compiler that finds registers for 6 rows is told. */
+  readonly recentCompiler: boolean;
+  /** Shared memory and atomics in WebAssembly, and a SharedArrayBuffer to have. */
+  readonly threads: boolean;
+  /** In browsers; Node needs no isolation. */
+  readonly crossOriginIsolated: boolean;
+  readonly cores: number;
+}
+
+export type Binary = "simd128" | "relaxed" | "simd128-threads" | "relaxed-threads";
+
+export interface Choice {
+  readonly binary: Binary;
+  readonly simd: "relaxed" | "simd128";
+  readonly threads: number;
+  /** Rows of the core's tiles: a matter of speed alone (src/kernels/tile.hpp). */
+  readonly tileRows: 4 | 6;
+  readonly reason: string;
+}
+
+const autoThreads = 8; // more seldom pay for attention
+
+/** Why threads cannot be had; nothing where they can. */
+function threadsObstacle(machine: Machine): string | undefined {
+  if (machine.environment === "browser-main") {
+    return "on a page's main thread headwise computes alone, since a page must not block; import headwise/worker for threads";
+  }
+  if (machine.environment === "browser-worker" && !machine.crossOriginIsolated) {
+    return "the page is not cross-origin isolated; send Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp for threads";
+  }
+  if (!machine.threads) return "this engine has no SharedArrayBuffer or no WebAssembly threads";
+  return undefined;
+}
+
+export function choose(options: Required<Pick<LoadOptions, "threads" | "simd">>, machine: Machine): Choice {
+  if (!machine.simd)
+    throw new HeadwiseError("unsupported", "this engine has no WebAssembly SIMD, which Headwise needs");
+  if (options.simd === "relaxed" && !machine.relaxedSimd) {
+    throw new HeadwiseError("unsupported", 'simd: this engine has no relaxed SIMD; use "auto" or "simd128"');
+  }
+  const obstacle = threadsObstacle(machine);
+  if (typeof options.threads === "number" && options.threads > 1 && obstacle !== undefined) {
+    throw new HeadwiseError("unsupported", `threads: ${options.threads} threads cannot be had: ${obstacle}`);
+  }
+  const simd = options.simd === "auto" ? (machine.relaxedSimd ? "relaxed" : "simd128") : options.simd;
+  const wanted = options.threads === "auto" ? Math.min(machine.cores, autoThreads) : options.threads;
+  const threads = obstacle === undefined ? wanted : 1;
+
+  const simdReason =
+    options.simd !== "auto"
+      ? `${simd} as asked`
+      : machine.relaxedSimd
+        ? "relaxed SIMD"
+        : `simd128: this engine has no relaxed SIMD${machine.environment === "node" ? " (Node has it from 22 on, or with --experimental-wasm-relaxed-simd)" : ""}`;
+  const threadsReason =
+    options.threads !== "auto"
+      ? `${threads} thread${threads === 1 ? "" : "s"} as asked`
+      : obstacle !== undefined
+        ? `1 thread: ${obstacle}`
+        : `${threads} thread${threads === 1 ? "" : "s"} for ${machine.cores} core${machine.cores === 1 ? "" : "s"}`;
+  return {
+    binary: threads > 1 ? `${simd}-threads` : simd,
+    simd,
+    threads,
+    tileRows: simd === "relaxed" && machine.recentCompiler ? 6 : 4,
+    reason: `${simdReason}; ${threadsReason}`,
+  };
+}

@@ -1,0 +1,71 @@
+/** Arguments on their way to the worker: deep copies, in which objects that live there are references. */
+import { copyOfArray, isObject, namesOf, typeTag } from "../base/checks.js";
+import { HeadwiseError } from "../base/errors.js";
+import { isTensorLike } from "../base/tensor.js";
+import { remoteMark, type Kind, type RemoteReference } from "./protocol.js";
+
+/** Objects that live in a worker, their numbers there, and the connection to it. */
+export const remotes = new WeakMap<object, { connection: object; target: number; kind: Kind }>();
+
+/** Of plain arrays: shapes, heads. A sparse one may claim many more, and engines would walk through them all. */
+const maxElements = 2 ** 20;
+
+function copyOfElements<T extends ArrayBufferView>(array: T): T {
+  // Of the view alone: sending it would copy its whole buffer. A detached one has nothing left to copy.
+  if (array.byteLength > 0) return copyOfArray(array);
+  return new globalThis[typeTag(array) as "Float32Array"](0) as unknown as T;
+}
+
+/** `copies`: of each array of numbers, to be transferred. `name`: of an option, for messages. */
+function copyOf(value: unknown, name: string, copies: Map<unknown, ArrayBufferView>, connection: object): unknown {
+  if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
+    if (!copies.has(value)) copies.set(value, copyOfElements(value));
+    return copies.get(value);
+  }
+  if (typeTag(value) === "ArrayBuffer") {
+    if (!copies.has(value)) copies.set(value, new Uint8Array((value as ArrayBuffer).slice()));
+    return copies.get(value)!.buffer;
+  }
+  if (typeof value === "function") {
+    throw new HeadwiseError("invalid-option", `${name}: a function cannot be sent to the worker that computes`);
+  }
+  if (Array.isArray(value)) {
+    if (value.length > maxElements) {
+      const given = `got one of ${value.length}`;
+      throw new HeadwiseError("invalid-shape", `expected plain arrays of at most ${maxElements} elements, ${given}`);
+    }
+    return Array.from(value, (element) => copyOf(element, name, copies, connection));
+  }
+  if (!isObject(value)) return value;
+  const remote = remotes.get(value);
+  if (remote !== undefined) {
+    const { target, kind } = remote;
+    if (remote.connection === connection) return { [remoteMark]: target, kind } satisfies RemoteReference;
+    throw new HeadwiseError("invalid-option", `${kind}: it belongs to another Headwise instance`);
+  }
+  const copy = (name: string, member: unknown) => [name, copyOf(member, name, copies, connection)];
+  if (isTensorLike(value)) {
+    const { data, shape, dims } = value as { data: unknown; shape?: unknown; dims?: unknown };
+    return Object.fromEntries([copy("data", data), copy("shape", shape ?? dims)]);
+  }
+  return Object.fromEntries(namesOf(value).map((name) => copy(name, value[name])));
+}
+
+/** A deep copy of arguments for a connection, and the buffers of it to be transferred. */
+export function copyArguments(args: readonly unknown[], connection: object) {
+  const copies = new Map<unknown, ArrayBufferView>();
+  try {
+    const copied = args.map((argument) => copyOf(argument, "an argument", copies, connection));
+    return { copied, buffers: [...copies.values()].map(({ buffer }) => buffer as ArrayBuffer) };
+  } catch (error) {
+    throw sendable(error);
+  }
+}
+
+/** What cannot be copied or cloned (cycles, say) is an argument of a wrong type. */
+export function sendable(error: unknown): unknown {
+  if (error instanceof HeadwiseError || !(error instanceof Error)) return error;
+  return new HeadwiseError("invalid-option", `an argument cannot be sent to the worker: ${error.message}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,202 @@
+/** The worker's side of `headwise/worker`: one instance, whose calls run one after the other. */
+import { expose, transfer } from "comlink";
+import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
+
+import { Optimizer } from "../module/adamw.js";
+import { glue, locate } from "../runtime/binaries.js";
+import { isObject } from "../base/checks.js";
+import { choose } from "../runtime/choose.js";
+import { HeadwiseError } from "../base/errors.js";
+import { Cache } from "../module/kv_cache.js";
+import { startHeadwise } from "../load.js";
+import { takeOptions, workOf, type LongWork } from "../base/long_work.js";
+import { detectMachine, nodeBuiltin } from "../runtime/machine.js";
+import { Module } from "../module/multi_head_attention.js";
+import { Model } from "../transformer/transformer.js";
+import type { Headwise } from "../types.js";
+import type { Progress } from "../base/types.js";
+import {
+  remoteMark,
+  surfaces,
+  type Call,
+  type Host,
+  type Kind,
+  type ProgressMessage,
+  type RemoteReference,
+  type Reply,
+} from "./protocol.js";
+
+const parentPort = nodeBuiltin("node:worker_threads")?.parentPort;
+const post = (message: ProgressMessage) => (parentPort ?? self).postMessage(message);
+
+let taken = false;
+let headwise: Headwise;
+const objects = new Map<number, object>();
+let nextTarget = 1;
+const waiting = new Set<number>(); // calls that have not begun
+/** The last call that has begun: what it did to caches, and whether it was aborted since. */
+let current: { id: number; undo: (() => void)[]; aborted: boolean } = { id: -1, undo: [], aborted: false };
+let last: Promise<unknown> = Promise.resolve();
+
+/** Lets the messages in that have come meanwhile, aborts among them. In browsers a timer would wait for milliseconds. */
+function takeMessages(): Promise<void> {
+  if (typeof setImmediate === "function") return new Promise((resolve) => setImmediate(resolve));
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
+}
+
+async function reply<T>(work: () => T | Promise<T>): Promise<Reply<T>> {
+  try {
+    return { value: await work() };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { error: error instanceof HeadwiseError ? { code: error.code, message } : { message } };
+  }
+}
+
+/** The buffers of a result, to be transferred. */
+function buffersOf(value: unknown): ArrayBuffer[] {
+  if (ArrayBuffer.isView(value)) return [value.buffer as ArrayBuffer];
+  return isObject(value) ? Object.values(value).flatMap(buffersOf) : [];
+}
+
+function kindOf(value: object): Kind | undefined {
+  if (value instanceof Module) return "module";
+  if (value instanceof Cache) return "cache";
+  if (value instanceof Model) return "transformer";
+  if (value instanceof Optimizer) return "optimizer";
+  return typeof (value as { next?: unknown }).next === "function" ? "iterator" : undefined;
+}
+
+/** A result as it is sent: what lives here is remembered, and a reference stands in its place. */
+function describe(value: unknown): unknown {
+  if (!isObject(value) || ArrayBuffer.isView(value)) return value;
+  const kind = kindOf(value);
+  if (kind === undefined) {
+    if (Array.isArray(value)) return value.map(describe);
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, describe(member)]));
+  }
+  const target = nextTarget++;
+  objects.set(target, value);
+  const plain = Object.fromEntries(surfaces[kind].plain.map((name) => [name, value[name]]));
+  return { [remoteMark]: target, kind, plain } satisfies RemoteReference;
+}
+
+/** An argument, with what lives here in the place of references. */
+function resolve(value: unknown): unknown {
+  if (!isObject(value) || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return value;
+  if (Array.isArray(value)) return value.map(resolve);
+  if (!(remoteMark in value))
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, resolve(member)]));
+  const object = objects.get(value[remoteMark] as number);
+  if (object === undefined) throw new HeadwiseError("disposed", `${String(value.kind)}: it was disposed`);
+  if (object instanceof Cache) current.undo.push(object.checkpoint());
+  return object;
+}
+
+const aborted = () => new HeadwiseError("aborted", "the call was aborted");
+
+/** Does long work in turns with the messages that come in: an abort stops it. */
+async function inTurns<T>(work: LongWork<T>, report: (progress: Progress) => void): Promise<T> {
+  let step = work.next();
+  while (!step.done) {
+    report(step.value);
+    await takeMessages();
+    if (current.aborted) {
+      work.return(undefined as never);
+      throw aborted();
+    }
+    step = work.next();
+  }
+  return step.value;
+}
+
+function dispose(target: number): void {
+  const object = objects.get(target) as { dispose?(): void; return?(): void } | undefined;
+  objects.delete(target);
+  if (object?.dispose) object.dispose();
+  else object?.return?.(); // an iterator
+}
+
+function run({ id, target, method, args }: Call): unknown {
+  if (method === "dispose") return dispose(target);
+  const object = target === 0 ? headwise : objects.get(target);
+  if (object === undefined) return undefined; // disposed already
+  if (object instanceof Cache) current.undo.push(object.checkpoint());
+  const member = (object as Record<string, unknown>)[method];
+  if (typeof member !== "function") return member;
+  const resolved = args.map(resolve);
+  const work = workOf(member);
+  const { rest, taken } = takeOptions(resolved, ["onProgress"]);
+  if (work === undefined) {
+    if (taken.onProgress)
+      throw new HeadwiseError("invalid-option", `${method}: unknown option "onProgress"; it is for long work`);
+    return describe(member.apply(object, resolved));
+  }
+  const report = (progress: Progress) => taken.onProgress && post({ progressOf: id, progress });
+  return inTurns(work.apply(object, rest), report).then(describe);
+}
+
+const host: Host = {
+  choose(options, lock) {
+    return reply(async () => {
+      if (taken) throw new HeadwiseError("invalid-option", "worker: it serves another Headwise instance already");
+      taken = true;
+      // Held for ever: the other side gets the lock at the moment this worker dies, however it dies.
+      if (parentPort == null && globalThis.navigator?.locks) {
+        await new Promise<void>((held) => void navigator.locks.request(lock, () => (held(), new Promise(() => {}))));
+      }
+      return choose(options, await detectMachine());
+    });
+  },
+  start(choice, source) {
+    return reply(async () => {
+      const from = typeof source === "string" ? new URL(source) : (source ?? locate(choice.binary, undefined));
+      headwise = await startHeadwise(choice, from, parentPort == null ? makeThread : undefined);
+      return headwise.info;
+    });
+  },
+  async call(call) {
+    waiting.add(call.id);
+    const result = last.then(takeMessages).then(() =>
+      reply(() => {
+        if (!waiting.delete(call.id)) throw aborted();
+        current = { id: call.id, undo: [], aborted: false };
+        return run(call);
+      }),
+    );
+    last = result;
+    const answer = await result;
+    return transfer(answer, [...new Set(buffersOf(answer))]);
+  },
+  abort(id) {
+    if (waiting.delete(id) || id !== current.id) return;
+    current.aborted = true;
+    for (const undo of current.undo) undo();
+  },
+};
+
+const threadName = "em-pthread"; // by which Emscripten's code knows that it is one
+
+/** A thread in browsers: this very script once more, so that a page downloads its code once. */
+function makeThread(): Worker {
+  return new Worker(location.href, { type: "module", name: threadName });
+}
+
+/** Becomes the thread: Emscripten's code takes over the messages as soon as it is there. */
+async function runThread(): Promise<void> {
+  const early: MessageEvent[] = [];
+  self.onmessage = (message) => early.push(message);
+  await glue.threads();
+  for (const message of early) self.onmessage(message);
+}
+
+if (parentPort == null && self.name === threadName)
+  runThread().catch(reportError); // the error event of this worker
+else expose(host, parentPort == null ? undefined : nodeEndpoint(parentPort));

@@ -1,0 +1,89 @@
+/** Objects that live in the worker, as `headwise/worker` shows them. */
+import { isObject } from "../base/checks.js";
+import { makeDisposable, net } from "../base/disposable.js";
+import { HeadwiseError } from "../base/errors.js";
+import { remotes } from "./arguments.js";
+import type { Connection } from "./connection.js";
+import { remoteMark, surfaces, type Kind, type RemoteReference } from "./protocol.js";
+
+/** The plain values and the methods of an object. `alive` throws where it was disposed. */
+export function members(connection: Connection, kind: Kind, target: number, plain: object, alive = () => {}): object {
+  const { methods, generators = [] } = surfaces[kind] as (typeof surfaces)["headwise"];
+  const call =
+    (inside: string) =>
+    async (...args: unknown[]) => {
+      alive();
+      return revive(connection, await connection.call(target, inside, args));
+    };
+  const generate =
+    (inside: string) =>
+    (...args: unknown[]) => {
+      alive();
+      return iterate(connection, connection.prepare(target, inside, args));
+    };
+  return {
+    ...Object.fromEntries(Object.entries(plain).map(([name, value]) => [name, Object.freeze(value)])),
+    ...Object.fromEntries(Object.entries(methods).map(([name, inside]) => [name, call(inside)])),
+    ...Object.fromEntries(generators.map((name) => [name, generate(name)])),
+  };
+}
+
+/** Outside of `remoteObject`, whose closures would keep the object alive. */
+const freeing = (connection: Connection, target: number) => () => connection.free(target);
+
+function remoteObject(connection: Connection, { [remoteMark]: target, kind, plain = {} }: RemoteReference): object {
+  let disposed = false;
+  const free = freeing(connection, target);
+  const alive = () => {
+    if (disposed && !connection.ended) throw new HeadwiseError("disposed", `this ${kind} was disposed`);
+  };
+  const object = makeDisposable({
+    ...members(connection, kind, target, plain, alive),
+    async dispose() {
+      if (disposed) return;
+      disposed = true;
+      net.unregister(object);
+      await free();
+    },
+  });
+  remotes.set(object, { connection, target, kind });
+  net.register(object, free, object);
+  return object;
+}
+
+/** What a call has returned, with an object in the place of each reference. */
+function revive(connection: Connection, value: unknown): unknown {
+  if (!isObject(value) || ArrayBuffer.isView(value)) return value;
+  if (remoteMark in value) return remoteObject(connection, value as unknown as RemoteReference);
+  for (const [name, member] of Object.entries(value)) value[name] = revive(connection, member);
+  return value;
+}
+
+/** Goes through what a generator in the worker yields, one call a step. */
+function iterate(connection: Connection, { signal, send }: ReturnType<Connection["prepare"]>): AsyncGenerator {
+  const state = { free: () => {} };
+  const iterator = steps(connection, signal, send, state);
+  net.register(iterator, () => state.free());
+  return iterator;
+}
+
+async function* steps(
+  connection: Connection,
+  signal: AbortSignal | undefined,
+  send: () => Promise<unknown>,
+  state: { free: () => void },
+): AsyncGenerator {
+  const { [remoteMark]: target } = (await send()) as RemoteReference;
+  state.free = () => void connection.free(target);
+  signal?.addEventListener("abort", state.free); // also where nobody asks for the next step any more
+  try {
+    for (;;) {
+      const step = (await connection.call(target, "next", [{ signal }])) as IteratorResult<unknown>;
+      if (step.done) return step.value;
+      yield step.value;
+    }
+  } finally {
+    signal?.removeEventListener("abort", state.free);
+    state.free();
+  }
+}
