@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <new>
-#include <numeric>
 
 #include "attention/append.hpp"
 
@@ -32,6 +31,7 @@ ForwardArgs args_of(const ForwardCall& call, const VisibilityCall& visibility) {
   args.B = call.batch;
   args.L = call.queries;
   args.S = call.keys;
+  args.inputs = static_cast<Inputs>(call.inputs);
   args.query = at<const float>(call.query);
   args.key = at<const float>(call.key);
   args.value = at<const float>(call.value);
@@ -46,39 +46,7 @@ ForwardArgs args_of(const ForwardCall& call, const VisibilityCall& visibility) {
   return args;
 }
 
-// present = past and new, one behind the other.   past: [B, G, P, width], present: [B, G, P + new, width]
-HeadView<const float> concatenate(const AttentionCall& call, Pointer past, const HeadView<const float>& fresh,
-                                  std::size_t width, Pointer present) {
-  const std::size_t S = call.past + call.keys;
-  if (S == 0) return fresh;  // however many batch rows there are
-  const auto from = HeadView<const float>::heads_first(at<const float>(past), call.kv_heads, call.past, width);
-  const auto to = HeadView<float>::heads_first(at<float>(present), call.kv_heads, S, width);
-  for (std::size_t b = 0; b < call.batch; ++b) {
-    append_rows(from, b, call.kv_heads, call.past, width, to, 0);
-    append_rows(fresh, b, call.kv_heads, call.keys, width, to, call.past);
-  }
-  return HeadView<const float>::heads_first(at<const float>(present), call.kv_heads, S, width);
-}
-
 }  // namespace
-
-void Module::get_parameter(std::size_t index, Pointer to) {
-  Linear& projection = attention.projection(index / 2);
-  if (index % 2 == 0) {
-    projection.get_weight(at<float>(to));
-  } else {
-    std::copy_n(projection.bias(), projection.outputs(), at<float>(to));
-  }
-}
-
-void Module::set_parameter(std::size_t index, Pointer from) {
-  Linear& projection = attention.projection(index / 2);
-  if (index % 2 == 0) {
-    projection.set_weight(at<const float>(from));
-  } else {
-    std::copy_n(at<const float>(from), projection.outputs(), projection.bias());
-  }
-}
 
 void Module::get_gates(Pointer to) { std::copy_n(attention.gates(), attention.config().num_heads, at<float>(to)); }
 
@@ -110,21 +78,8 @@ Status Module::backward(Pointer output, Pointer weights, Pointer query, Pointer 
                             context_);
 }
 
-void Module::get_gradient(std::size_t index, Pointer to) {
-  constexpr std::size_t kGates = 2 * MultiHeadAttention::kProjections;
-  const std::size_t H = attention.config().num_heads;
-  const bool gates = index == kGates, weight = index % 2 == 0;
-  const Linear& projection = attention.projection(gates ? 0 : index / 2);
-  const std::size_t outputs = projection.outputs(), count = weight ? outputs * projection.inputs() : outputs;
-  if (attention.gate_gradients() == nullptr) {  // nothing has been trained yet
-    std::fill_n(at<float>(to), gates ? H : count, 0.0f);
-  } else if (gates) {
-    std::copy_n(attention.gate_gradients(), H, at<float>(to));
-  } else if (weight) {
-    projection.get_weight_gradient(at<float>(to));
-  } else {
-    std::copy_n(projection.bias_gradient(), count, at<float>(to));
-  }
+void Module::get_gate_gradient(Pointer to) {
+  std::copy_n(attention.gate_gradients(), attention.config().num_heads, at<float>(to));
 }
 
 std::unique_ptr<Module> Module::keep_heads(Pointer kept, std::size_t count) {
@@ -162,8 +117,18 @@ Status Engine::attention(const AttentionCall& call, const VisibilityCall& visibi
   args.key = view<const float>(call.heads_first, call.key, call.kv_heads, call.keys, D);
   args.value = view<const float>(call.heads_first, call.value, call.kv_heads, call.keys, Dv);
   if (call.present_key != 0) {
-    args.key = concatenate(call, call.past_key, args.key, D, call.present_key);
-    args.value = concatenate(call, call.past_value, args.value, Dv, call.present_value);
+    const auto past = [&](Pointer data, std::size_t width) {
+      return HeadView<const float>::heads_first(at<const float>(data), call.kv_heads, call.past, width);
+    };
+    const auto present = [&](Pointer data, std::size_t width) {
+      return HeadView<float>::heads_first(at<float>(data), call.kv_heads, args.shape.S, width);
+    };
+    append_to_past({.length = call.past,
+                    .key = past(call.past_key, D),
+                    .value = past(call.past_value, Dv),
+                    .present_key = present(call.present_key, D),
+                    .present_value = present(call.present_value, Dv)},
+                   args);
   }
   args.output = view<float>(call.heads_first, call.output, call.heads, call.queries, Dv);
   args.weights = at<float>(call.weights);
@@ -172,53 +137,35 @@ Status Engine::attention(const AttentionCall& call, const VisibilityCall& visibi
   args.scale = call.scale;
   args.softcap = call.softcap;
   args.gates = at<const float>(call.gates);
-  HEADWISE_RETURN_IF_ERROR(context_.arena.reserve(attention_scratch(args.shape, context_.pool.threads())));
-  headwise::attention(args, context_);
-  return Status::kOk;
+  return headwise::attention(args, context_);
 }
 
 Status Engine::rotary_embedding(const RotaryCall& call) {
   const Rotary rotary{call.dim, call.base, call.interleaved};
-  const std::size_t tokens = call.batch * call.length, pairs = call.dim / 2;
+  const auto* positions = at<const std::int32_t>(call.positions);
   RotaryArgs args{call.batch,
                   call.heads,
                   call.length,
                   call.head_dim,
                   view<const float>(call.heads_first, call.input, call.heads, call.length, call.head_dim),
-                  view<float>(call.heads_first, call.output, call.heads, call.length, call.head_dim),
-                  {at<const float>(call.cos), at<const float>(call.sin)}};
-  if (call.cos != 0) {
-    args.rows = at<const std::int32_t>(call.positions);
-    args.row_batch = call.length;
-  } else {
-    const bool shared = call.positions == 0;
-    const std::size_t rows = shared ? call.length : tokens;
-    HEADWISE_RETURN_IF_ERROR(
-        context_.arena.reserve(2 * Arena::padded(std::uint64_t{rows} * pairs) + Arena::padded(rows)));
-    float* cos = context_.arena.take(rows * pairs);
-    float* sin = context_.arena.take(rows * pairs);
-    auto* counted = reinterpret_cast<std::int32_t*>(context_.arena.take(rows));
-    std::iota(counted, counted + rows, 0);
-    fill_rotary_table(rotary, shared ? counted : at<const std::int32_t>(call.positions), rows, cos, sin, context_.pool);
-    args.table = {cos, sin};
-    args.row_batch = shared ? 0 : call.length;
-  }
-  rotate(rotary, args, context_.pool);
+                  view<float>(call.heads_first, call.output, call.heads, call.length, call.head_dim)};
+  if (call.cos == 0) return rotate_to_positions(rotary, args, {call.batch, call.length, positions}, context_);
+  args.rows = positions;
+  args.row_batch = call.length;
+  rotate(rotary, args, at<const float>(call.cos), at<const float>(call.sin), context_.pool);
   return Status::kOk;
 }
 
 Status Engine::analyze_heads(const AnalysisCall& call, const VisibilityCall& visibility) {
-  HEADWISE_RETURN_IF_ERROR(context_.arena.reserve(analysis_scratch(call.keys, context_.pool.threads())));
-  headwise::analyze_heads({.B = call.batch,
-                           .H = call.heads,
-                           .L = call.queries,
-                           .S = call.keys,
-                           .weights = at<const float>(call.weights),
-                           .visibility = visibility_of(visibility),
-                           .tokens = at<const std::int32_t>(call.tokens),
-                           .token_batch = call.tokens_of_each_row ? call.keys : 0},
-                          context_, at<HeadStatistics>(call.statistics));
-  return Status::kOk;
+  return headwise::analyze_heads({.B = call.batch,
+                                  .H = call.heads,
+                                  .L = call.queries,
+                                  .S = call.keys,
+                                  .weights = at<const float>(call.weights),
+                                  .visibility = visibility_of(visibility),
+                                  .tokens = at<const std::int32_t>(call.tokens),
+                                  .token_batch = call.tokens_of_each_row ? call.keys : 0},
+                                 context_, at<HeadStatistics>(call.statistics));
 }
 
 std::unique_ptr<Module> Engine::multi_head_attention(const MultiHeadAttentionConfig& config, Pointer kv_heads,

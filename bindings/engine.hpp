@@ -62,7 +62,7 @@ struct ForwardCall {
   Pointer query, key, value;
   Pointer query_positions, key_positions;  // [B, L], [B, keys] or null; with a cache both [B, L]
   Pointer output, weights, heads;
-  int weights_stage, head_output;  // WeightsStage, HeadOutput
+  int inputs, weights_stage, head_output;  // Inputs, WeightsStage, HeadOutput
 };
 
 // A module and the instance that it computes on.
@@ -72,11 +72,15 @@ class Module {
   // Part of something larger, which must outlive it.
   Module(Context& context, MultiHeadAttention& shared) : attention(shared), context_(context) {}
 
-  // Parameters are numbered by projection (query, key, value, out): weight 2 * p, bias 2 * p + 1.
-  void get_parameter(std::size_t index, Pointer to);
-  void set_parameter(std::size_t index, Pointer from);
+  // By their places in MultiHeadAttention::for_each_parameter. Gradients are there once they have been enabled.
+  void get_parameter(std::size_t index, Pointer to) { parameter_at(attention, index).read_value(at<float>(to)); }
+  void set_parameter(std::size_t index, Pointer from) {
+    parameter_at(attention, index).write_value(at<const float>(from));
+  }
+  void get_gradient(std::size_t index, Pointer to) { parameter_at(attention, index).read_gradient(at<float>(to)); }
   void get_gates(Pointer to);
   void set_gates(Pointer from);
+  void get_gate_gradient(Pointer to);  // [H]
   // With a cache (or null), the visibility says how many of its tokens are valid, before and after.
   Status forward(const ForwardCall& call, KvCache* cache, const VisibilityCall& visibility);
   Status forward(const ForwardCall& call, KvCache* cache) { return forward(call, cache, {}); }
@@ -88,8 +92,6 @@ class Module {
   }
   // Of the last train_forward, once; weights: of the probabilities, or null. The others are written.
   Status backward(Pointer output, Pointer weights, Pointer query, Pointer key, Pointer value);
-  // Numbered as the parameters are; 8 is that of the gates.
-  void get_gradient(std::size_t index, Pointer to);
   void zero_gradients() { attention.zero_gradients(); }
   std::unique_ptr<Module> keep_heads(Pointer kept, std::size_t count);            // null: out of memory
   std::unique_ptr<KvCache> cache(std::size_t batch, std::size_t capacity) const;  // null: out of memory
@@ -115,8 +117,10 @@ class Model;
 
 class Engine {
  public:
-  // rows: of a full tile, 6 or 4, whichever this engine's compiler is faster with (kernels/tile.hpp).
-  Engine(std::size_t threads, std::size_t rows) : status_(context_.pool.start(threads)) { tile_rows = rows; }
+  // tile_rows: 6 or 4, whichever this engine's compiler is faster with (kernels/tile.hpp).
+  Engine(std::size_t threads, std::size_t tile_rows) : status_(context_.pool.start(threads)) {
+    context_.tile_rows = tile_rows;
+  }
 
   Status status() const { return status_; }
   // Room for a call's inputs and results; the same block for every call. Null: out of memory.

@@ -30,9 +30,11 @@ class Model {
   explicit Model(Context& context) : context_(context) {}
 
   // By their places in Transformer::for_each_parameter. Gradients are there once they have been enabled.
-  void get_parameter(std::size_t index, Pointer to) { transformer.get_parameter(index, at<float>(to)); }
-  void set_parameter(std::size_t index, Pointer from) { transformer.set_parameter(index, at<const float>(from)); }
-  void get_gradient(std::size_t index, Pointer to) { transformer.get_gradient(index, at<float>(to)); }
+  void get_parameter(std::size_t index, Pointer to) { parameter_at(transformer, index).read_value(at<float>(to)); }
+  void set_parameter(std::size_t index, Pointer from) {
+    parameter_at(transformer, index).write_value(at<const float>(from));
+  }
+  void get_gradient(std::size_t index, Pointer to) { parameter_at(transformer, index).read_gradient(at<float>(to)); }
   void get_gate_gradient(std::size_t layer, Pointer to);  // [H]
   Status enable_gradients() { return transformer.enable_gradients(); }
   void zero_gradients() { transformer.zero_gradients(); }

@@ -1,10 +1,10 @@
-// Keys and values that are remembered: new rows behind those of earlier calls.
+// Keys and values of earlier tokens, with those of new tokens appended.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 
-#include "core/shape.hpp"
+#include "attention/scaled_dot_product.hpp"
 
 namespace headwise {
 
@@ -14,6 +14,27 @@ inline void append_rows(const HeadView<const float>& from, std::size_t b, std::s
   for (std::size_t g = 0; g < heads; ++g) {
     for (std::size_t j = 0; j < count; ++j) std::copy_n(from.at(b, g, j), width, to.at(b, g, at + j));
   }
+}
+
+// The past of a call without a cache.
+struct Past {
+  std::size_t length;                          // P
+  HeadView<const float> key, value;            // [B, G, P, D], [B, G, P, Dv]
+  HeadView<float> present_key, present_value;  // [B, G, S, D], [B, G, S, Dv], to be written: past, then new
+};
+
+// Writes the present, and makes it the keys and values of `args`, which were the S - P new ones.
+inline void append_to_past(const Past& past, AttentionArgs& args) noexcept {
+  const AttentionShape& s = args.shape;
+  if (s.S == 0) return;  // however many batch rows there are
+  for (std::size_t b = 0; b < s.B; ++b) {
+    append_rows(past.key, b, s.G, past.length, s.D, past.present_key, 0);
+    append_rows(args.key, b, s.G, s.S - past.length, s.D, past.present_key, past.length);
+    append_rows(past.value, b, s.G, past.length, s.Dv, past.present_value, 0);
+    append_rows(args.value, b, s.G, s.S - past.length, s.Dv, past.present_value, past.length);
+  }
+  args.key = past.present_key;
+  args.value = past.present_value;
 }
 
 }  // namespace headwise

@@ -26,7 +26,7 @@ constexpr std::size_t row_stride(std::size_t S) {
   return (simd::round_up(S, kLine) / kLine | 1) * kLine;
 }
 
-// One worker's memory.
+// What one worker computes on.
 struct Scratch {
   float* keys;         // [S / 8][D][8], times key_scale: for the scores
   float* key_columns;  // [D / 8][S][8]: for dQ
@@ -40,19 +40,26 @@ struct Scratch {
   std::size_t row;
 };
 
-// Calls fn(piece, floats) for each piece of a worker's memory.
-template <class Fn>
-void for_each_piece(const AttentionShape& shape, Scratch& scratch, const Fn& fn) {
+Scratch take_scratch(const AttentionShape& shape, Arena& arena) {
   const std::uint64_t row = row_stride(shape.S);
-  fn(scratch.keys, packed_size(shape.S, shape.D));
-  fn(scratch.key_columns, packed_size(shape.D, shape.S));
-  fn(scratch.values, packed_size(shape.S, shape.Dv));
-  fn(scratch.queries, packed_size(shape.D, kBlockRows));
-  fn(scratch.outputs, packed_size(shape.Dv, kBlockRows));
-  fn(scratch.weights, kBlockRows * row);
-  fn(scratch.scores, kBlockRows * row);
-  fn(scratch.cap_slopes, kTileRows * row);
-  fn(scratch.bias, shape.S);
+  Scratch scratch;
+  scratch.keys = arena.take(packed_size(shape.S, shape.D));
+  scratch.key_columns = arena.take(packed_size(shape.D, shape.S));
+  scratch.values = arena.take(packed_size(shape.S, shape.Dv));
+  scratch.queries = arena.take(packed_size(shape.D, kBlockRows));
+  scratch.outputs = arena.take(packed_size(shape.Dv, kBlockRows));
+  scratch.weights = arena.take(kBlockRows * row);
+  scratch.scores = arena.take(kBlockRows * row);
+  scratch.cap_slopes = arena.take(kTileRows * row);
+  scratch.bias = arena.take(shape.S);
+  scratch.row = row_stride(shape.S);
+  return scratch;
+}
+
+std::uint64_t scratch_size(const AttentionShape& shape) {
+  Arena counted;
+  take_scratch(shape, counted);
+  return counted.used();
 }
 
 // The query rows [first, first + rows) of one head, and the keys that they see.
@@ -65,7 +72,7 @@ struct Block {
 // Products of up to 6 rows: out = a b.   a: [rows, b.depth], out: [rows, b.columns]
 void multiply(const float* a, std::size_t a_row, std::size_t rows, const PackedMatrix& b, Range tiles, float* out,
               std::size_t out_row) noexcept {
-  gemm(a, a_row, RowPanels(rows), {0, 1}, b, tiles, Start::kZero, nullptr, out, out_row);
+  gemm(a, a_row, RowPanels(rows, kTileRows), {0, 1}, b, tiles, Start::kZero, nullptr, out, out_row);
 }
 
 // The same, leaving out what a is 0 for.
@@ -82,8 +89,8 @@ void multiply_carefully(const float* a, std::size_t a_row, std::size_t rows, con
 
 // out += a^T b, of which only the `rows` columns of a are taken.   a: [b.depth, …], out: [rows, b.columns]
 void add_transposed(const float* a, std::size_t a_row, std::size_t rows, const PackedMatrix& b, float* out,
-                    std::size_t out_row) noexcept {
-  gemm_transposed(a, a_row, RowPanels(rows), b, out, simd::kTile, out_row);
+                    std::size_t out_row, std::size_t tile_rows) noexcept {
+  gemm_transposed(a, a_row, RowPanels(rows, tile_rows), b, out, simd::kTile, out_row);
 }
 
 // weights: P times its row's sum on entry, P * M on return; scores: dP = dO V^T on entry, scale dS on return. Where P
@@ -169,7 +176,7 @@ void differentiate_panel(const AttentionArgs& args, const AttentionGradients& gr
 
 // What the block adds to the gradients of the keys and values that it sees.
 void add_key_gradients(const AttentionArgs& args, const AttentionGradients& gradients, std::size_t g,
-                       const Scratch& scratch, const Block& block) noexcept {
+                       const Scratch& scratch, const Block& block, std::size_t tile_rows) noexcept {
   const AttentionShape& shape = args.shape;
   const auto [b, h, first, rows, columns, live] = block;
   const std::size_t keys = std::min(columns.end, shape.S) - columns.begin, panel = rows * simd::kTile;
@@ -182,13 +189,13 @@ void add_key_gradients(const AttentionArgs& args, const AttentionGradients& grad
     }
   }
   add_transposed(scratch.weights + columns.begin, scratch.row, keys, {scratch.outputs, shape.Dv, rows, panel},
-                 gradients.value.at(b, g, columns.begin), gradients.value.row);
+                 gradients.value.at(b, g, columns.begin), gradients.value.row, tile_rows);
   add_transposed(scratch.scores + columns.begin, scratch.row, keys, {scratch.queries, shape.D, rows, panel},
-                 gradients.key.at(b, g, columns.begin), gradients.key.row);
+                 gradients.key.at(b, g, columns.begin), gradients.key.row, tile_rows);
 }
 
 void differentiate_head(const AttentionArgs& args, const AttentionGradients& gradients, std::size_t b, std::size_t g,
-                        const Scratch& scratch) noexcept {
+                        const Scratch& scratch, std::size_t tile_rows) noexcept {
   const AttentionShape& shape = args.shape;
   for (std::size_t j = 0; j < shape.S; ++j) {
     std::fill_n(gradients.key.at(b, g, j), shape.D, 0.0f);
@@ -210,41 +217,32 @@ void differentiate_head(const AttentionArgs& args, const AttentionGradients& gra
       const std::size_t i = first_row(n), rows = first_row(n + 1) - i;
       const Keys seen = columns_of(args, range, i, i + rows - 1);
       Block block{b, h, i, rows, {seen.begin, simd::round_up(seen.end, simd::kTile)}, {}};
-      const RowPanels panels(rows);
+      const RowPanels panels(rows, tile_rows);
       for (std::size_t p = 0; p < panels.count; ++p) {
         differentiate_panel(args, gradients, head, finite_keys, scratch, panels.first_row(p), panels.rows(p), block);
       }
-      add_key_gradients(args, gradients, g, scratch, block);
+      add_key_gradients(args, gradients, g, scratch, block, tile_rows);
     }
   }
 }
 
 }  // namespace
 
-std::uint64_t attention_backward_scratch(const AttentionShape& shape, std::size_t threads) {
-  Scratch scratch;
-  std::uint64_t floats = 0;
-  for_each_piece(shape, scratch, [&](float*, std::uint64_t count) { floats += Arena::padded(count); });
-  return threads * floats;
+float* take_attention_backward_scratch(const AttentionShape& shape, std::size_t threads, Arena& arena) {
+  return arena.take(threads * scratch_size(shape));
 }
 
-void attention_backward(const AttentionArgs& args, const AttentionGradients& gradients, Context& context) noexcept {
+void attention_backward(const AttentionArgs& args, const AttentionGradients& gradients, float* scratch,
+                        Context& context) noexcept {
   const AttentionShape& shape = args.shape;
   AttentionArgs unasked = args;
   unasked.weights = nullptr;
-  const std::size_t per_worker = static_cast<std::size_t>(attention_backward_scratch(shape, 1));
-  float* memory = context.arena.take(context.pool.threads() * per_worker);
+  const auto per_worker = static_cast<std::size_t>(scratch_size(shape));
   const double flops = 10.0 * static_cast<double>(shape.B * shape.H) * static_cast<double>(shape.L * shape.S) *
                        static_cast<double>(std::max(shape.D, shape.Dv));
   context.pool.parallel_for(shape.B * shape.G, flops, [&](std::size_t task, std::size_t worker) {
-    Scratch scratch;
-    scratch.row = row_stride(shape.S);
-    float* next = memory + worker * per_worker;
-    for_each_piece(shape, scratch, [&](float*& piece, std::uint64_t count) {
-      piece = next;
-      next += Arena::padded(count);
-    });
-    differentiate_head(unasked, gradients, task / shape.G, task % shape.G, scratch);
+    Arena own(scratch + worker * per_worker, per_worker);
+    differentiate_head(unasked, gradients, task / shape.G, task % shape.G, take_scratch(shape, own), context.tile_rows);
   });
 }
 

@@ -15,12 +15,12 @@ struct AttentionGradients {
   HeadView<float> value;  // [B, G, S, Dv]
 };
 
-// Floats of the arena that the backward pass takes.
-std::uint64_t attention_backward_scratch(const AttentionShape& shape, std::size_t threads);
+// What the backward pass computes on.
+float* take_attention_backward_scratch(const AttentionShape& shape, std::size_t threads, Arena& arena);
 
 // args: those of the forward pass, of which output, weights and gates are not read. A query row whose gradients are all
 // zeros adds nothing, whatever its query holds; nor does what it does not see.
-// The caller has reserved attention_backward_scratch() in the context's arena.
-void attention_backward(const AttentionArgs& args, const AttentionGradients& gradients, Context& context) noexcept;
+void attention_backward(const AttentionArgs& args, const AttentionGradients& gradients, float* scratch,
+                        Context& context) noexcept;
 
 }  // namespace headwise

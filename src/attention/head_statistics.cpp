@@ -80,14 +80,14 @@ void add_token_row(const float* row, const VisibleKeys& keys, const std::int32_t
 
 }  // namespace
 
-std::uint64_t analysis_scratch(std::size_t S, std::size_t threads) { return threads * Arena::padded(S); }
-
-void analyze_heads(const AnalysisArgs& args, Context& context, HeadStatistics* statistics) noexcept {
+Status analyze_heads(const AnalysisArgs& args, Context& context, HeadStatistics* statistics) {
   const std::size_t B = args.B, H = args.H, L = args.L, S = args.S;
-  float* all_scratch = context.arena.take(static_cast<std::size_t>(analysis_scratch(S, context.pool.threads())));
+  const std::uint64_t row = Arena::padded(S);
+  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(context.pool.threads() * row));
+  float* rows = context.arena.take(context.pool.threads() * row);
   const double logarithms = static_cast<double>(B) * static_cast<double>(H) * static_cast<double>(L * S);
   context.pool.parallel_for(H, 20 * logarithms, [&](std::size_t h, std::size_t worker) {
-    float* scratch = all_scratch + worker * Arena::padded(S);
+    float* scratch = rows + worker * row;
     Means means;
     for (std::size_t b = 0; b < B; ++b) {
       for (std::size_t i = 0; i < L; ++i) {
@@ -103,6 +103,7 @@ void analyze_heads(const AnalysisArgs& args, Context& context, HeadStatistics* s
     statistics[h] = {means.entropy, means.distance, means.confidence, means.first,    means.previous,
                      means.next,    means.self,     means.duplicate,  means.induction};
   });
+  return Status::kOk;
 }
 
 }  // namespace headwise

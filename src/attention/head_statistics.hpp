@@ -33,8 +33,7 @@ struct AnalysisArgs {
   std::size_t token_batch = 0;           // from one batch row's tokens to the next's: S, or 0
 };
 
-// statistics: [H]. The caller has reserved analysis_scratch floats in the arena.
-std::uint64_t analysis_scratch(std::size_t S, std::size_t threads);
-void analyze_heads(const AnalysisArgs& args, Context& context, HeadStatistics* statistics) noexcept;
+// statistics: [H]
+Status analyze_heads(const AnalysisArgs& args, Context& context, HeadStatistics* statistics);
 
 }  // namespace headwise

@@ -7,9 +7,9 @@
 namespace headwise {
 namespace {
 
-// Turns the pairs (first[k], second[k]) for k < count; `step` numbers lie between one pair and the next.
-void turn(const float* first, const float* second, std::size_t step, const float* cos, const float* sin,
-          std::size_t count, float* to_first, float* to_second) noexcept {
+// Rotates the pairs (first[k], second[k]) for k < count; from one pair to the next it is `step` numbers.
+void rotate_pairs(const float* first, const float* second, std::size_t step, const float* cos, const float* sin,
+                  std::size_t count, float* to_first, float* to_second) noexcept {
   for (std::size_t k = 0; k < count; ++k) {
     const float x = first[k * step], y = second[k * step];
     to_first[k * step] = cos[k] * x - sin[k] * y;
@@ -31,9 +31,9 @@ double root(double y, std::size_t n) noexcept {
   return low;
 }
 
-// Cosine and sine of angles up to 2^32 to the precision of a float. The quarter turns are taken off exactly: pi / 2 is
-// in three parts, of which the first two have few enough digits that their multiples are exact.
-void turn_by(double angle, float& cos, float& sin) noexcept {
+// Cosine and sine of angles up to 2^32 to the precision of a float. Multiples of pi / 2 are subtracted exactly: pi / 2
+// is in three parts, of which the first two have few enough digits that their multiples are exact.
+void cos_sin(double angle, float& cos, float& sin) noexcept {
   constexpr double kHalfPi[] = {0x1.921fbp0, 0x1.5110bp-22, 0x1.18469898cc517p-44};
   const double quarters = std::nearbyint(angle * 0.63661977236758134);
   const double x = ((angle - quarters * kHalfPi[0]) - quarters * kHalfPi[1]) - quarters * kHalfPi[2];
@@ -47,34 +47,57 @@ void turn_by(double angle, float& cos, float& sin) noexcept {
 
 }  // namespace
 
+RotaryTable take_rotary_table(const Rotary& rotary, std::uint64_t rows, Arena& arena) {
+  return {arena.take(rows * (rotary.dim / 2)), arena.take(rows * (rotary.dim / 2))};
+}
+
 // Without the standard library's pow, cos and sin, whose tables would add 8 KB to each binary's download.
-void fill_rotary_table(const Rotary& rotary, const std::int32_t* positions, std::size_t count, float* cos, float* sin,
-                       ThreadPool& pool) noexcept {
-  const std::size_t pairs = rotary.dim / 2;
+void fill_rotary_table(const Rotary& rotary, const TokenPositions& positions, Rotation rotation,
+                       const RotaryTable& table, ThreadPool& pool) noexcept {
+  const std::size_t pairs = rotary.dim / 2, rows = positions.table_rows();
   const double ratio = root(1.0 / static_cast<double>(rotary.base), std::max<std::size_t>(pairs, 1));  // of neighbours
-  const double flops = 40.0 * static_cast<double>(count * pairs);
-  pool.parallel_for(count, flops, [&](std::size_t n, std::size_t) {
-    double angle = positions[n];
-    for (std::size_t k = 0; k < pairs; ++k, angle *= ratio) turn_by(angle, cos[n * pairs + k], sin[n * pairs + k]);
+  const double direction = rotation == Rotation::kForward ? 1.0 : -1.0;
+  pool.parallel_for(rows, 40.0 * static_cast<double>(rows * pairs), [&](std::size_t n, std::size_t) {
+    double angle = direction * static_cast<double>(positions.at(n));
+    for (std::size_t k = 0; k < pairs; ++k, angle *= ratio) {
+      cos_sin(angle, table.cos[n * pairs + k], table.sin[n * pairs + k]);
+    }
   });
 }
 
-void rotate(const Rotary& rotary, const RotaryArgs& args, ThreadPool& pool) noexcept {
+void rotate(const Rotary& rotary, const RotaryArgs& args, const float* cos, const float* sin,
+            ThreadPool& pool) noexcept {
   const std::size_t pairs = rotary.dim / 2;
   const double flops = 6.0 * static_cast<double>(args.B * args.H) * static_cast<double>(args.L * args.D);
   pool.parallel_for(args.B * args.L, flops, [&](std::size_t task, std::size_t) {
     const std::size_t b = task / args.L, i = task % args.L;
     const std::size_t row = args.rows == nullptr ? b * args.row_batch + i : static_cast<std::size_t>(args.rows[task]);
-    const float* cos = args.table.cos + row * pairs;
-    const float* sin = args.table.sin + row * pairs;
     for (std::size_t h = 0; h < args.H; ++h) {
       const float* from = args.from.at(b, h, i);
       float* to = args.to.at(b, h, i);
       const std::size_t apart = rotary.interleaved ? 1 : pairs;
-      turn(from, from + apart, rotary.interleaved ? 2 : 1, cos, sin, pairs, to, to + apart);
+      rotate_pairs(from, from + apart, rotary.interleaved ? 2 : 1, cos + row * pairs, sin + row * pairs, pairs, to,
+                   to + apart);
       if (from != to) std::copy(from + rotary.dim, from + args.D, to + rotary.dim);
     }
   });
+}
+
+void rotate_to_positions(const Rotary& rotary, RotaryArgs args, const TokenPositions& positions, Rotation rotation,
+                         const RotaryTable& table, ThreadPool& pool) noexcept {
+  fill_rotary_table(rotary, positions, rotation, table, pool);
+  args.row_batch = positions.same_in_all_rows() ? 0 : args.L;
+  rotate(rotary, args, table.cos, table.sin, pool);
+}
+
+Status rotate_to_positions(const Rotary& rotary, const RotaryArgs& args, const TokenPositions& positions,
+                           Context& context) {
+  Arena counted;
+  take_rotary_table(rotary, positions.table_rows(), counted);
+  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(counted.used()));
+  const RotaryTable table = take_rotary_table(rotary, positions.table_rows(), context.arena);
+  rotate_to_positions(rotary, args, positions, Rotation::kForward, table, context.pool);
+  return Status::kOk;
 }
 
 }  // namespace headwise

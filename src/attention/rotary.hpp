@@ -1,5 +1,5 @@
-// Rotary position embedding (Su et al. 2021; ONNX RotaryEmbedding): pairs of a head's numbers turn by an angle that
-// grows with the token's position, so that scores depend on distances.
+// Rotary position embedding (Su et al. 2021; ONNX RotaryEmbedding): pairs of a head's numbers are rotated by an angle
+// that grows with the token's position, so that scores depend on distances.
 #pragma once
 
 #include <cstddef>
@@ -11,31 +11,56 @@
 namespace headwise {
 
 struct Rotary {
-  std::size_t dim = 0;       // leading numbers of a head that turn, even; the rest stays. 0: none do
-  float base = 10000.0f;     // pair k turns by position * base^(-2k / dim)
+  std::size_t dim = 0;       // leading numbers of a head that are rotated, even; the rest stays. 0: none are
+  float base = 10000.0f;     // pair k is rotated by position * base^(-2k / dim)
   bool interleaved = false;  // pairs are (2k, 2k + 1), else (k, k + dim / 2)
 };
 
-// Cosines and sines, [rows, dim / 2]; which row a token takes is the caller's to say.
-struct RotaryTable {
-  const float* cos;
-  const float* sin;
+// Positions of the tokens of B rows of length L.
+struct TokenPositions {
+  std::size_t B, L;
+  const std::int32_t* given = nullptr;  // [B, L]; null: they are counted
+  const std::int32_t* first = nullptr;  // [B], from here; null: from 0
+
+  bool same_in_all_rows() const noexcept { return given == nullptr && first == nullptr; }
+  // Rows of a table of angles: one for each token, or where batch rows have the same positions, L.
+  std::size_t table_rows() const noexcept { return same_in_all_rows() ? L : B * L; }
+  std::int64_t at(std::size_t row) const noexcept {
+    if (given != nullptr) return given[row];
+    return static_cast<std::int64_t>(row % L) + (first == nullptr ? 0 : first[row / L]);
+  }
 };
 
-// Row n: the angles of positions[n]. Computed in double: positions go to 2^31.   cos, sin: [count, dim / 2]
-void fill_rotary_table(const Rotary& rotary, const std::int32_t* positions, std::size_t count, float* cos, float* sin,
-                       ThreadPool& pool) noexcept;
+// Cosines and sines of angles, [rows, dim / 2] each.
+struct RotaryTable {
+  float* cos;
+  float* sin;
+};
+RotaryTable take_rotary_table(const Rotary& rotary, std::uint64_t rows, Arena& arena);
 
-// to[b, h, i] = from[b, h, i] turned by the table's row row_of(b, i) = rows == null ? b * row_batch + i : rows[b * L +
-// i]. from and to: [B, H, L, D], perhaps the same.
+enum class Rotation { kForward, kBackward };
+
+// pairs: a row's; frequencies fall from 1 to base^(-2 (pairs - 1) / dim). Computed in double: positions go beyond 2^31.
+void fill_rotary_table(const Rotary& rotary, const TokenPositions& positions, Rotation rotation,
+                       const RotaryTable& table, ThreadPool& pool) noexcept;
+
+// to[b, h, i] = from[b, h, i], rotated by row row_of(b, i) of a table: rows[b * L + i], or where `rows` is null
+// b * row_batch + i.   from, to: [B, H, L, D], perhaps the same
 struct RotaryArgs {
   std::size_t B, H, L, D;
   HeadView<const float> from;
   HeadView<float> to;
-  RotaryTable table;
   const std::int32_t* rows = nullptr;  // [B, L]
   std::size_t row_batch = 0;           // L where each batch row has rows of its own, 0 where all share them
 };
-void rotate(const Rotary& rotary, const RotaryArgs& args, ThreadPool& pool) noexcept;
+void rotate(const Rotary& rotary, const RotaryArgs& args, const float* cos, const float* sin,
+            ThreadPool& pool) noexcept;
+
+// The same by the angles of positions, of which `args` says nothing. The table has positions.table_rows() rows.
+void rotate_to_positions(const Rotary& rotary, RotaryArgs args, const TokenPositions& positions, Rotation rotation,
+                         const RotaryTable& table, ThreadPool& pool) noexcept;
+// With a table in the context's arena.
+Status rotate_to_positions(const Rotary& rotary, const RotaryArgs& args, const TokenPositions& positions,
+                           Context& context);
 
 }  // namespace headwise

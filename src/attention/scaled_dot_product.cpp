@@ -12,8 +12,8 @@
 namespace headwise {
 namespace {
 
-constexpr std::size_t kPanelsPerTask =
-    8;  // 48 query rows (32 with tiles of 4) read a head's packed keys and values from cache
+// 48 query rows (32 with tiles of 4) read a head's packed keys and values from cache.
+constexpr std::size_t kPanelsPerTask = 8;
 constexpr std::size_t kWaveFloats = (1u << 19) / sizeof(float);  // half of a 1 MB cache
 constexpr std::size_t kFewQueries = 4;                           // up to here, packing costs more than it saves
 
@@ -44,10 +44,9 @@ PanelScratch panel_scratch(const AttentionShape& shape, float* scores, std::size
 }
 
 // Few queries a head: rows of several heads make up a panel, and read keys and values where these lie.
-void attend_few(const AttentionArgs& args, Context& context) noexcept {
+void attend_few(const AttentionArgs& args, float* scores, Context& context) noexcept {
   const AttentionShape& shape = args.shape;
   const std::size_t threads = context.pool.threads(), rows = shape.H * shape.L;  // of one batch row
-  float* scores = context.arena.take(threads * score_rows_size(shape));
   const std::size_t rows_per_task = std::clamp<std::size_t>(rows / threads, 1, kTileRows);
   const std::size_t tasks_per_batch = (rows + rows_per_task - 1) / rows_per_task;
   const double flops = 2.0 * static_cast<double>(shape.B * rows) * static_cast<double>(shape.S * (shape.D + shape.Dv));
@@ -69,19 +68,16 @@ void attend_few(const AttentionArgs& args, Context& context) noexcept {
 }
 
 // Packs key/value heads wave by wave; then the query heads of a wave attend, a task for every few panels.
-void attend_packed(const AttentionArgs& args, Context& context) noexcept {
+void attend_packed(const AttentionArgs& args, const AttentionScratch& memory, Context& context) noexcept {
   const AttentionShape& shape = args.shape;
   const std::size_t H = shape.H, G = shape.G, L = shape.L, D = shape.D, Dv = shape.Dv;
   const std::size_t per_wave = heads_per_wave(shape, context.pool.threads());
-  float* packed = context.arena.take(static_cast<std::size_t>(per_wave * packed_head_size(shape)));
-  float* all_finite = context.arena.take(per_wave);  // 1 where a head's values are
-  float* scores = context.arena.take(context.pool.threads() * score_rows_size(shape));
-  const auto packed_keys = [&](std::size_t slot) { return packed + slot * packed_head_size(shape); };
+  const auto packed_keys = [&](std::size_t slot) { return memory.packed + slot * packed_head_size(shape); };
   const auto packed_values = [&](std::size_t slot) { return packed_keys(slot) + packed_keys_size(shape); };
   // Heads of all batch rows in one count: key/value heads 0 … B * G - 1, query heads 0 … B * H - 1.
   const auto first_query = [&](std::size_t kv) { return kv / G * H + args.kv_heads.first_query(kv % G, shape); };
 
-  const RowPanels panels(L);
+  const RowPanels panels(L, context.tile_rows);
   const std::size_t tasks_per_head = (panels.count + kPanelsPerTask - 1) / kPanelsPerTask;
   for (std::size_t wave = 0; wave < shape.B * G; wave += per_wave) {
     const std::size_t kv_heads = std::min(per_wave, shape.B * G - wave);
@@ -90,8 +86,9 @@ void attend_packed(const AttentionArgs& args, Context& context) noexcept {
       const std::size_t b = (wave + slot) / G, g = (wave + slot) % G;
       const auto [begin, end] = columns_of(args, args.visibility.key_range(b, shape.S), 0, L - 1);
       pack_rows(args.key.at(b, g, begin), args.key.row, end - begin, D, key_scale(args), packed_keys(slot));
-      all_finite[slot] =
-          pack_columns(args.value.at(b, g, begin), args.value.row, end - begin, Dv, packed_values(slot)) ? 1.0f : 0.0f;
+      const bool finite =
+          pack_columns(args.value.at(b, g, begin), args.value.row, end - begin, Dv, packed_values(slot));
+      memory.all_finite[slot] = finite ? 1.0f : 0.0f;
     });
 
     const std::size_t first = first_query(wave), heads = first_query(wave + kv_heads) - first;
@@ -107,8 +104,8 @@ void attend_packed(const AttentionArgs& args, Context& context) noexcept {
       const std::size_t g = args.kv_heads.of(h, shape), slot = b * G + g - wave;
       const KeyRange range = args.visibility.key_range(b, shape.S);
       const PackedHead packed_head{columns_of(args, range, 0, L - 1), packed_keys(slot), packed_values(slot),
-                                   all_finite[slot] != 0.0f};
-      const PanelScratch scratch = panel_scratch(shape, scores, worker);
+                                   memory.all_finite[slot] != 0.0f};
+      const PanelScratch scratch = panel_scratch(shape, memory.scores, worker);
       for (std::size_t p = p_begin; p < p_end; ++p) {
         const std::size_t i = panels.first_row(p), rows = panels.rows(p);
         Panel panel{b, range, columns_of(args, range, i, i + rows - 1), &packed_head, rows};
@@ -122,20 +119,31 @@ void attend_packed(const AttentionArgs& args, Context& context) noexcept {
 
 }  // namespace
 
-std::uint64_t attention_scratch(const AttentionShape& shape, std::size_t threads) {
-  const std::uint64_t score_rows = threads * score_rows_size(shape);
-  if (shape.L <= kFewQueries) return score_rows;
+AttentionScratch take_attention_scratch(const AttentionShape& shape, std::size_t threads, Arena& arena) {
+  AttentionScratch scratch{};
+  scratch.scores = arena.take(threads * score_rows_size(shape));
+  if (shape.L <= kFewQueries) return scratch;
   const std::size_t per_wave = heads_per_wave(shape, threads);
-  return per_wave * packed_head_size(shape) + Arena::padded(per_wave) + score_rows;
+  scratch.packed = arena.take(per_wave * packed_head_size(shape));
+  scratch.all_finite = arena.take(per_wave);
+  return scratch;
 }
 
-void attention(const AttentionArgs& args, Context& context) noexcept {
+void attention(const AttentionArgs& args, const AttentionScratch& scratch, Context& context) noexcept {
   if (args.shape.L == 0) return;
   if (args.shape.L <= kFewQueries) {
-    attend_few(args, context);
+    attend_few(args, scratch.scores, context);
   } else {
-    attend_packed(args, context);
+    attend_packed(args, scratch, context);
   }
+}
+
+Status attention(const AttentionArgs& args, Context& context) {
+  Arena counted;
+  take_attention_scratch(args.shape, context.pool.threads(), counted);
+  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(counted.used()));
+  attention(args, take_attention_scratch(args.shape, context.pool.threads(), context.arena), context);
+  return Status::kOk;
 }
 
 }  // namespace headwise

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "attention/attention_shape.hpp"
 #include "attention/visibility.hpp"
 #include "core/context.hpp"
 #include "core/shape.hpp"
@@ -37,10 +38,17 @@ struct AttentionArgs {
   const float* gates = nullptr;   // [H] factors of the heads' outputs; null: all 1. A gate of 0 skips its head
 };
 
-// Floats of the arena that attention takes.
-std::uint64_t attention_scratch(const AttentionShape& shape, std::size_t threads);
+// What attention computes on.
+struct AttentionScratch {
+  float* scores;      // [threads], each: score rows of a panel and a row of the mask
+  float* packed;      // packed keys and values of some key/value heads; null where a head has few queries
+  float* all_finite;  // whether these heads' values are finite, 1 or 0
+};
+AttentionScratch take_attention_scratch(const AttentionShape& shape, std::size_t threads, Arena& arena);
 
-// The caller has reserved attention_scratch() in the context's arena. einsum: "bhid,bhjd->bhij", then "bhij,bhjd->bhid"
-void attention(const AttentionArgs& args, Context& context) noexcept;
+// einsum: "bhid,bhjd->bhij", then "bhij,bhjd->bhid"
+void attention(const AttentionArgs& args, const AttentionScratch& scratch, Context& context) noexcept;
+// With scratch in the context's arena.
+Status attention(const AttentionArgs& args, Context& context);
 
 }  // namespace headwise

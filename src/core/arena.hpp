@@ -1,4 +1,6 @@
-// Scratch memory of one call: reserved once for the whole call, handed out piece by piece, kept for the next call.
+// Scratch memory of one call, handed out piece by piece and kept for the next call. An arena without memory only
+// counts. So an operation says in one function which pieces it takes: run on an arena without memory it tells how much
+// room they need, run on one with that room it lays them out.
 #pragma once
 
 #include <cstddef>
@@ -10,29 +12,49 @@ namespace headwise {
 
 class Arena {
  public:
-  // Floats that `take(count)` uses up.
+  Arena() = default;
+  // A part of memory that somebody else owns, of `room` floats.
+  Arena(float* memory, std::uint64_t room) : memory_(memory), room_(room) {}
+
+  // Floats that take(count) uses up.
   static constexpr std::uint64_t padded(std::uint64_t count) {
     constexpr std::uint64_t kFloats = kAlignment / sizeof(float);
     return (count + kFloats - 1) / kFloats * kFloats;
   }
 
-  // Room for a call that will take `count` floats in all (each piece `padded`). Earlier pieces become invalid.
-  Status reserve(std::uint64_t count) {
-    used_ = 0;
-    return buffer_.reserve(count);
+  // Makes room for pieces of `floats` in all. Earlier pieces become invalid.
+  Status reserve(std::uint64_t floats) {
+    memory_ = nullptr;
+    room_ = used_ = 0;
+    HEADWISE_RETURN_IF_ERROR(buffer_.reserve(floats));
+    memory_ = buffer_.data();
+    room_ = floats;
+    return Status::kOk;
   }
 
-  void release() { buffer_.release(); }
-
-  float* take(std::size_t count) {
-    float* piece = buffer_.data() + used_;
-    used_ += static_cast<std::size_t>(padded(count));
-    return piece;
+  void release() {
+    buffer_.release();
+    memory_ = nullptr;
+    room_ = used_ = 0;
   }
+
+  // A piece of `count` elements; null without memory.   T: as wide as a float
+  template <class T = float>
+  T* take(std::uint64_t count) {
+    static_assert(sizeof(T) == sizeof(float));
+    float* piece = memory_ == nullptr ? nullptr : memory_ + static_cast<std::size_t>(used_);
+    used_ += padded(count);
+    return reinterpret_cast<T*>(piece);
+  }
+
+  // Floats that were taken since the last `reserve`. More than there is room for is a fault of the operation.
+  std::uint64_t used() const { return used_; }
+  std::uint64_t room() const { return room_; }
 
  private:
-  AlignedBuffer buffer_;
-  std::size_t used_ = 0;
+  AlignedBuffer buffer_;  // empty where it has none of its own
+  float* memory_ = nullptr;
+  std::uint64_t room_ = 0, used_ = 0;
 };
 
 }  // namespace headwise

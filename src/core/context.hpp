@@ -1,4 +1,4 @@
-// What an instance shares between its calls: one pool of threads, one scratch arena. Calls take turns.
+// What an instance shares between its calls, which take turns.
 #pragma once
 
 #include "core/arena.hpp"
@@ -9,6 +9,8 @@ namespace headwise {
 struct Context {
   ThreadPool pool;
   Arena arena;
+  std::size_t tile_rows =
+      6;  // rows of a full tile, 6 or 4: which one is faster depends on the engine (kernels/tile.hpp)
 };
 
 }  // namespace headwise

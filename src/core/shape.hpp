@@ -4,31 +4,9 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <type_traits>
 
 namespace headwise {
-
-struct AttentionShape {
-  std::size_t B, H, G, L, S, D, Dv;
-};
-
-// Which key/value head each query head reads (grouped-query attention, Ainslie et al. 2023): heads in order, none of
-// the G left out. Even groups unless a table says otherwise.
-struct KvHeads {
-  const std::uint32_t* table = nullptr;  // [H], ascending; null: floor(h * G / H)
-
-  std::size_t of(std::size_t h, const AttentionShape& shape) const noexcept {
-    return table == nullptr ? h / (shape.H / shape.G) : table[h];
-  }
-  // Query heads of the groups before g: group g has heads [first_query(g), first_query(g + 1)).
-  std::size_t first_query(std::size_t g, const AttentionShape& shape) const noexcept {
-    if (table == nullptr) return shape.G == 0 ? 0 : g * (shape.H / shape.G);
-    std::size_t h = 0;
-    while (h < shape.H && table[h] < g) ++h;
-    return h;
-  }
-};
 
 // Floats of one head, wherever its rows lie: element (b, h, i, d) is data[b * batch + h * head + i * row + d].
 // One view serves [B, H, L, D] (heads first) and [B, L, H*D] (heads in rows).

@@ -12,16 +12,15 @@ namespace headwise {
 
 inline constexpr std::size_t kTileRows = 6;  // rows of a tile, at most
 
-// Rows of a full tile: 6 or 4, set before anything is computed. What it computes is the same, bit for bit. 6 rows of 8
-// columns need 15 registers, which V8's newer compiler (Node 24) has: 54 GFLOP/s of 59, with 5 rows 53, with 4 rows 49
-// to 51. The older one (Node 20 and 22) moves all loads of a step before its arithmetic, runs out of registers and gets
-// 26 with 6 rows, 42 with 5, 48 with 4; without relaxed SIMD even the newer one gets 27, 40 and 42.
-inline std::size_t tile_rows = kTileRows;
-
 // Splits `rows` into panels of at most tile_rows whose sizes differ by at most one: 128 rows are 18 panels of 6 and 4
-// of 5, which beats 21 panels of 6 and a tail of 2.
+// of 5, which is faster than 21 panels of 6 and one of 2.
+//
+// tile_rows: rows of a full tile, 6 or 4. Results are the same, bit for bit. 6 rows of 8 columns need 15 registers,
+// which V8's newer compiler (Node 24) has: 54 GFLOP/s of 59, with 5 rows 53, with 4 rows 49 to 51. The older one (Node
+// 20 and 22) moves all loads of a step before its arithmetic, runs out of registers and gets 26 with 6 rows, 42 with 5,
+// 48 with 4; without relaxed SIMD even the newer one gets 27, 40 and 42.
 struct RowPanels {
-  explicit RowPanels(std::size_t rows)
+  RowPanels(std::size_t rows, std::size_t tile_rows)
       : count((rows + tile_rows - 1) / tile_rows),
         small(count == 0 ? 0 : rows / count),
         larger(count == 0 ? 0 : rows % count) {}

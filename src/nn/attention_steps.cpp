@@ -1,35 +1,41 @@
 #include "nn/attention_steps.hpp"
 
-#include <algorithm>
-
 namespace headwise {
 
-void turn(const MultiHeadAttentionConfig& config, Turn direction, float* x, std::size_t B, std::size_t length,
-          std::size_t heads, const std::int32_t* positions, const std::int32_t* first, const Angles& angles,
-          ThreadPool& pool) {
-  for (std::size_t b = 0; b < B; ++b) {
-    for (std::size_t i = 0; i < length; ++i) {
-      const std::size_t token = b * length + i;
-      angles.positions[token] =
-          positions != nullptr ? positions[token] : static_cast<std::int32_t>(i) + (first == nullptr ? 0 : first[b]);
-    }
+AttentionArgs attention_args(const MultiHeadAttentionConfig& config, const ForwardArgs& args,
+                             const Activations& activations, const float* slopes, const std::uint32_t* kv_heads) {
+  AttentionArgs attention;
+  const auto H = config.num_heads, G = config.num_kv_heads, D = config.head_dim, Dv = config.value_head_dim;
+  attention.shape = shape_of(config, args);
+  attention.query = HeadView<const float>::heads_in_rows(activations.query, H, args.L, D);
+  if (args.cache == nullptr) {
+    attention.key = HeadView<const float>::heads_in_rows(activations.key, G, args.S, D);
+    attention.value = HeadView<const float>::heads_in_rows(activations.value, G, args.S, Dv);
+  } else {
+    attention.key = args.cache->keys();
+    attention.value = args.cache->values();
   }
-  const bool shared = positions == nullptr && first == nullptr;  // one table for all batch rows
-  const std::size_t rows = shared ? length : B * length;
-  fill_rotary_table(config.rotary(), angles.positions, rows, angles.cos, angles.sin, pool);
-  if (direction == Turn::kBack) {
-    for (std::size_t n = 0; n < rows * (config.rope_dim / 2); ++n) angles.sin[n] = -angles.sin[n];
-  }
-  rotate(config.rotary(),
-         {.B = B,
-          .H = heads,
-          .L = length,
-          .D = config.head_dim,
-          .from = HeadView<const float>::heads_in_rows(x, heads, length, config.head_dim),
-          .to = HeadView<float>::heads_in_rows(x, heads, length, config.head_dim),
-          .table = {angles.cos, angles.sin},
-          .row_batch = shared ? 0 : length},
-         pool);
+  attention.visibility = args.visibility;
+  attention.kv_heads.table = kv_heads;
+  attention.scale = config.scale;
+  attention.softcap = config.softcap;
+  attention.slopes = config.alibi ? slopes : nullptr;
+  attention.dropout = args.dropout;
+  return attention;
+}
+
+void rotate_queries_and_keys(const MultiHeadAttentionConfig& config, const ForwardArgs& args, Rotation rotation,
+                             float* query, float* key, const RotaryTable& table, ThreadPool& pool) {
+  if (config.rope_dim == 0) return;
+  const auto rotate_in_place = [&](float* x, std::size_t heads, const TokenPositions& positions) {
+    const auto view = HeadView<float>::heads_in_rows(x, heads, positions.L, config.head_dim);
+    rotate_to_positions(config.rotary(), {positions.B, heads, positions.L, config.head_dim, view, view}, positions,
+                        rotation, table, pool);
+  };
+  const std::int32_t* offsets = args.visibility.offsets;
+  rotate_in_place(query, config.num_heads, {args.B, args.L, args.query_positions, offsets});
+  rotate_in_place(key, config.num_kv_heads,
+                  {args.B, args.projected_keys(), args.key_positions, args.cache == nullptr ? nullptr : offsets});
 }
 
 void gate_heads(const float* gates, std::size_t H, std::size_t Dv, std::size_t rows, const float* heads, float* gated) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "core/arena.hpp"
 #include "kernels/softmax.hpp"
 
 namespace headwise {
@@ -47,20 +46,31 @@ std::size_t row_floats(std::size_t V) {
   return static_cast<std::size_t>(Arena::padded(simd::round_up(V, simd::kTile)));
 }
 
+struct Scratch {
+  Row* rows;      // [rows]
+  float* powers;  // [threads, row_floats(V)]
+};
+
+Scratch take_scratch(std::size_t rows, std::size_t V, std::size_t threads, Arena& arena) {
+  auto* of_rows = reinterpret_cast<Row*>(arena.take(std::uint64_t{rows} * (sizeof(Row) / sizeof(float))));
+  return {of_rows, arena.take(std::uint64_t{threads} * row_floats(V))};
+}
+
 }  // namespace
 
 std::uint64_t cross_entropy_scratch(std::size_t rows, std::size_t V, std::size_t threads) {
-  return Arena::padded(std::uint64_t{rows} * (sizeof(Row) / sizeof(float))) + std::uint64_t{threads} * row_floats(V);
+  Arena counted;
+  take_scratch(rows, V, threads, counted);
+  return counted.used();
 }
 
 Loss cross_entropy(float* logits, const std::int32_t* targets, std::size_t rows, std::size_t V, bool gradient,
-                   float* scratch, ThreadPool& pool) noexcept {
-  auto* row = reinterpret_cast<Row*>(scratch);
-  float* powers = scratch + Arena::padded(rows * (sizeof(Row) / sizeof(float)));
+                   Context& context) noexcept {
+  const auto [row, powers] = take_scratch(rows, V, context.pool.threads(), context.arena);
   Loss loss;
   loss.count = rows - static_cast<std::size_t>(std::count(targets, targets + rows, kIgnored));
   const std::size_t tasks = (rows + kRowsPerTask - 1) / kRowsPerTask;
-  pool.parallel_for(tasks, 12.0 * static_cast<double>(rows * V), [&](std::size_t task, std::size_t worker) {
+  context.pool.parallel_for(tasks, 12.0 * static_cast<double>(rows * V), [&](std::size_t task, std::size_t worker) {
     float* powers_i = powers + worker * row_floats(V);
     for (std::size_t i = task * kRowsPerTask; i < std::min((task + 1) * kRowsPerTask, rows); ++i) {
       float* logits_i = logits + i * V;

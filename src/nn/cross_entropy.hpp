@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/thread_pool.hpp"
+#include "core/context.hpp"
 
 namespace headwise {
 
@@ -16,12 +16,12 @@ struct Loss {
   std::size_t correct = 0;  // of these, where the target has the largest logit, the first of equal ones
 };
 
-// Floats of scratch that it takes.
+// Floats of the context's arena that it takes; the caller has reserved them.
 std::uint64_t cross_entropy_scratch(std::size_t rows, std::size_t V, std::size_t threads);
 
 // logits: [rows, V], targets: [rows]. With `gradient`, the logits become their own gradient: (softmax - target) /
 // count, zeros in rows that do not count.
 Loss cross_entropy(float* logits, const std::int32_t* targets, std::size_t rows, std::size_t V, bool gradient,
-                   float* scratch, ThreadPool& pool) noexcept;
+                   Context& context) noexcept;
 
 }  // namespace headwise

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "attention/rotary.hpp"
 
@@ -17,15 +16,14 @@ std::size_t packed_at(std::size_t v, std::size_t E) { return v / simd::kTile * s
 // positions: [length, E]
 Status fill_sinusoidal(float* positions, std::size_t length, std::size_t E, Context& context) {
   const std::size_t pairs = (E + 1) / 2;
-  HEADWISE_RETURN_IF_ERROR(
-      context.arena.reserve(2 * Arena::padded(std::uint64_t{length} * pairs) + Arena::padded(length)));
-  float* cos = context.arena.take(length * pairs);
-  float* sin = context.arena.take(length * pairs);
-  auto* counted = reinterpret_cast<std::int32_t*>(context.arena.take(length));
-  std::iota(counted, counted + length, 0);
-  fill_rotary_table({.dim = 2 * pairs}, counted, length, cos, sin, context.pool);
+  const Rotary rotary{.dim = 2 * pairs};
+  Arena counted;
+  take_rotary_table(rotary, length, counted);
+  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(counted.used()));
+  const RotaryTable table = take_rotary_table(rotary, length, context.arena);
+  fill_rotary_table(rotary, {1, length}, Rotation::kForward, table, context.pool);
   for (std::size_t i = 0; i < length; ++i) {
-    for (std::size_t e = 0; e < E; ++e) positions[i * E + e] = (e % 2 == 0 ? sin : cos)[i * pairs + e / 2];
+    for (std::size_t e = 0; e < E; ++e) positions[i * E + e] = (e % 2 == 0 ? table.sin : table.cos)[i * pairs + e / 2];
   }
   return Status::kOk;
 }

@@ -27,12 +27,12 @@ class FeedForward {
   bool gated() const { return activation_ == Activation::kSiluGated; }
 
   // x, out: [rows, E]
-  void forward(const float* x, std::size_t rows, const Hidden& hidden, float* out, ThreadPool& pool) const noexcept;
+  void forward(const float* x, std::size_t rows, const Hidden& hidden, float* out, Context& context) const noexcept;
   // Floats of scratch that backward takes.
   std::uint64_t backward_scratch(std::size_t threads) const;
   // Adds to the gradients; writes grad_x: [rows, E]. Uses `hidden` up.
   void backward(const float* x, const Hidden& hidden, const float* grad_out, std::size_t rows, float* grad_x,
-                float* grad_active, float* scratch, ThreadPool& pool) noexcept;
+                float* grad_active, float* scratch, Context& context) noexcept;
 
   Linear& down() { return down_; }
 

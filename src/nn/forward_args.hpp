@@ -15,19 +15,27 @@ enum class HeadOutput : int {
   kContributions = 2,  // what it adds to the output: gated, through its slice of the projection, [B, H, L, output_dim]
 };
 
+// Which inputs a call has. Those that it does not have are the one before.
+enum class Inputs : int {
+  kSelf = 0,    // the query: self-attention
+  kMemory = 1,  // query and key: values are projected from what keys are projected from
+  kAll = 2,
+};
+
 struct AttentionTape;
 
 struct ForwardArgs {
   std::size_t B = 0, L = 0, S = 0;
+  Inputs inputs = Inputs::kSelf;
   const float* query = nullptr;  // [B, L, E]
-  const float* key = nullptr;    // [B, S, key_dim]
-  const float* value = nullptr;  // [B, S, value_dim]
+  const float* key = nullptr;    // [B, S, key_dim]; not read with Inputs::kSelf
+  const float* value = nullptr;  // [B, S, value_dim]; read with Inputs::kAll alone
   Visibility visibility;
   // For rotary embedding, [B, L] and [B, S] (with a cache: [B, L]); null: offset + i for queries and j for keys.
   const std::int32_t* query_positions = nullptr;
   const std::int32_t* key_positions = nullptr;
-  // Self-attention with earlier tokens: row b has visibility.offsets[b] of them in the cache; the new ones are put
-  // behind them, which makes visibility.key_lengths[b]; S is at least the largest of these.
+  // Self-attention with earlier tokens: row b has visibility.offsets[b] of them in the cache; the new ones are
+  // appended, which makes visibility.key_lengths[b]; S is at least the largest of these.
   KvCache* cache = nullptr;
   float* output = nullptr;   // [B, L, output_dim]
   float* weights = nullptr;  // [B, H, L, S] or null
@@ -36,6 +44,11 @@ struct ForwardArgs {
   float* heads = nullptr;         // as head_output says
   Dropout dropout = {};           // of the attention weights
   AttentionTape* tape = nullptr;  // training, without a cache: keeps what `backward` needs, and skips no head
+
+  const float* key_input() const { return inputs == Inputs::kSelf ? query : key; }
+  const float* value_input() const { return inputs == Inputs::kAll ? value : key_input(); }
+  // Tokens of a batch row whose keys and values are projected: with a cache, the new ones alone.
+  std::size_t projected_keys() const { return cache == nullptr ? S : L; }
 };
 
 }  // namespace headwise

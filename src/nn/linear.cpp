@@ -34,26 +34,26 @@ void Linear::set_weight(const float* weight) noexcept {
 void Linear::get_weight(float* weight) const noexcept { unpack_rows(weight_.data(), outputs_, inputs_, weight); }
 
 void Linear::forward_outputs(Range outputs, const float* x, std::size_t rows, float* out,
-                             ThreadPool& pool) const noexcept {
+                             Context& context) const noexcept {
   const Range tiles{outputs.begin / simd::kTile, simd::tiles(outputs.end)};
-  multiply(x, inputs_, rows, input_slice(0, inputs_), tiles, has_bias_ ? Start::kBias : Start::kZero, out, pool);
+  multiply(x, inputs_, rows, input_slice(0, inputs_), tiles, has_bias_ ? Start::kBias : Start::kZero, out, context);
 }
 
 void Linear::forward_inputs(Range inputs, bool add, const float* x, std::size_t rows, float* out,
-                            ThreadPool& pool) const noexcept {
+                            Context& context) const noexcept {
   const Start start = add ? Start::kOutput : has_bias_ ? Start::kBias : Start::kZero;
   multiply(x + inputs.begin, inputs_, rows, input_slice(inputs.begin, inputs.end - inputs.begin),
-           {0, simd::tiles(outputs_)}, start, out, pool);
+           {0, simd::tiles(outputs_)}, start, out, context);
 }
 
 void Linear::multiply(const float* x, std::size_t x_row, std::size_t rows, const PackedMatrix& matrix, Range tiles,
-                      Start start, float* out, ThreadPool& pool) const noexcept {
-  const RowPanels panels(rows);
+                      Start start, float* out, Context& context) const noexcept {
+  const RowPanels panels(rows, context.tile_rows);
   const std::size_t row_tasks = tasks_of(panels.count, kPanelsPerTask);
   const std::size_t column_tasks = tasks_of(tiles.end - tiles.begin, kTilesPerTask);
   const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(matrix.depth) *
                        static_cast<double>((tiles.end - tiles.begin) * simd::kTile);
-  pool.parallel_for(row_tasks * column_tasks, flops, [&](std::size_t task, std::size_t) {
+  context.pool.parallel_for(row_tasks * column_tasks, flops, [&](std::size_t task, std::size_t) {
     const std::size_t p = task / column_tasks * kPanelsPerTask;
     const std::size_t t = tiles.begin + task % column_tasks * kTilesPerTask;
     gemm(x, x_row, panels, {p, std::min(p + kPanelsPerTask, panels.count)}, matrix,

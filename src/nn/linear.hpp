@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "core/aligned_buffer.hpp"
-#include "core/thread_pool.hpp"
+#include "core/context.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/pack.hpp"
 #include "nn/parameter.hpp"
@@ -27,26 +27,24 @@ class Linear {
   const float* bias() const { return has_bias_ ? bias_.data() : nullptr; }
 
   // x: [rows, inputs] and out: [rows, outputs], contiguous.   "mk,nk->mn"
-  void forward(const float* x, std::size_t rows, float* out, ThreadPool& pool) const noexcept {
-    forward_outputs({0, outputs_}, x, rows, out, pool);
+  void forward(const float* x, std::size_t rows, float* out, Context& context) const noexcept {
+    forward_outputs({0, outputs_}, x, rows, out, context);
   }
   // The same, writing at least the outputs of a range; others may be written or left.
-  void forward_outputs(Range outputs, const float* x, std::size_t rows, float* out, ThreadPool& pool) const noexcept;
+  void forward_outputs(Range outputs, const float* x, std::size_t rows, float* out, Context& context) const noexcept;
   // The same, as if the inputs outside of a range were zeros. Starts from the bias, or adds to what is in `out`.
   void forward_inputs(Range inputs, bool add, const float* x, std::size_t rows, float* out,
-                      ThreadPool& pool) const noexcept;
+                      Context& context) const noexcept;
 
   // Training. Gradients start as zeros, and accumulate. Room for them is made once.
   Status enable_gradients();
   void release_gradients() noexcept;
   void zero_gradients() noexcept;
-  void get_weight_gradient(float* gradient) const noexcept;     // gradient: [outputs, inputs]
   float* weight_gradient() { return weight_gradient_.data(); }  // packed, as the weight
-  const float* bias_gradient() const { return has_bias_ ? bias_gradient_.data() : nullptr; }  // [outputs]
   // Calls fn(Parameter) for the weight and, where there is one, the bias.
   template <class Fn>
   void for_each_parameter(const Fn& fn) {
-    fn(Parameter{weight_.data(), weight_gradient_.data(), weight_size(), true});
+    fn(Parameter{weight_.data(), weight_gradient_.data(), weight_size(), true, outputs_, inputs_});
     if (has_bias_) fn(Parameter{bias_.data(), bias_gradient_.data(), outputs_, false});
   }
 
@@ -56,7 +54,7 @@ class Linear {
   // `add`, += it. Rows whose gradient is all zeros add nothing, whatever x holds there.
   // x: [rows, inputs], grad_out: [rows, outputs], grad_x: [rows, inputs] or null
   void backward(const float* x, const float* grad_out, std::size_t rows, float* grad_x, bool add, float* scratch,
-                ThreadPool& pool) noexcept;
+                Context& context) noexcept;
 
   // W^T of the inputs [first, first + count) alone: [count, outputs], packed.
   PackedMatrix input_slice(std::size_t first, std::size_t count) const {
@@ -66,11 +64,11 @@ class Linear {
  private:
   // out = start + x times some tiles of a packed matrix; x: rows of stride x_row, out: contiguous
   void multiply(const float* x, std::size_t x_row, std::size_t rows, const PackedMatrix& matrix, Range tiles,
-                Start start, float* out, ThreadPool& pool) const noexcept;
+                Start start, float* out, Context& context) const noexcept;
   void add_weight_gradient(const float* x, const float* grad_out, std::size_t rows, float* scratch,
-                           ThreadPool& pool) noexcept;
+                           Context& context) noexcept;
   void input_gradient(const float* grad_out, std::size_t rows, float* grad_x, bool add, float* scratch,
-                      ThreadPool& pool) const noexcept;
+                      Context& context) const noexcept;
   std::size_t weight_size() const { return static_cast<std::size_t>(packed_size(outputs_, inputs_)); }
 
   std::size_t inputs_ = 0, outputs_ = 0;

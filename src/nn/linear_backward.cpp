@@ -60,27 +60,23 @@ void Linear::zero_gradients() noexcept {
   });
 }
 
-void Linear::get_weight_gradient(float* gradient) const noexcept {
-  unpack_rows(weight_gradient_.data(), outputs_, inputs_, gradient);
-}
-
 std::uint64_t Linear::backward_scratch(std::size_t threads) const {
   return std::max<std::uint64_t>(threads * (kCopySize + kPackedSize), packed_size(inputs_, outputs_));
 }
 
 void Linear::backward(const float* x, const float* grad_out, std::size_t rows, float* grad_x, bool add, float* scratch,
-                      ThreadPool& pool) noexcept {
-  add_weight_gradient(x, grad_out, rows, scratch, pool);
-  if (grad_x != nullptr) input_gradient(grad_out, rows, grad_x, add, scratch, pool);
+                      Context& context) noexcept {
+  add_weight_gradient(x, grad_out, rows, scratch, context);
+  if (grad_x != nullptr) input_gradient(grad_out, rows, grad_x, add, scratch, context);
 }
 
 // The packed gradient's panel t is x^T times columns [8 t, 8 t + 8) of grad_out.   "rk,rn->kn"
 void Linear::add_weight_gradient(const float* x, const float* grad_out, std::size_t rows, float* scratch,
-                                 ThreadPool& pool) noexcept {
+                                 Context& context) noexcept {
   const std::size_t input_tasks = std::max<std::size_t>(tasks_of(inputs_, kInputsPerTask), 1);  // the bias needs one
   const std::size_t column_tasks = tasks_of(simd::tiles(outputs_), kTilesPerTask);
   const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(inputs_) * static_cast<double>(outputs_);
-  pool.parallel_for(input_tasks * column_tasks, flops, [&](std::size_t task, std::size_t worker) {
+  context.pool.parallel_for(input_tasks * column_tasks, flops, [&](std::size_t task, std::size_t worker) {
     float* copy = scratch + worker * (kCopySize + kPackedSize);  // [kRowsPerBlock, kCopyRow]
     float* packed = copy + kCopySize;                            // [kTilesPerTask][kRowsPerBlock][8]
     const std::size_t k = task / column_tasks * kInputsPerTask, n = task % column_tasks * kTilesPerTask * simd::kTile;
@@ -95,7 +91,7 @@ void Linear::add_weight_gradient(const float* x, const float* grad_out, std::siz
         if (all_zeros(grad_out + (r + i) * outputs_, outputs_)) std::fill_n(copy + i * kCopyRow, inputs, 0.0f);
       }
       const std::size_t padded = simd::round_up(outputs, simd::kTile), panel = block * simd::kTile;
-      gemm_transposed(copy, kCopyRow, RowPanels(inputs), {packed, padded, block, panel}, gradient,
+      gemm_transposed(copy, kCopyRow, RowPanels(inputs, context.tile_rows), {packed, padded, block, panel}, gradient,
                       inputs_ * simd::kTile, simd::kTile);
       if (!has_bias_ || k > 0) continue;
       for (std::size_t m = 0; m < outputs; m += simd::kTile) {
@@ -107,17 +103,18 @@ void Linear::add_weight_gradient(const float* x, const float* grad_out, std::siz
 
 // grad_x = grad_out W: the weight is packed anew, by its other axis, in squares of 8 x 8.   "rn,nk->rk"
 void Linear::input_gradient(const float* grad_out, std::size_t rows, float* grad_x, bool add, float* scratch,
-                            ThreadPool& pool) const noexcept {
+                            Context& context) const noexcept {
   const std::size_t panel = outputs_ * simd::kTile;
-  pool.parallel_for(simd::tiles(inputs_), 4.0 * static_cast<double>(weight_size()), [&](std::size_t t, std::size_t) {
-    const std::size_t k = t * simd::kTile;
-    for (std::size_t n = 0; n < outputs_; n += simd::kTile) {
-      pack_rows(weight_.data() + n * inputs_ + k * simd::kTile, simd::kTile, std::min(simd::kTile, inputs_ - k),
-                std::min(simd::kTile, outputs_ - n), 1.0f, scratch + t * panel + n * simd::kTile);
-    }
-  });
+  context.pool.parallel_for(
+      simd::tiles(inputs_), 4.0 * static_cast<double>(weight_size()), [&](std::size_t t, std::size_t) {
+        const std::size_t k = t * simd::kTile;
+        for (std::size_t n = 0; n < outputs_; n += simd::kTile) {
+          pack_rows(weight_.data() + n * inputs_ + k * simd::kTile, simd::kTile, std::min(simd::kTile, inputs_ - k),
+                    std::min(simd::kTile, outputs_ - n), 1.0f, scratch + t * panel + n * simd::kTile);
+        }
+      });
   multiply(grad_out, outputs_, rows, {scratch, inputs_, outputs_, panel}, {0, simd::tiles(inputs_)},
-           add ? Start::kOutput : Start::kZero, grad_x, pool);
+           add ? Start::kOutput : Start::kZero, grad_x, context);
 }
 
 }  // namespace headwise

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <type_traits>
 
 #include "attention/append.hpp"
 #include "nn/attention_steps.hpp"
@@ -13,44 +12,41 @@ namespace {
 
 using Config = MultiHeadAttentionConfig;
 
-// With a cache, the new tokens alone.
-std::size_t projected_keys(const ForwardArgs& args) { return args.cache == nullptr ? args.S : args.L; }
-
-// 2^(-8 (h + 1) / H) where H is a power of two; else those of the next lower power, then every other one of the next
-// higher (Press et al. 2022, in the code published with it).
-float alibi_slope(std::size_t h, std::size_t H) {
+// slopes[h]: 2^(-8 (h + 1) / H) where H is a power of two; else those of the next lower power, then every other one of
+// the next higher (Press et al. 2022, in the code published with it).
+void fill_alibi_slopes(float* slopes, std::size_t H) {
   const std::size_t lower = std::bit_floor(H);
-  const std::size_t of = h < lower ? lower : 2 * lower, n = h < lower ? h + 1 : 2 * (h - lower) + 1;
-  double ratio = 0x1p-8, slope = 1.0;  // ratio: 2^(-8 / of), by square roots, since std::exp2 would bring its tables
-  for (std::size_t power = of; power > 1; power /= 2) ratio = std::sqrt(ratio);
-  for (std::size_t factor = 0; factor < n; ++factor) slope *= ratio;
-  return static_cast<float>(slope);
+  double ratio = 0x1p-8;  // 2^(-8 / lower), by square roots, since std::exp2 would bring its tables
+  for (std::size_t power = lower; power > 1; power /= 2) ratio = std::sqrt(ratio);
+  double slope = 1.0;
+  for (std::size_t h = 0; h < lower; ++h) slopes[h] = static_cast<float>(slope *= ratio);
+  slope = std::sqrt(ratio);
+  for (std::size_t h = lower; h < H; ++h, slope *= ratio) slopes[h] = static_cast<float>(slope);
 }
 
-// Floats that attention takes: with a cache as many as it will take when that is full, so that no step allocates.
-std::uint64_t attention_scratch(const Config& config, const ForwardArgs& args, std::size_t threads) {
-  AttentionShape shape = shape_of(config, args);
-  const std::uint64_t now = attention_scratch(shape, threads);
-  if (args.cache == nullptr) return now;
-  shape.L = 1;
-  shape.S = args.cache->capacity();
-  return std::max(now, attention_scratch(shape, threads));
-}
+// What a forward pass computes on.
+struct Workspace {
+  Activations activations;
+  RotaryTable angles;
+  AttentionScratch attention;
+};
 
-// Calls fn(piece, floats) for each of the activations, in an order that is always the same.
-template <class Fn>
-void for_each_piece(const Config& config, const ForwardArgs& args, bool keep_ungated, Activations& activations,
-                    const Fn& fn) {
-  const std::uint64_t B = args.B, L = args.L, T = projected_keys(args), H = config.num_heads, G = config.num_kv_heads;
-  fn(activations.query, B * L * H * config.head_dim);
-  fn(activations.key, B * T * G * config.head_dim);
-  fn(activations.value, B * T * G * config.value_head_dim);
-  fn(activations.heads, B * L * H * config.value_head_dim);
-  if (keep_ungated) {
-    fn(activations.gated, B * L * H * config.value_head_dim);
-  } else {
-    activations.gated = activations.heads;
-  }
+// attention: the shape that its scratch is for. kept: where activations go, the tape's memory in training, else
+// `arena`.
+Workspace take_workspace(const Config& config, const ForwardArgs& args, const AttentionShape& attention,
+                         bool keep_ungated, std::size_t threads, Arena& kept, Arena& arena) {
+  const std::uint64_t B = args.B, L = args.L, T = args.projected_keys();
+  const std::uint64_t H = config.num_heads, G = config.num_kv_heads, D = config.head_dim, Dv = config.value_head_dim;
+  Workspace workspace;
+  Activations& activations = workspace.activations;
+  activations.query = kept.take(B * L * H * D);
+  activations.key = kept.take(B * T * G * D);
+  activations.value = kept.take(B * T * G * Dv);
+  activations.heads = kept.take(B * L * H * Dv);
+  activations.gated = keep_ungated ? kept.take(B * L * H * Dv) : activations.heads;
+  workspace.angles = take_rotary_table(config, args, arena);
+  workspace.attention = take_attention_scratch(attention, threads, arena);
+  return workspace;
 }
 
 // Calls fn(range) for each run of numbers in [0, count) that are open, once for all of them where all are.
@@ -66,42 +62,32 @@ void for_each_open_run(std::size_t count, const Open& open, const Fn& fn) {
 
 // Queries of the heads that will attend, and the keys and values that they read.
 void project(const Config& config, const ForwardArgs& args, const std::array<Linear, 4>& projections,
-             const float* gates, const std::uint32_t* kv_heads, const Activations& activations, ThreadPool& pool) {
+             const float* gates, const KvHeads& kv_heads, const Activations& activations, Context& context) {
   const bool all = args.weights != nullptr || args.head_output == HeadOutput::kValues || args.tape != nullptr;
-  const std::size_t T = projected_keys(args), H = config.num_heads;
+  const AttentionShape shape = shape_of(config, args);
+  const std::size_t rows = args.B * args.L, key_rows = args.B * args.projected_keys();
   const auto open = [&](std::size_t h) { return all || gates[h] != 0.0f; };
-  // What is remembered must be complete: gates may change.
   const auto read = [&](std::size_t g) {
-    for (std::size_t h = 0; h < H; ++h) {
-      if (kv_heads[h] == g && open(h)) return true;
+    if (args.cache != nullptr) return true;  // a cache must be complete: gates may change
+    for (std::size_t h = kv_heads.first_query(g, shape); h < kv_heads.first_query(g + 1, shape); ++h) {
+      if (open(h)) return true;
     }
-    return args.cache != nullptr;
+    return false;
   };
   const auto outputs = [](Range heads, std::size_t width) { return Range{heads.begin * width, heads.end * width}; };
-  for_each_open_run(H, open, [&](Range heads) {
-    projections[0].forward_outputs(outputs(heads, config.head_dim), args.query, args.B * args.L, activations.query,
-                                   pool);
+  for_each_open_run(config.num_heads, open, [&](Range heads) {
+    projections[0].forward_outputs(outputs(heads, config.head_dim), args.query, rows, activations.query, context);
   });
   for_each_open_run(config.num_kv_heads, read, [&](Range heads) {
-    projections[1].forward_outputs(outputs(heads, config.head_dim), args.key, args.B * T, activations.key, pool);
-    projections[2].forward_outputs(outputs(heads, config.value_head_dim), args.value, args.B * T, activations.value,
-                                   pool);
+    projections[1].forward_outputs(outputs(heads, config.head_dim), args.key_input(), key_rows, activations.key,
+                                   context);
+    projections[2].forward_outputs(outputs(heads, config.value_head_dim), args.value_input(), key_rows,
+                                   activations.value, context);
   });
 }
 
-// Rotary embedding of queries and keys.
-void embed_positions(const Config& config, const ForwardArgs& args, const Activations& activations,
-                     const Angles& angles, ThreadPool& pool) {
-  if (config.rope_dim == 0) return;
-  const std::int32_t* offsets = args.visibility.offsets;
-  turn(config, Turn::kForward, activations.query, args.B, args.L, config.num_heads, args.query_positions, offsets,
-       angles, pool);
-  turn(config, Turn::kForward, activations.key, args.B, projected_keys(args), config.num_kv_heads, args.key_positions,
-       args.cache == nullptr ? nullptr : offsets, angles, pool);
-}
-
-// Puts the new keys and values behind the earlier ones.
-void remember(const Config& config, const ForwardArgs& args, const Activations& activations) {
+// Appends the new keys and values to those in the cache.
+void append_to_cache(const Config& config, const ForwardArgs& args, const Activations& activations) {
   const std::size_t G = config.num_kv_heads, D = config.head_dim, Dv = config.value_head_dim;
   const auto key = HeadView<const float>::heads_in_rows(activations.key, G, args.L, D);
   const auto value = HeadView<const float>::heads_in_rows(activations.value, G, args.L, Dv);
@@ -119,27 +105,27 @@ void remember(const Config& config, const ForwardArgs& args, const Activations& 
 
 // The heads' outputs, concatenated, through the output projection: only the columns of heads that are not gated off.
 void combine(const Config& config, const ForwardArgs& args, const Linear& out, const float* gates,
-             const Activations& activations, ThreadPool& pool) {
+             const Activations& activations, Context& context) {
   const std::size_t rows = args.B * args.L, Dv = config.value_head_dim;
   bool add = false;
   const auto open = [&](std::size_t h) { return gates[h] != 0.0f; };
   for_each_open_run(config.num_heads, open, [&](Range heads) {
-    out.forward_inputs({heads.begin * Dv, heads.end * Dv}, add, activations.gated, rows, args.output, pool);
+    out.forward_inputs({heads.begin * Dv, heads.end * Dv}, add, activations.gated, rows, args.output, context);
     add = true;
   });
-  if (!add) out.forward_inputs({0, 0}, false, activations.gated, rows, args.output, pool);  // the bias alone
+  if (!add) out.forward_inputs({0, 0}, false, activations.gated, rows, args.output, context);  // the bias alone
 }
 
 // Every head attends with its slices, in parallel. Gates are left to gate_heads where ungated values are needed.
 void attend(const Config& config, const ForwardArgs& args, const float* gates, const float* slopes,
-            const std::uint32_t* kv_heads, const Activations& activations, Context& context) {
-  AttentionArgs attention_to = attention_args(config, args, activations, slopes, kv_heads);
+            const std::uint32_t* kv_heads, const Workspace& workspace, Context& context) {
+  AttentionArgs attention_to = attention_args(config, args, workspace.activations, slopes, kv_heads);
   attention_to.output =
-      HeadView<float>::heads_in_rows(activations.heads, config.num_heads, args.L, config.value_head_dim);
+      HeadView<float>::heads_in_rows(workspace.activations.heads, config.num_heads, args.L, config.value_head_dim);
   attention_to.weights = args.weights;
   attention_to.stage = args.stage;
   attention_to.gates = gates;
-  attention(attention_to, context);
+  attention(attention_to, workspace.attention, context);
 }
 
 // values: [B, H, L, Dv], copied from the concatenated heads [B, L, H*Dv].
@@ -156,12 +142,12 @@ void write_values(const Config& config, const ForwardArgs& args, const float* he
 
 // contributions[b, h] = heads[b, :, h] W_out[:, h]^T: each head through its own slice of the output projection.
 void write_contributions(const Config& config, const ForwardArgs& args, const Linear& out, const float* heads,
-                         ThreadPool& pool) {
+                         Context& context) {
   const auto H = config.num_heads, Dv = config.value_head_dim;
-  const RowPanels panels(args.L);
+  const RowPanels panels(args.L, context.tile_rows);
   const double flops =
       2.0 * static_cast<double>(args.B * args.L) * static_cast<double>(H * Dv) * static_cast<double>(config.output_dim);
-  pool.parallel_for(args.B * H, flops, [&](std::size_t task, std::size_t) {
+  context.pool.parallel_for(args.B * H, flops, [&](std::size_t task, std::size_t) {
     const std::size_t b = task / H, h = task % H;
     gemm(heads + (b * args.L * H + h) * Dv, H * Dv, panels, {0, panels.count}, out.input_slice(h * Dv, Dv),
          {0, simd::tiles(config.output_dim)}, Start::kZero, nullptr, args.heads + task * args.L * config.output_dim,
@@ -184,10 +170,9 @@ Status MultiHeadAttention::create(const Config& config, const std::uint32_t* kv_
   HEADWISE_RETURN_IF_ERROR(kv_heads_.reserve(H));
   std::fill_n(gates_.data(), H, 1.0f);
   auto* table = reinterpret_cast<std::uint32_t*>(kv_heads_.data());
-  for (std::size_t h = 0; h < H; ++h) {
-    slopes_.data()[h] = alibi_slope(h, H);
+  for (std::size_t h = 0; h < H; ++h)
     table[h] = kv_heads == nullptr ? static_cast<std::uint32_t>(h * G / H) : kv_heads[h];
-  }
+  fill_alibi_slopes(slopes_.data(), H);
   return Status::kOk;
 }
 
@@ -198,37 +183,47 @@ Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) co
     return Status::kOk;
   }
   const float* gates = gates_.data();
-  const std::size_t H = config_.num_heads, Dv = config_.value_head_dim;
+  const std::size_t H = config_.num_heads, Dv = config_.value_head_dim, threads = context.pool.threads();
   const bool keep_ungated = tape != nullptr && any_gated(gates, H);
-  Activations activations;
-  Angles angles;
-  std::uint64_t floats = attention_scratch(config_, args, context.pool.threads()), activation_floats = 0;
-  for_each_piece(config_, args, keep_ungated, activations,
-                 [&](float*, std::uint64_t count) { activation_floats += Arena::padded(count); });
-  const std::uint64_t tokens = std::uint64_t{args.B} * std::max(args.L, projected_keys(args));
-  angles.for_each_piece(config_, tokens, [&](auto*, std::uint64_t count) { floats += Arena::padded(count); });
-  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(tape == nullptr ? floats + activation_floats : floats));
-  if (tape != nullptr) {
-    HEADWISE_RETURN_IF_ERROR(
-        tape->record(args, config_.embed_dim, config_.key_dim, config_.value_dim, activation_floats));
-  }
-  for_each_piece(config_, args, keep_ungated, activations, [&](float*& piece, std::uint64_t count) {
-    piece = (tape == nullptr ? context.arena : tape->memory).take(static_cast<std::size_t>(count));
-  });
-  angles.take(config_, tokens, context.arena);
+  const AttentionShape shape = shape_of(config_, args);
+  const auto inputs_kept_by = [&](Arena& memory) {
+    return copy_inputs(args, config_.embed_dim, config_.key_dim, config_.value_dim, memory);
+  };
 
-  project(config_, args, projections_, gates, kv_heads(), activations, context.pool);
-  embed_positions(config_, args, activations, angles, context.pool);
-  if (args.cache != nullptr) remember(config_, args, activations);
+  Arena scratch, kept;
+  take_workspace(config_, args, shape, keep_ungated, threads, tape == nullptr ? scratch : kept, scratch);
+  std::uint64_t floats = scratch.used();
+  if (args.cache != nullptr) {  // as much as a token will need when the cache is full: no later step allocates
+    AttentionShape full = shape;
+    full.L = 1;
+    full.S = args.cache->capacity();
+    Arena then;
+    take_workspace(config_, args, full, keep_ungated, threads, then, then);
+    floats = std::max(floats, then.used());
+  }
+  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(floats));
+  if (tape != nullptr) {
+    inputs_kept_by(kept);
+    HEADWISE_RETURN_IF_ERROR(tape->reserve(kept.used()));
+    tape->args = inputs_kept_by(tape->memory);
+  }
+  const Workspace workspace = take_workspace(config_, args, shape, keep_ungated, threads,
+                                             tape == nullptr ? context.arena : tape->memory, context.arena);
+  const Activations& activations = workspace.activations;
+
+  project(config_, args, projections_, gates, {kv_heads()}, activations, context);
+  rotate_queries_and_keys(config_, args, Rotation::kForward, activations.query, activations.key, workspace.angles,
+                          context.pool);
+  if (args.cache != nullptr) append_to_cache(config_, args, activations);
   const bool gate_later = keep_ungated || args.head_output == HeadOutput::kValues;
-  attend(config_, args, gate_later || tape != nullptr ? nullptr : gates, slopes_.data(), kv_heads(), activations,
+  attend(config_, args, gate_later || tape != nullptr ? nullptr : gates, slopes_.data(), kv_heads(), workspace,
          context);
   if (args.head_output == HeadOutput::kValues) write_values(config_, args, activations.heads);
   if (gate_later) gate_heads(gates, H, Dv, args.B * args.L, activations.heads, activations.gated);
   if (args.head_output == HeadOutput::kContributions) {
-    write_contributions(config_, args, projections_[kOut], activations.gated, context.pool);
+    write_contributions(config_, args, projections_[kOut], activations.gated, context);
   }
-  combine(config_, args, projections_[kOut], gates, activations, context.pool);
+  combine(config_, args, projections_[kOut], gates, activations, context);
   if (tape != nullptr) {
     tape->activations = activations;
     tape->ready = true;

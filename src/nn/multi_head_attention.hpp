@@ -35,11 +35,11 @@ struct MultiHeadAttentionConfig {
 struct BackwardArgs {
   const float* output;             // [B, L, output_dim]
   const float* weights = nullptr;  // of the probabilities, [B, H, L, S], or null: zeros
-  // [B, L, E], [B, S, key_dim], [B, S, value_dim]: each the part through its own projection; null: not wanted. Those of
-  // one and the same input may be one and the same: it gets their sum.
+  // [B, L, E], [B, S, key_dim], [B, S, value_dim]: each the part through its own projection; null: not wanted.
   float* query = nullptr;
   float* key = nullptr;
   float* value = nullptr;
+  bool sum = false;  // of self-attention: the sum of the three is written to `query`, and nothing to the others
 };
 
 class MultiHeadAttention {

@@ -9,24 +9,30 @@ namespace {
 
 using Config = MultiHeadAttentionConfig;
 
-// Gradients of what is on the tape.
+// Gradients of what is on the tape, and what else the backward pass computes on.
 struct Scratch {
-  float* query;   // [B, L, H*D]
-  float* key;     // [B, S, G*D]
-  float* value;   // [B, S, G*Dv]
-  float* heads;   // [B, L, H*Dv]
-  float* linear;  // what the linear layers take, one after the other
+  float* query;      // [B, L, H*D]
+  float* key;        // [B, S, G*D]
+  float* value;      // [B, S, G*Dv]
+  float* heads;      // [B, L, H*Dv]
+  float* linear;     // for the linear layers, one after the other
+  float* attention;  // for attention_backward
+  RotaryTable angles;
 };
 
-template <class Fn>
-void for_each_piece(const Config& config, const ForwardArgs& args, std::uint64_t linear, Scratch& scratch,
-                    const Fn& fn) {
+// linear: floats that the linear layers need
+Scratch take_scratch(const Config& config, const ForwardArgs& args, std::uint64_t linear, std::size_t threads,
+                     Arena& arena) {
   const std::uint64_t B = args.B, L = args.L, S = args.S, H = config.num_heads, G = config.num_kv_heads;
-  fn(scratch.query, B * L * H * config.head_dim);
-  fn(scratch.key, B * S * G * config.head_dim);
-  fn(scratch.value, B * S * G * config.value_head_dim);
-  fn(scratch.heads, B * L * H * config.value_head_dim);
-  fn(scratch.linear, linear);
+  Scratch scratch;
+  scratch.query = arena.take(B * L * H * config.head_dim);
+  scratch.key = arena.take(B * S * G * config.head_dim);
+  scratch.value = arena.take(B * S * G * config.value_head_dim);
+  scratch.heads = arena.take(B * L * H * config.value_head_dim);
+  scratch.linear = arena.take(linear);
+  scratch.attention = take_attention_backward_scratch(shape_of(config, args), threads, arena);
+  scratch.angles = take_rotary_table(config, args, arena);
+  return scratch;
 }
 
 // gate_gradients[h] += sum over b, i, n of heads * gradient; then the gradient of the gated heads becomes that of the
@@ -81,13 +87,9 @@ std::uint64_t MultiHeadAttention::linear_scratch(std::size_t threads) const {
 }
 
 std::uint64_t MultiHeadAttention::backward_scratch(const ForwardArgs& args, std::size_t threads) const {
-  Scratch gradients;
-  Angles angles;
-  std::uint64_t floats = attention_backward_scratch(shape_of(config_, args), threads);
-  const auto add = [&](auto*, std::uint64_t count) { floats += Arena::padded(count); };
-  for_each_piece(config_, args, linear_scratch(threads), gradients, add);
-  angles.for_each_piece(config_, std::uint64_t{args.B} * std::max(args.L, args.S), add);
-  return floats;
+  Arena counted;
+  take_scratch(config_, args, linear_scratch(threads), threads, counted);
+  return counted.used();
 }
 
 Status MultiHeadAttention::backward(AttentionTape& tape, const BackwardArgs& args, Context& context) {
@@ -103,17 +105,12 @@ Status MultiHeadAttention::backward(AttentionTape& tape, const BackwardArgs& arg
   }
   const std::size_t threads = context.pool.threads();
   const std::size_t H = config_.num_heads, G = config_.num_kv_heads, D = config_.head_dim, Dv = config_.value_head_dim;
-  Scratch gradients;
-  Angles angles;
   HEADWISE_RETURN_IF_ERROR(context.arena.reserve(backward_scratch(forward, threads)));
   HEADWISE_RETURN_IF_ERROR(enable_gradients());
-  for_each_piece(config_, forward, linear_scratch(threads), gradients, [&](float*& piece, std::uint64_t count) {
-    piece = context.arena.take(static_cast<std::size_t>(count));
-  });
-  angles.take(config_, std::uint64_t{B} * std::max(L, S), context.arena);
+  const Scratch gradients = take_scratch(config_, forward, linear_scratch(threads), threads, context.arena);
 
   projections_[kOut].backward(tape.activations.gated, args.output, B * L, gradients.heads, false, gradients.linear,
-                              context.pool);
+                              context);
   differentiate_gates(gates_.data(), H, Dv, B * L, tape.activations.heads, gradients.heads, gate_gradients_.data(),
                       context.pool);
   attention_backward(attention_args(config_, forward, tape.activations, slopes_.data(), kv_heads()),
@@ -122,18 +119,15 @@ Status MultiHeadAttention::backward(AttentionTape& tape, const BackwardArgs& arg
                       .query = HeadView<float>::heads_in_rows(gradients.query, H, L, D),
                       .key = HeadView<float>::heads_in_rows(gradients.key, G, S, D),
                       .value = HeadView<float>::heads_in_rows(gradients.value, G, S, Dv)},
-                     context);
-  if (config_.rope_dim > 0) {
-    turn(config_, Turn::kBack, gradients.query, B, L, H, forward.query_positions, forward.visibility.offsets, angles,
-         context.pool);
-    turn(config_, Turn::kBack, gradients.key, B, S, G, forward.key_positions, nullptr, angles, context.pool);
-  }
-  projections_[kQuery].backward(forward.query, gradients.query, B * L, args.query, false, gradients.linear,
-                                context.pool);
-  projections_[kKey].backward(forward.key, gradients.key, B * S, args.key, args.key == args.query, gradients.linear,
-                              context.pool);
-  projections_[kValue].backward(forward.value, gradients.value, B * S, args.value,
-                                args.value == args.key || args.value == args.query, gradients.linear, context.pool);
+                     gradients.attention, context);
+  rotate_queries_and_keys(config_, forward, Rotation::kBackward, gradients.query, gradients.key, gradients.angles,
+                          context.pool);
+  float* of_key = args.sum ? args.query : args.key;
+  float* of_value = args.sum ? args.query : args.value;
+  projections_[kQuery].backward(forward.query, gradients.query, B * L, args.query, false, gradients.linear, context);
+  projections_[kKey].backward(forward.key_input(), gradients.key, B * S, of_key, args.sum, gradients.linear, context);
+  projections_[kValue].backward(forward.value_input(), gradients.value, B * S, of_value, args.sum, gradients.linear,
+                                context);
   tape.ready = false;
   return Status::kOk;
 }

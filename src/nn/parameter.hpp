@@ -1,7 +1,10 @@
-// What an optimizer sees of a module.
+// How optimizers see the parameters of a module, and how they are read and written.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+
+#include "kernels/pack.hpp"
 
 namespace headwise {
 
@@ -10,7 +13,38 @@ struct Parameter {
   float* value;
   float* gradient;  // null where gradients have not been enabled
   std::size_t count;
-  bool decay;  // whether weight decay applies: to matrices, not to biases and norms
+  bool decay;                           // whether weight decay applies: to matrices, not to biases and norms
+  std::size_t outputs = 0, inputs = 0;  // of a packed matrix [outputs, inputs]; 0: not packed
+
+  // The order of elements outside: matrices are [outputs, inputs].
+  void read_value(float* to) const noexcept { read(value, to); }
+  void read_gradient(float* to) const noexcept { read(gradient, to); }
+  void write_value(const float* from) const noexcept {
+    if (outputs == 0) {
+      std::copy_n(from, count, value);
+    } else {
+      pack_rows(from, inputs, outputs, inputs, 1.0f, value);
+    }
+  }
+
+ private:
+  void read(const float* from, float* to) const noexcept {
+    if (outputs == 0) {
+      std::copy_n(from, count, to);
+    } else {
+      unpack_rows(from, outputs, inputs, to);
+    }
+  }
 };
+
+// The one at that place in the order of for_each_parameter.
+template <class Module>
+Parameter parameter_at(Module& module, std::size_t index) {
+  Parameter found{};
+  module.for_each_parameter([&](const Parameter& parameter) {
+    if (index-- == 0) found = parameter;
+  });
+  return found;
+}
 
 }  // namespace headwise

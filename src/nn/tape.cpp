@@ -1,66 +1,55 @@
 #include "nn/tape.hpp"
 
 #include <cstring>
-#include <type_traits>
 #include <utility>
 
 namespace headwise {
+namespace {
 
-Status AttentionTape::record(const ForwardArgs& from, std::size_t embed_dim, std::size_t key_dim, std::size_t value_dim,
-                             std::uint64_t floats) {
+template <class T>
+const T* copy_array(const T* from, std::uint64_t count, Arena& arena) {
+  if (from == nullptr) return nullptr;
+  T* to = arena.take<T>(count);
+  if (to != nullptr) std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
+  return to;
+}
+
+Mask copy_mask(const Mask& from, Arena& arena) {
+  if (from.empty()) return from;
+  float* to = arena.take((std::uint64_t{from.bytes()} + sizeof(float) - 1) / sizeof(float));
+  if (to != nullptr && from.bytes() > 0) std::memcpy(to, from.data(), from.bytes());
+  return from.copied_to(to);
+}
+
+}  // namespace
+
+Status AttentionTape::reserve(std::uint64_t floats) {
+  if (!ready) return memory.reserve(floats);
+  Arena fresh;  // what is on the tape stays there until there is room for what replaces it
+  HEADWISE_RETURN_IF_ERROR(fresh.reserve(floats));
+  memory = std::move(fresh);
+  return Status::kOk;
+}
+
+ForwardArgs copy_inputs(const ForwardArgs& from, std::size_t embed_dim, std::size_t key_dim, std::size_t value_dim,
+                        Arena& arena) {
   const std::uint64_t B = from.B, L = from.L, S = from.S;
-  const Mask& mask = from.visibility.mask;
-  const std::uint64_t mask_floats = (std::uint64_t{mask.bytes()} + sizeof(float) - 1) / sizeof(float);
   ForwardArgs copy;
   copy.B = from.B;
   copy.L = from.L;
   copy.S = from.S;
+  copy.inputs = from.inputs;
   copy.visibility = from.visibility;
   copy.dropout = from.dropout;
-  // Calls fn(array of `from`, its copy, its length) for each that there is; equal ones are kept once.
-  const auto for_each_array = [&](const auto& fn) {
-    const auto keep = [&](const auto* array, const auto*& kept, std::uint64_t count) {
-      if (array != nullptr) fn(array, kept, count);
-    };
-    keep(from.query, copy.query, B * L * embed_dim);
-    if (from.key == from.query) {
-      copy.key = copy.query;
-    } else {
-      keep(from.key, copy.key, B * S * key_dim);
-    }
-    if (from.value == from.key) {
-      copy.value = copy.key;
-    } else if (from.value == from.query) {
-      copy.value = copy.query;
-    } else {
-      keep(from.value, copy.value, B * S * value_dim);
-    }
-    keep(from.query_positions, copy.query_positions, B * L);
-    keep(from.key_positions, copy.key_positions, B * S);
-    keep(from.visibility.offsets, copy.visibility.offsets, B);
-    keep(from.visibility.key_lengths, copy.visibility.key_lengths, B);
-  };
-  floats += Arena::padded(mask_floats);
-  for_each_array([&](const auto*, const auto*&, std::uint64_t count) { floats += Arena::padded(count); });
-  if (ready) {  // what is on the tape stays there until there is room for what replaces it
-    Arena fresh;
-    HEADWISE_RETURN_IF_ERROR(fresh.reserve(floats));
-    memory = std::move(fresh);
-  } else {
-    HEADWISE_RETURN_IF_ERROR(memory.reserve(floats));
-  }
-  for_each_array([&](const auto* array, const auto*& kept, std::uint64_t count) {
-    float* to = memory.take(static_cast<std::size_t>(count));
-    std::memcpy(to, array, static_cast<std::size_t>(count) * sizeof(float));
-    kept = reinterpret_cast<std::remove_reference_t<decltype(kept)>>(to);
-  });
-  if (!mask.empty()) {
-    float* to = memory.take(static_cast<std::size_t>(mask_floats));
-    if (mask.bytes() > 0) std::memcpy(to, mask.data(), mask.bytes());
-    copy.visibility.mask = mask.copied_to(to);
-  }
-  args = copy;
-  return Status::kOk;
+  copy.query = copy_array(from.query, B * L * embed_dim, arena);
+  if (from.inputs != Inputs::kSelf) copy.key = copy_array(from.key, B * S * key_dim, arena);
+  if (from.inputs == Inputs::kAll) copy.value = copy_array(from.value, B * S * value_dim, arena);
+  copy.query_positions = copy_array(from.query_positions, B * L, arena);
+  copy.key_positions = copy_array(from.key_positions, B * S, arena);
+  copy.visibility.offsets = copy_array(from.visibility.offsets, B, arena);
+  copy.visibility.key_lengths = copy_array(from.visibility.key_lengths, B, arena);
+  copy.visibility.mask = copy_mask(from.visibility.mask, arena);
+  return copy;
 }
 
 }  // namespace headwise

@@ -1,4 +1,4 @@
-// What a forward pass in training keeps, for the backward pass: all that this needs, so that the caller's memory is
+// What a forward pass in training keeps for its backward pass: all that this needs, so that the caller's memory is
 // free.
 #pragma once
 
@@ -16,18 +16,16 @@ struct Activations {
   float* gated;  // the same, times their gates; `heads` itself where nobody needs these any more
 };
 
-// Its memory is kept from step to step.
+// The memory is kept from step to step.
 struct AttentionTape {
   bool ready = false;       // between a forward and its backward pass
   ForwardArgs args{};       // with copies of the inputs, and without results
   Activations activations;  // queries and keys after their rotary embedding
   Arena memory;
 
-  // Copies what `from` holds of a module with these widths, and makes room for `floats` beside it. A failure leaves the
-  // tape as it was.
-  Status record(const ForwardArgs& from, std::size_t embed_dim, std::size_t key_dim, std::size_t value_dim,
-                std::uint64_t floats);
-  // The same for no queries or no batch rows.
+  // Makes room for `floats`. A failure leaves the tape as it was.
+  Status reserve(std::uint64_t floats);
+  // Of no queries or no batch rows.
   void record_nothing(const ForwardArgs& from) {
     args = ForwardArgs();
     args.B = from.B;
@@ -36,5 +34,10 @@ struct AttentionTape {
     ready = true;
   }
 };
+
+// Copies of the arrays that a forward pass reads, of a module with these widths, in an arena; one without memory
+// counts.
+ForwardArgs copy_inputs(const ForwardArgs& from, std::size_t embed_dim, std::size_t key_dim, std::size_t value_dim,
+                        Arena& arena);
 
 }  // namespace headwise

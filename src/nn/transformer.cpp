@@ -168,39 +168,4 @@ void Transformer::zero_gradients() noexcept {
   for (std::size_t n = 0; n < config_.layers; ++n) layers_[n].attention.zero_gradients();
 }
 
-// Calls matrix(Linear) or vector(Parameter) for the parameter at that place.
-template <class OnMatrix, class OnVector>
-void Transformer::at_parameter(std::size_t index, const OnMatrix& matrix, const OnVector& vector) {
-  visit([&](auto& part) {
-    bool first = true;
-    part.for_each_parameter([&](const Parameter& parameter) {
-      const bool found = index-- == 0, weight = first;
-      first = false;
-      if (!found) return;
-      if constexpr (std::is_same_v<decltype(part), Linear&>) {
-        if (weight) return matrix(part);
-      }
-      vector(parameter);
-    });
-  });
-}
-
-void Transformer::get_parameter(std::size_t index, float* to) {
-  at_parameter(
-      index, [&](Linear& linear) { linear.get_weight(to); },
-      [&](const Parameter& parameter) { std::copy_n(parameter.value, parameter.count, to); });
-}
-
-void Transformer::set_parameter(std::size_t index, const float* from) {
-  at_parameter(
-      index, [&](Linear& linear) { linear.set_weight(from); },
-      [&](const Parameter& parameter) { std::copy_n(from, parameter.count, parameter.value); });
-}
-
-void Transformer::get_gradient(std::size_t index, float* to) {
-  at_parameter(
-      index, [&](Linear& linear) { linear.get_weight_gradient(to); },
-      [&](const Parameter& parameter) { std::copy_n(parameter.gradient, parameter.count, to); });
-}
-
 }  // namespace headwise

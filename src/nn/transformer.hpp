@@ -85,10 +85,6 @@ class Transformer {
   void for_each_parameter(const Fn& fn) {
     visit([&](auto& part) { part.for_each_parameter(fn); });
   }
-  // Parameters and gradients by their places in the order of for_each_parameter, matrices unpacked: [outputs, inputs].
-  void get_parameter(std::size_t index, float* to);
-  void set_parameter(std::size_t index, const float* from);
-  void get_gradient(std::size_t index, float* to);
 
  private:
   struct Layer {
@@ -115,14 +111,10 @@ class Transformer {
     norm_.visit(fn);
     if (!config_.tie_embeddings) fn(head_);
   }
-  template <class OnMatrix, class OnVector>
-  void at_parameter(std::size_t index, const OnMatrix& matrix, const OnVector& vector);
 
   Status create_without_attention(const TransformerConfig& config, Context& context);
   Linear& head() { return config_.tie_embeddings ? embedding_.tokens() : head_; }
-  // Calls fn(piece, floats) for each piece of what a call computes on.
-  template <class Fn>
-  void for_each_piece(std::size_t rows, bool training, bool logits, Workspace& workspace, const Fn& fn);
+  Workspace take_workspace(std::size_t rows, bool training, bool logits, Arena& arena);
   Status reserve(const TokenBatch& batch, bool training, bool logits, Workspace& workspace, Context& context);
   // The stream through all layers and the last norm, whose output workspace.normed is then: [rows, E].
   Status run(const TokenBatch& batch, bool training, Sequence* sequence, const Capture* captures,

@@ -55,50 +55,45 @@ Dropout Transformer::dropout(std::size_t place) const {
   return {config_.dropout, config_.seed + 0x632be5ab * steps_ + 0x85157af5 * static_cast<std::uint32_t>(place)};
 }
 
-template <class Fn>
-void Transformer::for_each_piece(std::size_t rows, bool training, bool logits, Workspace& workspace, const Fn& fn) {
+// Pieces that a call does not need have no floats.
+Transformer::Workspace Transformer::take_workspace(std::size_t rows, bool training, bool logits, Arena& arena) {
   const std::uint64_t stream = std::uint64_t{rows} * config_.embed_dim, F = config_.feed_forward_dim;
   const std::uint64_t hidden = rows * F;
   const bool gated = config_.activation == Activation::kSiluGated;
-  for (std::size_t n = 0; n < (training ? config_.layers : 1); ++n) {
+  for (std::size_t n = 0; n < config_.layers; ++n) {
     Saved& saved = saved_[n];
-    fn(saved.input, stream);
-    fn(saved.mid, training && F > 0 ? stream : 0);
-    fn(saved.normed, F > 0 ? stream : 0);
-    fn(saved.hidden.up, hidden);
-    fn(saved.hidden.gate, gated ? hidden : 0);
-    fn(saved.hidden.active, training ? hidden : 0);
+    if (n > 0 && !training) {  // all layers share one set; the residual stream is changed in place
+      saved = saved_[0];
+      continue;
+    }
+    saved.input = arena.take(stream);
+    saved.mid = training && F > 0 ? arena.take(stream) : saved.input;
+    saved.normed = arena.take(F > 0 ? stream : 0);
+    saved.hidden.up = arena.take(hidden);
+    saved.hidden.gate = arena.take(gated ? hidden : 0);
+    saved.hidden.active = training ? arena.take(hidden) : saved.hidden.up;
   }
-  fn(saved_[config_.layers].input, training ? stream : 0);
-  fn(workspace.normed, stream);
-  fn(workspace.branch, stream);
-  fn(workspace.logits, logits ? std::uint64_t{rows} * config_.vocab_size : 0);
-  for (float** piece : {&workspace.gradient, &workspace.dropped, &workspace.branch_gradient}) {
-    fn(*piece, training ? stream : 0);
-  }
-  fn(workspace.active, training ? hidden : 0);
+  saved_[config_.layers].input = training ? arena.take(stream) : saved_[0].input;
+  for (std::size_t n = 0; training && F == 0 && n < config_.layers; ++n) saved_[n].mid = saved_[n + 1].input;
+  Workspace workspace;
+  workspace.normed = arena.take(stream);
+  workspace.branch = arena.take(stream);
+  workspace.logits = arena.take(logits ? std::uint64_t{rows} * config_.vocab_size : 0);
+  workspace.gradient = arena.take(training ? stream : 0);
+  workspace.dropped = arena.take(training ? stream : 0);
+  workspace.branch_gradient = arena.take(training ? stream : 0);
+  workspace.active = arena.take(training ? hidden : 0);
+  return workspace;
 }
 
 // Makes room for everything that may come, so that nothing fails once gradients are added to.
 Status Transformer::reserve(const TokenBatch& batch, bool training, bool logits, Workspace& workspace,
                             Context& context) {
   const std::size_t rows = batch.B * batch.L, threads = context.pool.threads();
-  std::uint64_t floats = 0;
-  for_each_piece(rows, training, logits, workspace,
-                 [&](float*, std::uint64_t count) { floats += Arena::padded(count); });
-  HEADWISE_RETURN_IF_ERROR(activations_.reserve(floats));
-  for_each_piece(rows, training, logits, workspace, [&](float*& piece, std::uint64_t count) {
-    piece = activations_.take(static_cast<std::size_t>(count));
-  });
-  for (std::size_t n = 0; n < config_.layers; ++n) {
-    if (!training) {  // the stream is one and the same, changed in place
-      saved_[n + 1] = saved_[0];
-      saved_[n].mid = saved_[n].input;
-      saved_[n].hidden.active = saved_[n].hidden.up;
-    } else if (config_.feed_forward_dim == 0) {
-      saved_[n].mid = saved_[n + 1].input;
-    }
-  }
+  Arena counted;
+  take_workspace(rows, training, logits, counted);
+  HEADWISE_RETURN_IF_ERROR(activations_.reserve(counted.used()));
+  workspace = take_workspace(rows, training, logits, activations_);
   std::uint64_t scratch = logits ? cross_entropy_scratch(rows, config_.vocab_size, threads) : 0;
   if (training) {
     ForwardArgs sizes{};
@@ -129,8 +124,6 @@ Status Transformer::run(const TokenBatch& batch, bool training, Sequence* sequen
                      .L = batch.L,
                      .S = static_cast<std::size_t>(length),
                      .query = workspace.normed,
-                     .key = workspace.normed,
-                     .value = workspace.normed,
                      .visibility = {},
                      .output = workspace.branch,
                      .dropout = {}};
@@ -155,7 +148,7 @@ Status Transformer::run(const TokenBatch& batch, bool training, Sequence* sequen
     add(saved.input, workspace.branch, saved.mid, count, pool);
     if (config_.feed_forward_dim == 0) continue;
     layer.norm2.forward(saved.mid, rows, saved.normed, pool);
-    layer.feed_forward.forward(saved.normed, rows, saved.hidden, workspace.branch, pool);
+    layer.feed_forward.forward(saved.normed, rows, saved.hidden, workspace.branch, context);
     if (training) drop(dropout(n * kPlaces + kFeedForward), workspace.branch, count, pool);
     add(saved.mid, workspace.branch, saved_[n + 1].input, count, pool);
   }
@@ -174,7 +167,7 @@ Status Transformer::run_back(const TokenBatch& batch, const Workspace& workspace
     norm.backward(x, grad_out, rows, gradient, scratch(norm.backward_scratch(rows)), pool);
   };
   head().backward(workspace.normed, workspace.logits, rows, workspace.branch_gradient, false,
-                  scratch(head().backward_scratch(threads)), pool);
+                  scratch(head().backward_scratch(threads)), context);
   std::fill_n(gradient, count, 0.0f);
   through_norm(norm_, saved_[config_.layers].input, workspace.branch_gradient);
   for (std::size_t n = config_.layers; n-- > 0;) {
@@ -183,13 +176,12 @@ Status Transformer::run_back(const TokenBatch& batch, const Workspace& workspace
     if (config_.feed_forward_dim > 0) {
       const float* out = dropped(dropout(n * kPlaces + kFeedForward), gradient, workspace.dropped, count, pool);
       layer.feed_forward.backward(saved.normed, saved.hidden, out, rows, workspace.branch_gradient, workspace.active,
-                                  scratch(layer.feed_forward.backward_scratch(threads)), pool);
+                                  scratch(layer.feed_forward.backward_scratch(threads)), context);
       through_norm(layer.norm2, saved.mid, workspace.branch_gradient);
     }
     const float* out = dropped(dropout(n * kPlaces + kAttention), gradient, workspace.dropped, count, pool);
-    float* sum = workspace.branch_gradient;  // of one input's three ways
-    HEADWISE_RETURN_IF_ERROR(
-        layer.attention.backward(layer.tape, {.output = out, .query = sum, .key = sum, .value = sum}, context));
+    HEADWISE_RETURN_IF_ERROR(layer.attention.backward(
+        layer.tape, {.output = out, .query = workspace.branch_gradient, .sum = true}, context));
     through_norm(layer.norm1, saved.input, workspace.branch_gradient);
   }
   embedding_.backward(batch.tokens, batch.B, batch.L, gradient, pool);
@@ -201,9 +193,9 @@ Status Transformer::measure(const TokenBatch& batch, bool training, Workspace& w
   const std::size_t rows = batch.B * batch.L, V = config_.vocab_size;
   HEADWISE_RETURN_IF_ERROR(reserve(batch, training, true, workspace, context));
   HEADWISE_RETURN_IF_ERROR(run(batch, training, nullptr, nullptr, workspace, context));
-  head().forward(workspace.normed, rows, workspace.logits, context.pool);
+  head().forward(workspace.normed, rows, workspace.logits, context);
   HEADWISE_RETURN_IF_ERROR(context.arena.reserve(cross_entropy_scratch(rows, V, context.pool.threads())));
-  loss = cross_entropy(workspace.logits, batch.targets, rows, V, training, context.arena.take(0), context.pool);
+  loss = cross_entropy(workspace.logits, batch.targets, rows, V, training, context);
   return Status::kOk;
 }
 
@@ -211,7 +203,7 @@ Status Transformer::forward(const TokenBatch& batch, const Capture* captures, fl
   Workspace workspace;
   HEADWISE_RETURN_IF_ERROR(reserve(batch, false, false, workspace, context));
   HEADWISE_RETURN_IF_ERROR(run(batch, false, nullptr, captures, workspace, context));
-  head().forward(workspace.normed, batch.B * batch.L, logits, context.pool);
+  head().forward(workspace.normed, batch.B * batch.L, logits, context);
   return Status::kOk;
 }
 
@@ -236,7 +228,7 @@ Status Transformer::decode(Sequence& sequence, const std::int32_t* tokens, std::
   const TokenBatch batch{1, count, tokens};
   HEADWISE_RETURN_IF_ERROR(reserve(batch, false, false, workspace, context));
   HEADWISE_RETURN_IF_ERROR(run(batch, false, &sequence, nullptr, workspace, context));
-  head().forward(workspace.normed + (count - 1) * config_.embed_dim, 1, logits, context.pool);
+  head().forward(workspace.normed + (count - 1) * config_.embed_dim, 1, logits, context);
   sequence.length += static_cast<std::int32_t>(count);
   return Status::kOk;
 }

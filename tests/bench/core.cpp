@@ -63,7 +63,7 @@ void on_all_threads(const Fn& fn) {
 extern "C" {
 
 EMSCRIPTEN_KEEPALIVE int start(std::uint32_t threads, std::uint32_t rows) {
-  tile_rows = rows;
+  context.tile_rows = rows;
   return static_cast<int>(context.pool.start(threads));
 }
 
@@ -88,9 +88,8 @@ EMSCRIPTEN_KEEPALIVE int run_core(std::uint32_t B, std::uint32_t H, std::uint32_
   args.visibility.causal = causal;
   args.scale = 1.0f / std::sqrt(static_cast<float>(D));
   for (std::uint32_t i = 0; i < n; ++i) {
-    const Status status = context.arena.reserve(attention_scratch(args.shape, context.pool.threads()));
+    const Status status = attention(args, context);
     if (status != Status::kOk) return static_cast<int>(status);
-    attention(args, context);
   }
   return 0;
 }
@@ -116,7 +115,7 @@ EMSCRIPTEN_KEEPALIVE void set_projection(std::uint32_t projection, const float* 
 EMSCRIPTEN_KEEPALIVE int run_block(std::uint32_t B, std::uint32_t L, std::int32_t past, bool causal, const float* x,
                                    float* output, std::uint32_t n) {
   const std::int32_t keys = past + static_cast<std::int32_t>(L);
-  ForwardArgs args{.B = B, .L = L, .S = L, .query = x, .key = x, .value = x, .visibility = {}, .output = output};
+  ForwardArgs args{.B = B, .L = L, .S = L, .query = x, .visibility = {}, .output = output};
   args.visibility.causal = causal;
   if (cache != nullptr) {
     args.cache = cache.get();

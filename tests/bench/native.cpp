@@ -65,8 +65,7 @@ void core(benchmark::State& state, const Row& row) {
   args.visibility.causal = row.causal;
   args.scale = 1.0f / std::sqrt(static_cast<float>(D));
   for (auto _ : state) {
-    if (context.arena.reserve(attention_scratch(args.shape, 1)) != Status::kOk) return fail(state);
-    attention(args, context);
+    if (attention(args, context) != Status::kOk) return fail(state);
     benchmark::ClobberMemory();
   }
   count_flops(state, core_flops(row));
@@ -83,14 +82,7 @@ void block(benchmark::State& state, const Row& row) {
       module.initialize(0, context) != Status::kOk) {
     return fail(state);
   }
-  ForwardArgs args{.B = row.B,
-                   .L = row.L,
-                   .S = row.L,
-                   .query = x.data(),
-                   .key = x.data(),
-                   .value = x.data(),
-                   .visibility = {},
-                   .output = output.data()};
+  ForwardArgs args{.B = row.B, .L = row.L, .S = row.L, .query = x.data(), .visibility = {}, .output = output.data()};
   args.visibility.causal = row.causal;
   for (auto _ : state) {
     if (module.forward(args, context) != Status::kOk) return fail(state);
@@ -108,7 +100,7 @@ void linear(benchmark::State& state, const Row& row) {
   if (layer.create(row.E, row.E, true) != Status::kOk) return fail(state);
   layer.set_weight(weight.data());
   for (auto _ : state) {
-    layer.forward(x.data(), row.L, output.data(), context.pool);
+    layer.forward(x.data(), row.L, output.data(), context);
     benchmark::ClobberMemory();
   }
   count_flops(state, 2.0 * static_cast<double>(row.L) * static_cast<double>(row.E * row.E));

@@ -78,18 +78,20 @@ Result run(const Case& c, const Inputs& in, std::size_t threads) {
   AttentionArgs args = args_of(c, in);
   args.output = view<float>(c, result.output.data(), s.H, s.L, s.Dv);
   Context context;
-  REQUIRE(context.pool.start(threads) == Status::kOk);
-  REQUIRE(context.arena.reserve(attention_scratch(s, threads)) == Status::kOk);
-  attention(args, context);
+  start(context, threads);
+  REQUIRE(attention(args, context) == Status::kOk);
   args.output.data = nullptr;
-  REQUIRE(context.arena.reserve(attention_backward_scratch(s, threads)) == Status::kOk);
+  Arena counted;
+  take_attention_backward_scratch(s, threads, counted);
+  REQUIRE(context.arena.reserve(counted.used()) == Status::kOk);
   attention_backward(args,
                      {.output = view<const float>(c, in.grad_output.data(), s.H, s.L, s.Dv),
                       .weights = c.grad_weights ? in.grad_weights.data() : nullptr,
                       .query = view<float>(c, result.q.data(), s.H, s.L, s.D),
                       .key = view<float>(c, result.k.data(), s.G, s.S, s.D),
                       .value = view<float>(c, result.v.data(), s.G, s.S, s.Dv)},
-                     context);
+                     take_attention_backward_scratch(s, threads, context.arena), context);
+  check_room(context.arena);
   return result;
 }
 

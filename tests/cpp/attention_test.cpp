@@ -75,9 +75,9 @@ Result run(const Case& c, const Inputs& in, std::size_t threads, bool weights,
   args.slopes = c.slopes.empty() ? nullptr : c.slopes.data();
   args.gates = c.gates.empty() ? nullptr : c.gates.data();
   Context context;
-  REQUIRE(context.pool.start(threads) == Status::kOk);
-  REQUIRE(context.arena.reserve(attention_scratch(s, threads)) == Status::kOk);
-  attention(args, context);
+  start(context, threads);
+  REQUIRE(attention(args, context) == Status::kOk);
+  check_room(context.arena);
   return result;
 }
 

@@ -8,9 +8,9 @@ namespace headwise::test {
 namespace {
 
 std::vector<HeadStatistics> analyze(const AnalysisArgs& args, Context& context) {
-  REQUIRE(context.arena.reserve(analysis_scratch(args.S, context.pool.threads())) == Status::kOk);
   std::vector<HeadStatistics> statistics(args.H);
-  analyze_heads(args, context, statistics.data());
+  REQUIRE(analyze_heads(args, context, statistics.data()) == Status::kOk);
+  check_room(context.arena);
   return statistics;
 }
 

@@ -43,8 +43,8 @@ void check_panels(const RowPanels& panels, std::size_t rows, std::size_t most) {
 
 TEST_CASE("panels cover the rows, evenly") {
   for (std::size_t rows = 0; rows <= 200; ++rows) {
-    check_panels(RowPanels(rows), rows, kTileRows);
-    check_panels(with_small_tiles([&] { return RowPanels(rows); }), rows, 4);
+    check_panels(RowPanels(rows, tile_rows), rows, kTileRows);
+    check_panels(with_small_tiles([&] { return RowPanels(rows, tile_rows); }), rows, 4);
   }
 }
 
@@ -82,7 +82,7 @@ TEST_CASE("gemm agrees with the double product for every edge") {
         Floats packed(packed_size(columns, depth)), out(rows * columns + 1, 42.0f), naive(rows * columns);
         std::vector<double> exact(rows * columns);
         pack_rows(w.data(), depth, columns, depth, 1.0f, packed.data());
-        const RowPanels panels(rows);
+        const RowPanels panels(rows, tile_rows);
         gemm(a.data(), depth, panels, {0, panels.count}, {packed.data(), columns, depth, depth * simd::kTile},
              {0, simd::tiles(columns)}, Start::kBias, bias.data(), out.data(), columns);
         for (std::size_t i = 0; i < rows; ++i) {
@@ -128,7 +128,7 @@ void check_products(bool transposed, Start start) {
       Floats packed(packed_size(columns, depth));
       REQUIRE(pack_columns(b.all.data(), b.stride, depth, columns, packed.data()));
       const PackedMatrix matrix{packed.data(), columns, depth, depth * simd::kTile};
-      const RowPanels panels(rows);
+      const RowPanels panels(rows, tile_rows);
       if (transposed) {
         gemm_transposed(a.all.data(), a.stride, panels, matrix, out.all.data(), simd::kTile, out.stride);
       } else {
@@ -157,7 +157,7 @@ TEST_CASE("a row by itself is bit for bit what it is among others") {
   Floats packed(packed_size(columns, depth)), together(rows * columns), alone(columns);
   pack_rows(w.data(), depth, columns, depth, 1.0f, packed.data());
   const auto multiply = [&](std::size_t first, std::size_t count, float* out) {
-    const RowPanels panels(count);
+    const RowPanels panels(count, tile_rows);
     gemm(a.data() + first * depth, depth, panels, {0, panels.count},
          {packed.data(), columns, depth, depth * simd::kTile}, {0, simd::tiles(columns)}, Start::kBias, bias.data(),
          out, columns);

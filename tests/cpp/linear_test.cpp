@@ -17,8 +17,8 @@ struct Case {
 
 Gradients backward(const Case& c, const Floats& weight, const Floats& x, const Floats& grad_out, std::size_t threads,
                    int times = 1, bool add = false) {
-  ThreadPool pool;
-  REQUIRE(pool.start(threads) == Status::kOk);
+  Context context;
+  start(context, threads);
   Linear linear;
   REQUIRE(linear.create(c.inputs, c.outputs, c.bias) == Status::kOk);
   REQUIRE(linear.enable_gradients() == Status::kOk);
@@ -26,10 +26,10 @@ Gradients backward(const Case& c, const Floats& weight, const Floats& x, const F
   Floats scratch(linear.backward_scratch(threads));
   Gradients result{Floats(weight.size()), Floats(c.bias ? c.outputs : 0), Floats(c.rows * c.inputs, add ? 0.5f : kNaN)};
   for (int n = 0; n < times; ++n) {
-    linear.backward(x.data(), grad_out.data(), c.rows, result.x.data(), add, scratch.data(), pool);
+    linear.backward(x.data(), grad_out.data(), c.rows, result.x.data(), add, scratch.data(), context);
   }
-  linear.get_weight_gradient(result.weight.data());
-  if (c.bias) std::copy_n(linear.bias_gradient(), c.outputs, result.bias.begin());
+  parameter_at(linear, 0).read_gradient(result.weight.data());
+  if (c.bias) parameter_at(linear, 1).read_gradient(result.bias.data());
   linear.for_each_parameter([&](const Parameter& parameter) {  // padding is none of the weight's numbers, and stays 0
     const bool is_weight = parameter.decay;
     double sum = 0, known = 0;

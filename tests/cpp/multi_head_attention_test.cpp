@@ -25,7 +25,7 @@ struct Module {
   Mha mha;
 
   explicit Module(const Config& config, std::size_t threads = 1) {
-    REQUIRE(context.pool.start(threads) == Status::kOk);
+    start(context, threads);
     REQUIRE(mha.create(config) == Status::kOk);
     REQUIRE(mha.initialize(7, context) == Status::kOk);
     for (std::size_t p = 0; p < Mha::kProjections; ++p) {
@@ -50,6 +50,7 @@ Result forward(Module& module, const Floats& query, const Floats& key, const Flo
   ForwardArgs args{.B = B,
                    .L = L,
                    .S = S,
+                   .inputs = Inputs::kAll,
                    .query = query.data(),
                    .key = key.data(),
                    .value = value.data(),
@@ -61,7 +62,9 @@ Result forward(Module& module, const Floats& query, const Floats& key, const Flo
   args.visibility.causal = true;
   const std::int32_t offsets[] = {2, 2, 2};
   args.visibility.offsets = offsets;
+  module.context.tile_rows = tile_rows;
   REQUIRE(module.mha.forward(args, module.context) == Status::kOk);
+  check_room(module.context.arena);
   return result;
 }
 
@@ -84,9 +87,9 @@ std::vector<T> project(Mha& mha, std::size_t index, const std::vector<X>& x, std
   return out;
 }
 
-// One head's rows [length, D] with the leading rope_dim numbers of row i turned by the angles of position i + 2.
+// One head's rows [length, D] with the leading rope_dim numbers of row i rotated by the angles of position i + 2.
 template <class T>
-void naive_turn(const Config& c, std::vector<T>& head, std::size_t length, T first_position) {
+void naive_rotate(const Config& c, std::vector<T>& head, std::size_t length, T first_position) {
   const std::size_t pairs = c.rope_dim / 2;
   for (std::size_t i = 0; i < length; ++i) {
     for (std::size_t k = 0; k < pairs; ++k) {
@@ -94,9 +97,9 @@ void naive_turn(const Config& c, std::vector<T>& head, std::size_t length, T fir
       const T angle = (static_cast<T>(i) + first_position) * std::pow(static_cast<T>(c.rope_base), exponent);
       T& x = head[i * c.head_dim + (c.rope_interleaved ? 2 * k : k)];
       T& y = head[i * c.head_dim + (c.rope_interleaved ? 2 * k + 1 : k + pairs)];
-      const T turned = std::cos(angle) * x - std::sin(angle) * y;
+      const T rotated = std::cos(angle) * x - std::sin(angle) * y;
       y = std::sin(angle) * x + std::cos(angle) * y;
-      x = turned;
+      x = rotated;
     }
   }
 }
@@ -124,8 +127,8 @@ std::vector<T> naive_forward(Mha& mha, const Floats& query, const Floats& key, c
       const std::size_t g = mha.kv_heads()[h];
       auto q_head = slice_head(q, b * L, L, c.num_heads, h, c.head_dim);
       auto k_head = slice_head(k, b * S, S, c.num_kv_heads, g, c.head_dim);
-      naive_turn<T>(c, q_head, L, static_cast<T>(offset));
-      naive_turn<T>(c, k_head, S, T{0});
+      naive_rotate<T>(c, q_head, L, static_cast<T>(offset));
+      naive_rotate<T>(c, k_head, S, T{0});
       const auto head =
           naive_head<T>(q_head, k_head, slice_head(v, b * S, S, c.num_kv_heads, g, c.value_head_dim), L, S, c.head_dim,
                         c.value_head_dim, static_cast<T>(c.scale), visible, bias, static_cast<T>(c.softcap));
@@ -205,8 +208,6 @@ TEST_CASE("tokens through a cache, some at once and then one by one, give the ro
                        .L = step,
                        .S = static_cast<std::size_t>(*std::max_element(after.begin(), after.end())),
                        .query = fresh.data(),
-                       .key = fresh.data(),
-                       .value = fresh.data(),
                        .visibility = {},
                        .cache = &cache,
                        .output = rows.data()};
@@ -234,14 +235,7 @@ TEST_CASE("given positions stand in for places") {
   const std::size_t L = 6;
   const Floats x = random_floats(L * 60, 1);
   Floats output(L * config.output_dim), shifted = output;
-  ForwardArgs args{.B = 1,
-                   .L = L,
-                   .S = L,
-                   .query = x.data(),
-                   .key = x.data(),
-                   .value = x.data(),
-                   .visibility = {},
-                   .output = output.data()};
+  ForwardArgs args{.B = 1, .L = L, .S = L, .query = x.data(), .visibility = {}, .output = output.data()};
   REQUIRE(module.mha.forward(args, module.context) == Status::kOk);
   const std::vector<std::int32_t> positions = {1000, 1001, 1002, 1003, 1004, 1005};
   args.query_positions = args.key_positions = positions.data();

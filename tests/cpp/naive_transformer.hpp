@@ -22,7 +22,7 @@ class NaiveTransformer {
     std::size_t index = 0;
     const auto take = [&](std::size_t count) {
       Floats values(count);
-      model.get_parameter(index++, values.data());
+      parameter_at(model, index++).read_value(values.data());
       parameters.emplace_back(values.begin(), values.end());
     };
     const std::size_t E = config.embed_dim, F = config.feed_forward_dim, D = config.head_dim;

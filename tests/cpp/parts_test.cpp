@@ -138,12 +138,18 @@ TEST_CASE("cross-entropy: loss, hits and gradient, in rows of every length") {
     mean /= static_cast<double>(count);
     for (double& value : gradient) value /= static_cast<double>(count);
     for (const std::size_t threads : {std::size_t{1}, std::size_t{kHasThreads ? 3 : 1}}) {
-      ThreadPool pool;
-      REQUIRE(pool.start(threads) == Status::kOk);
-      Floats scratch(cross_entropy_scratch(rows, V, threads)), ours = logits;
-      const Loss plain = cross_entropy(ours.data(), targets.data(), rows, V, false, scratch.data(), pool);
+      Context context;
+      start(context, threads);
+      Floats ours = logits;
+      const auto measure = [&](bool with_gradient) {
+        REQUIRE(context.arena.reserve(cross_entropy_scratch(rows, V, threads)) == Status::kOk);
+        const Loss measured = cross_entropy(ours.data(), targets.data(), rows, V, with_gradient, context);
+        check_room(context.arena);
+        return measured;
+      };
+      const Loss plain = measure(false);
       CHECK(ours == logits);
-      const Loss loss = cross_entropy(ours.data(), targets.data(), rows, V, true, scratch.data(), pool);
+      const Loss loss = measure(true);
       CHECK(loss.mean == plain.mean);
       CHECK(loss.count == count);
       CHECK(loss.correct == correct);
@@ -154,10 +160,11 @@ TEST_CASE("cross-entropy: loss, hits and gradient, in rows of every length") {
 }
 
 TEST_CASE("cross-entropy of no target at all is 0, and so are its gradients") {
-  ThreadPool pool;
+  Context context;
+  REQUIRE(context.arena.reserve(cross_entropy_scratch(3, 4, 1)) == Status::kOk);
   const std::vector<std::int32_t> targets(3, kIgnored);
-  Floats logits = random_floats(12, 1), scratch(cross_entropy_scratch(3, 4, 1));
-  const Loss loss = cross_entropy(logits.data(), targets.data(), 3, 4, true, scratch.data(), pool);
+  Floats logits = random_floats(12, 1);
+  const Loss loss = cross_entropy(logits.data(), targets.data(), 3, 4, true, context);
   CHECK(loss.mean == 0.0);
   CHECK(loss.count == 0);
   CHECK(logits == Floats(12, 0.0f));

@@ -13,7 +13,8 @@ TEST_CASE("angles are accurate at far positions") {
   const Rotary rotary{.dim = 6, .base = 10000.0f};
   const std::vector<std::int32_t> positions = {0, 1, -7, 123456789};
   Floats cos(positions.size() * 3), sin(cos.size());
-  fill_rotary_table(rotary, positions.data(), positions.size(), cos.data(), sin.data(), pool);
+  fill_rotary_table(rotary, {1, positions.size(), positions.data()}, Rotation::kForward, {cos.data(), sin.data()},
+                    pool);
   for (std::size_t n = 0; n < positions.size(); ++n) {
     for (std::size_t k = 0; k < 3; ++k) {
       const double angle = positions[n] * std::pow(10000.0, -2.0 * static_cast<double>(k) / 6);
@@ -23,7 +24,7 @@ TEST_CASE("angles are accurate at far positions") {
   }
 }
 
-TEST_CASE("pairs turn, halves or neighbours, and what lies beyond dim stays") {
+TEST_CASE("pairs are rotated, halves or neighbours, and what lies beyond dim stays") {
   ThreadPool pool;
   REQUIRE(pool.start(1) == Status::kOk);
   const std::size_t B = 2, H = 3, L = 4, D = 7, dim = 6;
@@ -33,23 +34,22 @@ TEST_CASE("pairs turn, halves or neighbours, and what lies beyond dim stays") {
   std::iota(rows.rbegin(), rows.rend(), 0);
   for (const bool interleaved : {false, true}) {
     for (const bool given : {false, true}) {
-      Floats turned(x.size());
+      Floats rotated(x.size());
       rotate({.dim = dim, .interleaved = interleaved},
              {.B = B,
               .H = H,
               .L = L,
               .D = D,
               .from = HeadView<const float>::heads_in_rows(x.data(), H, L, D),
-              .to = HeadView<float>::heads_first(turned.data(), H, L, D),
-              .table = {cos.data(), sin.data()},
+              .to = HeadView<float>::heads_first(rotated.data(), H, L, D),
               .rows = given ? rows.data() : nullptr,
               .row_batch = L},
-             pool);
+             cos.data(), sin.data(), pool);
       for (std::size_t b = 0; b < B; ++b) {
         for (std::size_t h = 0; h < H; ++h) {
           for (std::size_t i = 0; i < L; ++i) {
             const float* from = x.data() + ((b * L + i) * H + h) * D;
-            const float* to = turned.data() + ((b * H + h) * L + i) * D;
+            const float* to = rotated.data() + ((b * H + h) * L + i) * D;
             const std::size_t row = given ? static_cast<std::size_t>(rows[b * L + i]) : b * L + i;
             for (std::size_t k = 0; k < 3; ++k) {
               const std::size_t first = interleaved ? 2 * k : k, second = interleaved ? 2 * k + 1 : k + 3;

@@ -27,6 +27,9 @@ inline void check_close(const float* ours, const std::vector<double>& exact, con
   CHECK(error <= 2 * naive_error + 1e-6 * largest);
 }
 
+// Rows of a full tile in contexts that tests start.
+inline std::size_t tile_rows = kTileRows;
+
 // Calls work() with tiles of 4 rows, as engines are given them whose compilers are slower with 6.
 template <class Work>
 auto with_small_tiles(const Work& work) {
@@ -35,5 +38,13 @@ auto with_small_tiles(const Work& work) {
   tile_rows = kTileRows;
   return result;
 }
+
+inline void start(Context& context, std::size_t threads) {
+  context.tile_rows = tile_rows;
+  REQUIRE(context.pool.start(threads) == Status::kOk);
+}
+
+// An operation must not take more of its arena than it has asked for.
+inline void check_room(const Arena& arena) { CHECK(arena.used() <= arena.room()); }
 
 }  // namespace headwise::test

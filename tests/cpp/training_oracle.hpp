@@ -44,12 +44,12 @@ inline MultiHeadAttentionConfig config_of(const Case& c) {
 }
 
 // What a case is computed on.
-struct Inputs {
+struct Data {
   Floats query, key, value, grad_output, grad_weights, mask_floats;
   std::vector<std::int32_t> mask_integers, positions;
   std::vector<std::uint8_t> mask_bytes;
 
-  explicit Inputs(const Case& c)
+  explicit Data(const Case& c)
       : query(random_floats(c.B * c.L * c.E, 1)),
         key(c.inputs == 1 ? query : random_floats(c.B * c.S * c.key_dim, 2)),
         value(c.inputs == 1   ? query
@@ -97,11 +97,11 @@ struct Numbers {
 // The whole module in double precision.
 struct Oracle {
   const Case& c;
-  const Inputs& in;
+  const Data& in;
   Numbers at;
   std::vector<std::uint32_t> kv_heads;
 
-  Oracle(const Case& case_, const Inputs& inputs, Mha& mha) : c(case_), in(inputs) {
+  Oracle(const Case& case_, const Data& inputs, Mha& mha) : c(case_), in(inputs) {
     for (std::size_t p = 0; p < 4; ++p) {
       const Linear& linear = mha.projection(p);
       Floats weight(linear.inputs() * linear.outputs());

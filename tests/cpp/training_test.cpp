@@ -10,7 +10,7 @@ struct Module {
   AttentionTape tape;
 
   Module(const Case& c, std::size_t threads) {
-    REQUIRE(context.pool.start(threads) == Status::kOk);
+    start(context, threads);
     REQUIRE(mha.create(config_of(c), c.kv_heads.empty() ? nullptr : c.kv_heads.data()) == Status::kOk);
     REQUIRE(mha.initialize(3, context) == Status::kOk);
     for (std::size_t p = 0; p < Mha::kProjections; ++p) {
@@ -22,8 +22,8 @@ struct Module {
   }
 
   // The output. What it was computed from is gone when it returns, but for the tape.
-  Floats forward(const Case& c, const Inputs& given, bool train = true) {
-    Inputs in = given;
+  Floats forward(const Case& c, const Data& given, bool train = true) {
+    Data in = given;
     std::vector<std::int32_t> offsets = c.offsets, key_lengths = c.key_lengths;
     Floats output(c.B * c.L * c.output_dim, kNaN);
     Floats heads(c.heads ? c.B * c.H * c.L * c.Dv : 0), weights(c.heads ? c.B * c.H * c.L * c.S : 0);
@@ -32,8 +32,9 @@ struct Module {
     args.L = c.L;
     args.S = c.S;
     args.query = in.query.data();
-    args.key = c.inputs == 1 ? in.query.data() : in.key.data();
-    args.value = c.inputs == 1 ? in.query.data() : c.inputs == 2 ? in.key.data() : in.value.data();
+    args.inputs = c.inputs == 1 ? Inputs::kSelf : c.inputs == 2 ? Inputs::kMemory : Inputs::kAll;
+    args.key = in.key.data();
+    args.value = in.value.data();
     args.visibility.mask = in.mask(c);
     args.visibility.causal = c.causal;
     args.visibility.window = c.window;
@@ -47,6 +48,8 @@ struct Module {
     args.dropout = c.dropout;
     args.tape = train ? &tape : nullptr;
     REQUIRE(mha.forward(args, context) == Status::kOk);
+    check_room(context.arena);
+    check_room(tape.memory);
     for (auto* numbers : {&in.query, &in.key, &in.value, &in.mask_floats}) {
       std::fill(numbers->begin(), numbers->end(), kNaN);
     }
@@ -54,7 +57,7 @@ struct Module {
   }
 
   // Gradients of the parameters in their own order (packed), of the gates, of the inputs.
-  std::vector<Floats> backward(const Case& c, const Inputs& in) {
+  std::vector<Floats> backward(const Case& c, const Data& in) {
     std::vector<Floats> all = {Floats(c.B * c.L * c.E, kNaN), Floats(c.B * c.S * c.key_dim, kNaN),
                                Floats(c.B * c.S * c.value_dim, kNaN)};
     const BackwardArgs args{.output = in.grad_output.data(),
@@ -63,6 +66,7 @@ struct Module {
                             .key = all[1].data(),
                             .value = all[2].data()};
     REQUIRE(mha.backward(tape, args, context) == Status::kOk);
+    check_room(context.arena);
     mha.for_each_parameter([&](const Parameter& parameter) {
       all.emplace_back(parameter.gradient, parameter.gradient + parameter.count);
     });
@@ -250,7 +254,7 @@ TEST_CASE("the oracle module's gradients are the slopes of its loss") {
   std::size_t checked = 0;
   for (const Case& c : cases()) {
     if (c.B * c.L * c.S * c.E > 2200) continue;
-    const Inputs in(c);
+    const Data in(c);
     Module module(c, 1);
     Oracle oracle(c, in, module.mha);
     Numbers grad;
@@ -273,7 +277,7 @@ TEST_CASE("the module's gradients agree with the double reference, on any number
   for (const Case& c : cases()) {
     INFO("case " << number);
     ++number;
-    const Inputs in(c);
+    const Data in(c);
     Module module(c, 1);
     const Floats output = module.forward(c, in);
     Oracle oracle(c, in, module.mha);
@@ -286,7 +290,7 @@ TEST_CASE("the module's gradients agree with the double reference, on any number
     for (std::size_t p = 0; p < Mha::kProjections; ++p) {
       Linear& linear = module.mha.projection(p);
       Floats weight(linear.inputs() * linear.outputs());
-      linear.get_weight_gradient(weight.data());
+      parameter_at(linear, 0).read_gradient(weight.data());
       grad.weight[p].resize(weight.size());
       check_gradient(weight.data(), grad.weight[p]);
       if (!linear.has_bias()) continue;
@@ -296,7 +300,7 @@ TEST_CASE("the module's gradients agree with the double reference, on any number
       if (p == Mha::kKey && c.rope_dim == 0 && c.softcap == 0.0f) {
         for (const double value : grad.weight[p]) largest = std::max(largest, std::abs(value));
       }
-      check_gradient(linear.bias_gradient(), grad.bias[p], largest);
+      check_gradient(parameter_at(linear, 1).gradient, grad.bias[p], largest);
     }
     check_gradient(module.mha.gate_gradients(), grad.gates);
     Module small(c, 1);
@@ -312,7 +316,7 @@ TEST_CASE("the module's gradients agree with the double reference, on any number
 
 TEST_CASE("a training forward pass computes what the plain one computes") {
   for (const Case& c : cases()) {
-    const Inputs in(c);
+    const Data in(c);
     Module module(c, 1);
     const Floats plain = module.forward(c, in, false);
     const Floats trained = module.forward(c, in);
@@ -322,7 +326,7 @@ TEST_CASE("a training forward pass computes what the plain one computes") {
 
 TEST_CASE("gradients accumulate until they are zeroed; a tape is good for one backward pass") {
   Case c{.gates = {1, 0, 0.5f, 1}};
-  const Inputs in(c);
+  const Data in(c);
   Module module(c, 1);
   const BackwardArgs args{.output = in.grad_output.data()};
   CHECK(module.mha.backward(module.tape, args, module.context) == Status::kInvalidArgument);
@@ -341,8 +345,7 @@ TEST_CASE("gradients accumulate until they are zeroed; a tape is good for one ba
 
   Floats sum(once[0].size(), kNaN);  // of one input's three parts
   module.forward(c, in);
-  const BackwardArgs shared{
-      .output = in.grad_output.data(), .query = sum.data(), .key = sum.data(), .value = sum.data()};
+  const BackwardArgs shared{.output = in.grad_output.data(), .query = sum.data(), .sum = true};
   REQUIRE(module.mha.backward(module.tape, shared, module.context) == Status::kOk);
   for (std::size_t i = 0; i < sum.size(); ++i) {
     CHECK(sum[i] == doctest::Approx(once[0][i] + once[1][i] + once[2][i]).epsilon(1e-4));
@@ -353,7 +356,7 @@ TEST_CASE("pruned modules start without gradients; memory is given back") {
   const std::size_t before = bytes_in_use.load();
   {
     Case c;
-    const Inputs in(c);
+    const Data in(c);
     Module module(c, 1);
     module.forward(c, in);
     module.backward(c, in);
@@ -372,7 +375,7 @@ TEST_CASE("pruned modules start without gradients; memory is given back") {
 TEST_CASE("padded tokens may hold anything where nothing asks for their gradients") {
   for (const bool weights : {false, true}) {
     Case c{.L = 12, .S = 12, .key_lengths = {12, 7}, .dropout = {0.1f, 5}, .grad_weights = weights};
-    Inputs in(c);
+    Data in(c);
     std::fill_n(in.grad_output.begin() + 19 * 12, 5 * 12, 0.0f);
     for (std::size_t h = 0; weights && h < 4; ++h) {
       std::fill_n(in.grad_weights.begin() + ((4 + h) * 12 + 7) * 12, 5 * 12, 0.0f);

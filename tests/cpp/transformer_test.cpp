@@ -45,7 +45,7 @@ struct Model {
 
   // Biases and norms at random, so that they show.
   explicit Model(const TransformerConfig& config, std::size_t threads = 1) {
-    REQUIRE(context.pool.start(threads) == Status::kOk);
+    start(context, threads);
     REQUIRE(transformer.create(config, context) == Status::kOk);
     REQUIRE(transformer.initialize(context) == Status::kOk);
     std::uint32_t seed = 100;
@@ -61,7 +61,7 @@ struct Model {
     NaiveTransformer<float> shapes(transformer);
     for (std::size_t n = 0; n < shapes.parameters.size(); ++n) {
       list.emplace_back(shapes.parameters[n].size());
-      transformer.get_gradient(n, list.back().data());
+      parameter_at(transformer, n).read_gradient(list.back().data());
     }
     return list;
   }

@@ -115,8 +115,7 @@ Result run(const Case& c, std::size_t threads) {
   args.gates = c.gates.empty() ? nullptr : c.gates.data();
   Context context;
   expect(context.pool.start(threads) == Status::kOk, "the pool starts");
-  expect(context.arena.reserve(attention_scratch(s, threads)) == Status::kOk, "scratch");
-  attention(args, context);
+  expect(attention(args, context) == Status::kOk, "there is room");
   return result;
 }
 

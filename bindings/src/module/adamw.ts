@@ -50,6 +50,8 @@ export function checkAdamWOptions(optionsLike: AdamWOptions) {
   };
 }
 
+const stateName = "an optimizer's state";
+
 export class Optimizer implements AdamW {
   declare [Symbol.dispose]: () => void;
   readonly instance: Instance;
@@ -97,7 +99,7 @@ export class Optimizer implements AdamW {
       const state = of.moments.get(this.#key) ?? this.#makeState(native, bytes);
       of.moments.set(this.#key, state);
       this.#moments.add(of.moments);
-      if (native.enableGradients() !== 0) throw this.#outOfMemory(bytes);
+      this.instance.check(native.enableGradients(), bytes, stateName);
       return { of, native, state };
     });
   }
@@ -133,12 +135,8 @@ export class Optimizer implements AdamW {
 
   #makeState(native: NativeTrained, bytes: number): State {
     const moments = native.moments();
-    if (moments === null) throw this.#outOfMemory(bytes);
+    if (moments === null) throw this.instance.outOfMemory(bytes, stateName);
     return { native: moments, steps: 0 };
-  }
-
-  #outOfMemory(bytes: number): HeadwiseError {
-    return this.instance.outOfMemory(bytes, "an optimizer's state");
   }
 
   #alive(): void {

@@ -112,7 +112,7 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
 
 export interface Parameter {
   readonly name: string;
-  readonly index: number; // in the core
+  readonly index: number; // its place among the core's
   readonly shape: readonly number[];
 }
 
@@ -125,9 +125,10 @@ export function parametersOf(config: ResolvedConfig): Parameter[] {
     ["v_proj", numKvHeads * valueHeadDim, config.valueDim],
     ["out_proj", config.outputDim, numHeads * valueHeadDim],
   ];
-  return projections.flatMap(([name, outputs, inputs], p) => {
+  const list = projections.flatMap(([name, outputs, inputs]) => {
     const hasBias = config.bias === true || (config.bias === "qkv" && name !== "out_proj");
-    const weight = { name: `${name}.weight`, index: 2 * p, shape: [outputs, inputs] };
-    return hasBias ? [weight, { name: `${name}.bias`, index: 2 * p + 1, shape: [outputs] }] : [weight];
+    const weight = { name: `${name}.weight`, shape: [outputs, inputs] };
+    return hasBias ? [weight, { name: `${name}.bias`, shape: [outputs] }] : [weight];
   });
+  return list.map((parameter, index) => ({ ...parameter, index }));
 }

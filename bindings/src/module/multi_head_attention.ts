@@ -122,8 +122,11 @@ export class Module implements MultiHeadAttention {
 
   gradients(): Parameters {
     const native = this.#alive();
-    const gates = { name: "head_gates", index: 8, shape: [this.numHeads] };
-    return readParameters(this.#instance, [...this.#parameters, gates], (index, to) => native.getGradient(index, to));
+    new Staging(this.#instance).check(native.enableGradients());
+    const gates = { name: "head_gates", index: this.#parameters.length, shape: [this.numHeads] };
+    return readParameters(this.#instance, [...this.#parameters, gates], (index, to) =>
+      index === gates.index ? native.getGateGradient(to) : native.getGradient(index, to),
+    );
   }
 
   zeroGradients(): void {
@@ -139,7 +142,7 @@ export class Module implements MultiHeadAttention {
   forward(queryLike: TensorLike, ...rest: (TensorLike | ForwardOptions | undefined)[]): ForwardResult {
     const native = this.#alive();
     const staging = new Staging(this.#instance);
-    const { query, key, value, optionsLike } = this.#inputs(queryLike, rest);
+    const { query, key, value, inputs, optionsLike } = this.#inputs(queryLike, rest);
     const options = checkOptions(optionsLike, "forward", forwardOptionNames);
     const training = checkTraining(options);
     const asked = checkOptions(options.return, "return", ["weights", "heads"]);
@@ -149,7 +152,7 @@ export class Module implements MultiHeadAttention {
     const { numHeads, outputDim, valueHeadDim } = this.config;
     const batched = query.shape.length === 3;
     const [batch, queries] = [batched ? query.shape[0]! : 1, query.shape.at(-2)!];
-    const self = isSame(key, query) && isSame(value, query);
+    const self = inputs === kSelf;
     const step = this.#step(native, options, batch, queries, self);
     const keys = step?.keys ?? key.shape.at(-2)!;
     const { mask, causal, window, offset, keyLengths, positions } = options;
@@ -187,6 +190,7 @@ export class Module implements MultiHeadAttention {
       value: staging.pointer(slots.value),
       queryPositions: staging.pointer(slots.positions),
       keyPositions: self ? staging.pointer(slots.positions) : 0,
+      inputs,
       output: staging.pointer(slots.output),
       weights: staging.pointer(slots.weights),
       weightsStage: weightsStages.indexOf(asked.weights ?? "probabilities"),
@@ -290,9 +294,14 @@ export class Module implements MultiHeadAttention {
       [...leading, keys, valueDim],
     ];
     for (const [n, t] of [query, key, value].entries()) refuseOtherShape(t, names[n]!, expected[n]!);
-    return { query, key, value, optionsLike };
+    // Said once, here: what follows asks no more whether inputs are the same.
+    const inputs = isSame(key, query) && isSame(value, query) ? kSelf : isSame(value, key) ? kMemory : kAll;
+    return { query, key, value, inputs, optionsLike };
   }
 }
+
+/** The core's Inputs: self-attention; keys and values of one memory; all three. */
+const [kSelf, kMemory, kAll] = [0, 1, 2] as const;
 
 const isSame = (a: Tensor, b: Tensor) => a === b || (a.data === b.data && String(a.shape) === String(b.shape));
 

@@ -5,7 +5,10 @@ import type { Engine, Native } from "./native.js";
 import { product } from "../base/tensor.js";
 import type { Tensor } from "../base/types.js";
 
+/** The core's Status. */
 const kOk = 0;
+const kInvalidArgument = 1;
+const kNoThreads = 3;
 const kAlignment = 64; // bytes
 const kFourGiB = 2 ** 32;
 
@@ -19,9 +22,11 @@ export class Instance {
   constructor(native: Native, { threads, tileRows }: Choice) {
     this.#native = native;
     this.engine = new native.Engine(threads, tileRows);
-    if (this.engine.status() !== kOk) {
+    try {
+      this.check(this.engine.status(), 0, `${threads} threads`);
+    } catch (error) {
       this.dispose();
-      throw new HeadwiseError("unsupported", `threads: could not start ${threads} threads`);
+      throw error;
     }
   }
 
@@ -34,6 +39,19 @@ export class Instance {
     this.engine.releaseBuffers();
     const size = `${Math.ceil(bytes / 2 ** 20)} MiB of ${what}`;
     return new HeadwiseError("out-of-memory", `could not get memory for ${size} (WebAssembly has 4 GiB at most)`);
+  }
+
+  /** Throws unless the core has reported success. `bytes` and `what`: the memory that was asked for. */
+  check(status: number, bytes: number, what: string): void {
+    if (status === kOk) return;
+    if (status === kNoThreads) throw new HeadwiseError("unsupported", `threads: could not start ${what}`);
+    if (status === kInvalidArgument) {
+      throw new HeadwiseError(
+        "invalid-option",
+        `internal error: the core refuses a call with ${what}; please report it`,
+      );
+    }
+    throw this.outOfMemory(bytes, what);
   }
 
   checkAlive(): void {
@@ -59,6 +77,9 @@ export function freeing(instance: Instance, native: { delete(): void }): () => v
     if (instance.live.delete(native)) native.delete();
   };
 }
+
+/** What a call takes memory for. */
+const contents = "inputs and results, and room to compute";
 
 /** What calls read. */
 type Input = ArrayBufferView & { readonly length: number; readonly BYTES_PER_ELEMENT: number };
@@ -108,7 +129,7 @@ export class Staging {
   place(): void {
     this.#instance.checkAlive(); // options may have had getters
     this.#base = this.#bytes >= kFourGiB ? 0 : this.#instance.engine.stage(this.#bytes);
-    if (this.#base === 0) throw this.#outOfMemory();
+    if (this.#base === 0) throw this.#instance.outOfMemory(this.#bytes, contents);
     const heap = new Uint8Array(this.#instance.memory.buffer);
     for (const [array, slot] of this.#inputs) {
       // Getters of later arguments may have done anything to the buffer.
@@ -133,7 +154,7 @@ export class Staging {
 
   /** Throws unless the core has reported success. */
   check(status: number): void {
-    if (status !== kOk) throw this.#outOfMemory();
+    this.#instance.check(status, this.#bytes, contents);
   }
 
   /** A copy of a result. */
@@ -145,10 +166,6 @@ export class Staging {
     } catch (error) {
       throw new HeadwiseError("out-of-memory", `no room for a result of ${slot.length} floats`, { cause: error });
     }
-  }
-
-  #outOfMemory(): HeadwiseError {
-    return this.#instance.outOfMemory(this.#bytes, "inputs and results, and room to compute");
   }
 
   #reserve(bytes: number, length: number): Slot {

@@ -81,6 +81,7 @@ export interface ForwardCall {
   value: Pointer;
   queryPositions: Pointer;
   keyPositions: Pointer;
+  inputs: number;
   output: Pointer;
   weights: Pointer;
   weightsStage: number;
@@ -133,6 +134,7 @@ export interface NativeModule extends NativeTrained {
   trainForward(call: ForwardCall, dropoutRate: number, dropoutSeed: number, ...visibility: VisibilityArgument): number;
   backward(output: Pointer, weights: Pointer, query: Pointer, key: Pointer, value: Pointer): number;
   getGradient(index: number, to: Pointer): void;
+  getGateGradient(to: Pointer): void;
   zeroGradients(): void;
   keepHeads(kept: Pointer, count: number): NativeModule | null;
   cache(batch: number, capacity: number): NativeCache | null;
