@@ -200,6 +200,8 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("setParameter", &Module::set_parameter)
       .function("getGates", &Module::get_gates)
       .function("setGates", &Module::set_gates)
+      .function("getSlope", &Module::get_slope)
+      .function("setSlope", &Module::set_slope)
       .function("forward", select_overload<Status(const ForwardCall&, KvCache*)>(&Module::forward),
                 allow_raw_pointers())
       .function("forward",

@@ -81,6 +81,9 @@ class Module {
   void get_gates(Pointer to);
   void set_gates(Pointer from);
   void get_gate_gradient(Pointer to);  // [H]
+  // Of a module with ALiBi.
+  float get_slope(std::size_t head) { return attention.slopes()[head]; }
+  void set_slope(std::size_t head, float slope) { attention.slopes()[head] = slope; }
   // With a cache (or null), the visibility says how many of its tokens are valid, before and after.
   Status forward(const ForwardCall& call, KvCache* cache, const VisibilityCall& visibility);
   Status forward(const ForwardCall& call, KvCache* cache) { return forward(call, cache, {}); }

@@ -166,13 +166,13 @@ Status MultiHeadAttention::create(const Config& config, const std::uint32_t* kv_
   HEADWISE_RETURN_IF_ERROR(projections_[kValue].create(config.value_dim, G * Dv, config.qkv_bias));
   HEADWISE_RETURN_IF_ERROR(projections_[kOut].create(H * Dv, config.output_dim, config.out_bias));
   HEADWISE_RETURN_IF_ERROR(gates_.reserve(H));
-  HEADWISE_RETURN_IF_ERROR(slopes_.reserve(H));
+  HEADWISE_RETURN_IF_ERROR(slopes_.reserve(config.alibi ? H : 0));
   HEADWISE_RETURN_IF_ERROR(kv_heads_.reserve(H));
   std::fill_n(gates_.data(), H, 1.0f);
+  if (config.alibi) fill_alibi_slopes(slopes_.data(), H);
   auto* table = reinterpret_cast<std::uint32_t*>(kv_heads_.data());
   for (std::size_t h = 0; h < H; ++h)
     table[h] = kv_heads == nullptr ? static_cast<std::uint32_t>(h * G / H) : kv_heads[h];
-  fill_alibi_slopes(slopes_.data(), H);
   return Status::kOk;
 }
 

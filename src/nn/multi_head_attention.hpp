@@ -46,8 +46,8 @@ class MultiHeadAttention {
  public:
   enum Projection : std::size_t { kQuery, kKey, kValue, kOut, kProjections };
 
-  // Weights and biases start as zeros, gates as ones. kv_heads: [H], the key/value head that each head reads, ascending
-  // and without gaps; null: even groups.
+  // Weights and biases start as zeros, gates as ones, ALiBi's slopes as published for H heads. kv_heads: [H], the
+  // key/value head that each head reads, ascending and without gaps; null: even groups.
   Status create(const MultiHeadAttentionConfig& config, const std::uint32_t* kv_heads = nullptr);
   // Xavier-uniform weights (Glorot & Bengio 2010), each matrix as a whole, from one seeded generator; zero biases.
   Status initialize(std::uint32_t seed, Context& context);
@@ -56,7 +56,8 @@ class MultiHeadAttention {
 
   const MultiHeadAttentionConfig& config() const { return config_; }
   Linear& projection(std::size_t index) { return projections_[index]; }
-  float* gates() { return gates_.data(); }                                                                    // [H]
+  float* gates() { return gates_.data(); }    // [H]
+  float* slopes() { return slopes_.data(); }  // [H], with ALiBi
   const std::uint32_t* kv_heads() const { return reinterpret_cast<const std::uint32_t*>(kv_heads_.data()); }  // [H]
 
   // Runs in the three steps of the paper's figure. Nothing has happened unless it returns kOk.

@@ -80,7 +80,7 @@ Status MultiHeadAttention::keep_heads(const std::uint32_t* kept, std::size_t cou
   if (from.has_bias()) std::copy_n(from.bias(), from.outputs(), to.bias());
   for (std::size_t h = 0; h < count; ++h) {
     smaller.gates_.data()[h] = gates_.data()[kept[h]];
-    smaller.slopes_.data()[h] = slopes_.data()[kept[h]];
+    if (config.alibi) smaller.slopes_.data()[h] = slopes_.data()[kept[h]];
   }
   return Status::kOk;
 }

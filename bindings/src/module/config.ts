@@ -1,6 +1,5 @@
 /** The configuration of a module, and the parameters that follow from it. */
 import {
-  checkBoolean,
   checkInteger,
   checkOneOf,
   checkOptions,
@@ -16,8 +15,9 @@ import type { MultiHeadAttentionConfig, ResolvedConfig } from "./types.js";
 /** How many key/value heads there are; which head reads which, where a formula does not say it. */
 function checkGroups({ numKvHeads, headGroups }: Partial<MultiHeadAttentionConfig>, numHeads: number) {
   if (headGroups === undefined) {
-    const count = numKvHeads === undefined ? numHeads : checkInteger(numKvHeads, "numKvHeads", 1, maxExtent);
-    if (numHeads % count !== 0) {
+    const least = Math.min(numHeads, 1);
+    const count = numKvHeads === undefined ? numHeads : checkInteger(numKvHeads, "numKvHeads", least, maxExtent);
+    if (count > numHeads || numHeads % count > 0) {
       throw new HeadwiseError("invalid-shape", `numKvHeads: ${count} does not divide numHeads = ${numHeads}`);
     }
     return { numKvHeads: count };
@@ -51,9 +51,25 @@ function kvHeadsOf({ numHeads, numKvHeads, headGroups }: ResolvedConfig): readon
 /** The configuration with only the heads `kept`. */
 export function prunedConfig(config: ResolvedConfig, kept: readonly number[]): ResolvedConfig {
   const kvHeads = kvHeadsOf(config);
-  const keptKvHeads = [...new Set(kept.map((h) => kvHeads[h]!))];
+  const keptKvHeads = new Map([...new Set(kept.map((h) => kvHeads[h]!))].map((g, index) => [g, index]));
   const { headGroups: _, ...rest } = config;
-  return { ...rest, numHeads: kept.length, ...groupsOf(kept.map((h) => keptKvHeads.indexOf(kvHeads[h]!))) };
+  return { ...rest, numHeads: kept.length, ...groupsOf(kept.map((h) => keptKvHeads.get(kvHeads[h]!)!)) };
+}
+
+/** `alibi`: a switch, or the heads' slopes, as float32. */
+function checkAlibi(alibi: unknown, numHeads: number): boolean | readonly number[] {
+  if (!Array.isArray(alibi)) {
+    if (typeof alibi !== "boolean") throw invalidOption("alibi", "true, false or an array of slopes", alibi);
+    return alibi;
+  }
+  if (alibi.length !== numHeads)
+    throw new HeadwiseError("invalid-shape", `alibi: expected ${numHeads} slopes, got ${alibi.length}`);
+  return Object.freeze(
+    Array.from(alibi, (slope: unknown, h) => {
+      if (typeof slope === "number" && Number.isFinite(Math.fround(slope))) return Math.fround(slope);
+      throw invalidOption(`alibi[${h}]`, "a finite float32 number", slope);
+    }),
+  );
 }
 
 /** Checks a configuration, and fills in the defaults. */
@@ -79,8 +95,8 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
   const width = (name: keyof MultiHeadAttentionConfig, otherwise?: number) =>
     given[name] === undefined && otherwise !== undefined ? otherwise : checkInteger(given[name], name, 1, maxExtent);
   const embedDim = width("embedDim");
-  const numHeads = width("numHeads");
-  if (given.headDim === undefined && embedDim % numHeads !== 0) {
+  const numHeads = checkInteger(given.numHeads, "numHeads", 0, maxExtent);
+  if (given.headDim === undefined && !(embedDim % numHeads === 0)) {
     throw new HeadwiseError(
       "invalid-option",
       `numHeads: ${numHeads} heads do not divide embedDim = ${embedDim}; change one of them or give headDim`,
@@ -105,7 +121,7 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
         checkRope(checkOptions(given.rope, "rope", ["base", "dim", "interleaved"]), headDim, "rope."),
       ),
     }),
-    alibi: given.alibi === undefined ? false : checkBoolean(given.alibi, "alibi"),
+    alibi: given.alibi === undefined ? false : checkAlibi(given.alibi, numHeads),
     seed: given.seed === undefined ? 0 : checkInteger(given.seed, "seed", 0, 2 ** 32 - 1),
   };
 }

@@ -74,7 +74,8 @@ export class Module implements MultiHeadAttention {
     this.#instance = instance;
     this.#native = native;
     this.#owner = owner;
-    this.config = Object.freeze(config);
+    const slopes = () => Object.freeze(Array.from({ length: config.numHeads }, (_, h) => native.getSlope(h)));
+    this.config = Object.freeze({ ...config, alibi: config.alibi && slopes() });
     this.numHeads = config.numHeads;
     this.keptHeads = Object.freeze([...keptHeads]);
     this.#parameters = parametersOf(config);
@@ -308,6 +309,7 @@ const isSame = (a: Tensor, b: Tensor) => a === b || (a.data === b.data && String
 function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig): NativeConfig {
   return {
     ...config,
+    alibi: config.alibi !== false,
     qkvBias: config.bias !== false,
     outBias: config.bias === true,
     ropeDim: rope?.dim ?? 0,
@@ -327,6 +329,7 @@ export function multiHeadAttention(instance: Instance, configLike: MultiHeadAtte
   if (kvHeads) staging.place();
   const native = instance.engine.multiHeadAttention(nativeConfig(config), staging.pointer(kvHeads), config.seed);
   if (native === null) throw instance.outOfMemory(bytes, "parameters");
+  if (Array.isArray(config.alibi)) config.alibi.forEach((slope: number, h) => native.setSlope(h, slope));
   return new Module(
     instance,
     native,

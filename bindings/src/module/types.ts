@@ -6,7 +6,7 @@ import type { RopeConfig, VisibilityOptions, WeightsStage } from "../attention/t
 export interface MultiHeadAttentionConfig {
   /** E, width of the query input. */
   embedDim: number;
-  /** H. */
+  /** H. 0, with `headDim`, makes a module without heads, whose output is the output bias. */
   numHeads: number;
   /** G, key/value heads, which must divide H: query head h reads key/value head floor(h * G / H). Default H. */
   numKvHeads?: number;
@@ -30,13 +30,19 @@ export interface MultiHeadAttentionConfig {
   softcap?: number;
   /** Rotary position embedding of queries and keys (Su et al. 2021). Default: none. */
   rope?: RopeConfig;
-  /** Linear biases −slope_h · |i + offset − j| (ALiBi, Press et al. 2022), slope_h = 2^(−8(h+1)/H), for H not a power of two by the published rule. Default false. */
-  alibi?: boolean;
+  /**
+   * Linear biases −slope_h · |i + offset − j| (ALiBi, Press et al. 2022). `true`: slope_h = 2^(−8(h+1)/H), for H not a
+   * power of two by the published rule; an array [H]: these slopes, rounded to float32. Default false.
+   */
+  alibi?: boolean | readonly number[];
   /** Seed of the Xavier-uniform initialisation: an integer, 0 … 2^32 − 1. Default 0. */
   seed?: number;
 }
 
-/** A configuration with every default filled in; `headGroups` and `rope` are there where they apply. */
+/**
+ * A configuration with every default filled in; `headGroups` and `rope` are there where they apply. A module's has its
+ * slopes as `alibi`: with the module's parameters and gates, it makes the module anew.
+ */
 export type ResolvedConfig = Required<Omit<MultiHeadAttentionConfig, "headGroups" | "rope">> & {
   headGroups?: readonly number[];
   rope?: Required<RopeConfig>;

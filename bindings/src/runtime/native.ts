@@ -130,6 +130,8 @@ export interface NativeModule extends NativeTrained {
   setParameter(index: number, from: Pointer): void;
   getGates(to: Pointer): void;
   setGates(from: Pointer): void;
+  getSlope(head: number): number;
+  setSlope(head: number, slope: number): void;
   forward(call: ForwardCall, cache: NativeCache | null, ...visibility: VisibilityArgument): number;
   trainForward(call: ForwardCall, dropoutRate: number, dropoutSeed: number, ...visibility: VisibilityArgument): number;
   backward(output: Pointer, weights: Pointer, query: Pointer, key: Pointer, value: Pointer): number;

@@ -134,7 +134,9 @@ const grouped = (headGroups) => ({ embedDim: 9, numHeads: 3, headGroups });
 
 const configErrors = [
   ["invalid-option", ["embedDim", "undefined"], { numHeads: 2 }],
-  ["invalid-option", ["numHeads", "0"], { embedDim: 8, numHeads: 0 }],
+  ["invalid-option", ["numHeads", "-1"], { embedDim: 8, numHeads: -1, headDim: 4 }],
+  ["invalid-option", ["numHeads", "0 heads", "headDim"], { embedDim: 8, numHeads: 0 }],
+  ["invalid-shape", ["numKvHeads", "1", "numHeads = 0"], { embedDim: 8, numHeads: 0, headDim: 4, numKvHeads: 1 }],
   ["invalid-option", ["numHeads", "3 heads", "8"], { embedDim: 8, numHeads: 3 }],
   ["invalid-option", ["bias", '"qkv"', '"all"'], { embedDim: 8, numHeads: 2, bias: "all" }],
   ["invalid-option", ["scale", "Infinity"], { embedDim: 8, numHeads: 2, scale: Infinity }],
@@ -164,7 +166,10 @@ const configErrors = [
   ["invalid-option", ["rope.dim", "even", '"2"'], { embedDim: 8, numHeads: 2, rope: { dim: "2" } }],
   ["invalid-option", ["rope.base", "> 0", "0"], { embedDim: 8, numHeads: 2, rope: { base: 0 } }],
   ["invalid-option", ["rope.interleaved", "1"], { embedDim: 8, numHeads: 2, rope: { interleaved: 1 } }],
-  ["invalid-option", ["alibi", "true or false", "1"], { embedDim: 8, numHeads: 2, alibi: 1 }],
+  ["invalid-option", ["alibi", "true, false or an array of slopes", "1"], { embedDim: 8, numHeads: 2, alibi: 1 }],
+  ["invalid-shape", ["alibi", "2 slopes", "1"], { embedDim: 8, numHeads: 2, alibi: [0.5] }],
+  ["invalid-option", ["alibi[1]", "finite float32", "1e+39"], { embedDim: 8, numHeads: 2, alibi: [0.5, 1e39] }],
+  ["invalid-option", ["alibi[0]", "finite float32", "undefined"], { embedDim: 8, numHeads: 2, alibi: [, 1] }],
   ["invalid-option", ["softcap", "finite", "Infinity"], { embedDim: 8, numHeads: 2, softcap: Infinity }],
   ["invalid-option", ["softcap", ">= 0", "-1"], { embedDim: 8, numHeads: 2, softcap: -1 }],
   ["out-of-memory", ["MiB", "4 GiB"], { embedDim: 2 ** 20, numHeads: 1 }],

@@ -83,6 +83,7 @@ export const moduleOptionCases = [
         exponents.forEach((n, h) =>
           expect([...weights.data.slice(9 * h, 9 * h + 3)]).to.deep.equal([0, -1, -2].map((x) => x * 2 ** -n + 0)),
         );
+        expect(mha.config.alibi).to.deep.equal(exponents.map((n) => 2 ** -n));
       }
     },
   },
