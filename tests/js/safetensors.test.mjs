@@ -74,7 +74,10 @@ describe("safetensors", () => {
     await refused("header", file({ x: entry() }, 16).subarray(0, 20));
     await refused("header", new Uint8Array(8).fill(255));
     await refused("not JSON", file("{"));
-    await refused("not a JSON object", file("[]"));
+    await refused("not a JSON object", file("3"));
+    await refused("the header has a bracket", file("[]"));
+    await refused("not UTF-8", file("{}").fill(255, 8));
+    await refused("not JSON", file("\ufeff{}")); // a byte order mark
     await refused('"x": its entry', file({ x: 3 }));
     await refused('"x": its dtype', file({ x: entry({ dtype: 3 }) }, 16));
     await refused('"x": its shape', file({ x: entry({ shape: [2, -2] }) }, 16));
@@ -87,7 +90,6 @@ describe("safetensors", () => {
     await refused("16 to 17", file({ x: entry() }, 17));
     await refused(['"x"', "shape [1, 3] of BF16 needs 6"], file({ x: entry({ dtype: "BF16", shape: [1, 3] }) }, 16));
     await refused("__metadata__", file({ __metadata__: { a: 1 } }));
-    await refused("__metadata__", file({ __metadata__: null }));
     await refused("at least 8 bytes, this one 0", detached(new ArrayBuffer(64)));
   });
 
@@ -110,12 +112,32 @@ describe("safetensors", () => {
     await refused('"x": shape', file({ x: entry({ shape: [...Array(40).fill(most), 0], data_offsets: [0, 0] }) }));
   });
 
+  it("whose header has a name twice are refused: JSON.parse would keep the last", async () => {
+    const refused = (key, json) =>
+      expectError(expect, "invalid-file", `the header has the key ${key} twice`, () => readSafetensors(file(json, 16)));
+    const x = JSON.stringify(entry());
+    const y = JSON.stringify(entry({ shape: [4] }));
+    await refused('"x"', `{"x":${x},"x":${y}}`);
+    await refused('"x"', `{"x":${x},"\\u0078":${y}}`); // the same name, otherwise written
+    await refused('"a\\"b"', `{"y":{},"a\\"b":${x},"a\\u0022b":${y}}`);
+    await refused('"__proto__"', `{"__proto__":${x},"__proto__":${y}}`);
+    await refused('"__metadata__"', `{"__metadata__":{},"x":${x},"__metadata__":{}}`);
+    await refused('"dtype"', `{"x":{"dtype":"I32",${x.slice(1)}}`);
+    await refused('"format"', `{"__metadata__":{"format":"pt","format":"np"},"x":${x}}`);
+    const names = `{"__metadata__":{"x":"a:b","y":"{"},"x":${x}}`; // in other objects, and in strings
+    expect(readSafetensors(file(names, 16)).metadata).to.deep.equal({ x: "a:b", y: "{" });
+  });
+
+  it("have no metadata where that is null, as for the format's own reader", () => {
+    expect(readSafetensors(file({ __metadata__: null })).metadata).to.deep.equal({});
+  });
+
   it("whose header is nested or endless are refused before it takes memory", async () => {
     const refused = (parts, json) => expectError(expect, "invalid-file", parts, () => readSafetensors(file(json)));
     const deep = (count, open, close) => open.repeat(count) + close.repeat(count);
     const before = process.resourceUsage().maxRSS;
     for (const count of [3, 200, 4_000_000]) {
-      await refused("not a JSON object", deep(count, "[", "]"));
+      await refused("the header has a bracket", deep(count, "[", "]"));
       await refused('"x": its entry', `{"y":{},"x":${deep(count, "[", "]")}}`);
       await refused('"x": its entry', `{"x":{"shape":${deep(count, "[", "]")}}}`);
       await refused('"a": its entry', deep(count, '{"a":', "}"));

@@ -34,6 +34,9 @@ for (const [entry, open] of Object.entries({ headwise: load, "headwise/worker": 
       ["head_gates", write({}, { head_gates: "[]" })],
       ["head_gates", write({}, { head_gates: "[[1, 2], [3, 4]]" })],
       ["head_gates", write({}, { head_gates: '[[1, 2, 3, "x"], [1, 1, 1, 1]]' })],
+      ["head_gates", write({}, { head_gates: "[[1, 2, 3, null], [1, 1, 1, 1]]" })],
+      ["head_gates", write({}, { head_gates: "[[1, 1, 1, 1], [1, 1, 1, 1], [1]]" })],
+      [["config", '"layers" twice'], write({}, { config: file.metadata.config.replace("{", '{"layers":1,') })],
     ]) {
       await expectError(expect, "invalid-file", parts, () => hw.loadTransformer(wrong));
     }
@@ -43,3 +46,36 @@ for (const [entry, open] of Object.entries({ headwise: load, "headwise/worker": 
     await hw.dispose();
   });
 }
+
+it("a file that says more than it has is refused at once, in little memory", async () => {
+  const hw = await load({ threads: 1 });
+  const model = hw.transformer({ vocabSize: 4, contextLength: 8, layers: 1, embedDim: 8, numHeads: 2 });
+  const file = readSafetensors(model.save());
+  const tensors = Object.fromEntries(file.names.map((name) => [name, file.tensor(name)]));
+  const config = JSON.parse(file.metadata.config);
+  const { heads: _, ...whole } = config;
+  const large = 30_000_000;
+  const refusals = [
+    ["config: expected at most", { config: "[".repeat(large) }],
+    ["config: expected at most", { config: `{"heads":[${"[],".repeat(large / 3)}[]]}` }],
+    ["head_gates: expected at most", { head_gates: "[".repeat(large) }],
+    ["config has a bracket", { config: '{"heads":' + "[".repeat(9000) }],
+    ["head_gates has a bracket", { head_gates: "[".repeat(9000) }],
+    [
+      "layers.0.attention.q_proj.weight",
+      { config: JSON.stringify({ ...whole, layers: 1000, numHeads: 4096, headDim: 1 }) },
+    ],
+    ["positions.weight", { config: JSON.stringify({ ...config, contextLength: 2 ** 27 }) }],
+    ["heads[0]", { config: JSON.stringify({ ...config, heads: [Array(999).fill(0)] }) }],
+  ];
+  for (const [part, metadata] of refusals) {
+    const bytes = writeSafetensors(tensors, { metadata: { ...file.metadata, ...metadata } });
+    const [start, before] = [performance.now(), process.resourceUsage().maxRSS];
+    const capacity = hw.memory().capacityBytes;
+    await expectError(expect, "invalid-file", part, () => hw.loadTransformer(bytes));
+    expect(performance.now() - start, `${part}: ms`).to.be.lessThan(3000); // parsed, the largest take many seconds
+    expect((process.resourceUsage().maxRSS - before) / 1024, `${part}: MiB`).to.be.lessThan(200); // and gigabytes
+    expect(hw.memory().capacityBytes).to.equal(capacity);
+  }
+  hw.dispose();
+});

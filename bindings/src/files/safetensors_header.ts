@@ -1,6 +1,7 @@
 /** The header of a safetensors file: an 8-byte length, then JSON `{ name: { dtype, shape, data_offsets }, … }`. */
 import { copyOfArray, isObject, show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
+import { parseJson } from "./json.js";
 import { product } from "../base/tensor.js";
 
 /** What the header says of a tensor; its bytes are `begin` to `end` after the header. */
@@ -23,44 +24,20 @@ export function invalidTensor(name: string, message: string): HeadwiseError {
   return invalidFile(`tensor ${show(name)}: ${message}`);
 }
 
-/** The text of some bytes. From a copy: TextDecoder refuses shared memory. */
-function decode(bytes: Uint8Array, begin: number, end: number): string {
-  return new TextDecoder("utf-8", { fatal: true }).decode(copyOfArray(bytes, begin, end));
-}
-
-/**
- * Refuses brackets other than those of `{ name: { key: […] } }` before JSON.parse sees them: it takes 50 bytes and more
- * for each that is open, 5 GB for a header of 100 MB.
- */
-function checkNesting(bytes: Uint8Array, begin: number, end: number): void {
-  let depth = 0;
-  let stringStart = 0; // of the string that n is in
-  let name = [begin, begin] as [number, number]; // the last string between the outer braces
-  for (let n = begin; n < end; ++n) {
-    const character = String.fromCharCode(bytes[n]!);
-    if (stringStart > 0) {
-      if (character === "\\") ++n;
-      if (character !== '"') continue;
-      if (depth === 1) name = [stringStart, n];
-      stringStart = 0;
-    } else if (character === '"') stringStart = n + 1;
-    else if (character === "]" || character === "}") --depth;
-    else if (character === "[" || character === "{") {
-      if (character === "{{["[depth++]) continue;
-      if (depth === 1) throw invalidFile("the header is not a JSON object");
-      throw invalidTensor(decode(bytes, ...name), "its entry is not an object of a string and two arrays of counts");
-    }
-  }
-}
-
-function parseJson(bytes: Uint8Array, begin: number, end: number): Record<string, unknown> {
-  let header: unknown;
+/** The header's JSON, `{ name: { key: […] } }`. */
+function parseHeader(bytes: Uint8Array, begin: number, end: number): Record<string, unknown> {
+  let text: string;
   try {
-    checkNesting(bytes, begin, end);
-    header = JSON.parse(decode(bytes, begin, end));
+    // From a copy: TextDecoder refuses shared memory.
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(copyOfArray(bytes, begin, end));
   } catch (error) {
-    throw error instanceof HeadwiseError ? error : invalidFile("the header is not JSON", error);
+    throw invalidFile("the header is not UTF-8", error);
   }
+  const header = parseJson(text, "{{[", (message, key) =>
+    key === undefined
+      ? invalidFile(`the header ${message}`)
+      : invalidTensor(key, "its entry is not an object of a string and two arrays of counts"),
+  );
   if (!isObject(header)) throw invalidFile("the header is not a JSON object");
   return header;
 }
@@ -108,13 +85,13 @@ export function readHeader(bytes: Uint8Array) {
   }
   const dataStart = 8 + length;
   const dataBytes = bytes.byteLength - dataStart;
-  const header = parseJson(bytes, 8, dataStart);
+  const header = parseHeader(bytes, 8, dataStart);
   const entries = new Map<string, Entry>();
   for (const name of Object.keys(header)) {
     if (name !== metadataKey) entries.set(name, parseEntry(name, header[name], dataBytes));
   }
   checkCoverage(entries, dataBytes);
-  const { [metadataKey]: metadata = {} } = header;
+  const metadata = header[metadataKey] ?? {}; // null is none, as for the format's own reader
   if (!isStrings(metadata)) throw invalidFile(`${metadataKey} is not an object of strings`);
   return { metadata, entries, dataStart };
 }

@@ -34,6 +34,8 @@ function checkHeads(value: unknown, layers: number, numHeads: number): readonly 
     throw new HeadwiseError("invalid-shape", `heads: expected ${layers} arrays, one a layer, got ${value.length}`);
   return Array.from(value, (heads: unknown, n) => {
     if (!Array.isArray(heads)) throw invalidOption(`heads[${n}]`, "an array of head indices", heads);
+    if (heads.length > numHeads)
+      throw new HeadwiseError("invalid-shape", `heads[${n}]: expected at most ${numHeads}, got ${heads.length}`);
     const indices = heads.map((head) => checkInteger(head, `heads[${n}]`, 0, numHeads - 1));
     if (indices.some((head, at) => at > 0 && head <= indices[at - 1]!))
       throw invalidOption(`heads[${n}]`, "head indices that ascend", indices);
@@ -123,30 +125,34 @@ export function attentionConfig(config: ResolvedTransformerConfig, layer: number
   return prunedConfig(whole, config.heads[layer]!);
 }
 
+type Named = Pick<Parameter, "name" | "shape">;
+
 /** The parameters of a configuration by name, in the core's order. */
-export function transformerParameters(config: ResolvedTransformerConfig): Parameter[] {
+export function* eachTransformerParameter(config: ResolvedTransformerConfig): Generator<Named, void, void> {
   const { vocabSize, contextLength, layers, embedDim, feedForwardDim, norm, activation } = config;
   const vectors = norm === "layer" ? ["weight", "bias"] : ["weight"];
-  const list: [string, readonly number[]][] = [["embedding.weight", [vocabSize, embedDim]]];
-  const addNorm = (name: string) => vectors.forEach((vector) => list.push([`${name}.${vector}`, [embedDim]]));
-  const addLinear = (name: string, outputs: number, inputs: number) =>
-    vectors.forEach((part) => list.push([`${name}.${part}`, part === "bias" ? [outputs] : [outputs, inputs]]));
-  if (config.positions === "learned") list.push(["positions.weight", [contextLength, embedDim]]);
+  const normOf = (name: string): Named[] => vectors.map((vector) => ({ name: `${name}.${vector}`, shape: [embedDim] }));
+  const linear = (name: string, outputs: number, inputs: number): Named[] =>
+    vectors.map((part) => ({ name: `${name}.${part}`, shape: part === "bias" ? [outputs] : [outputs, inputs] }));
+  yield { name: "embedding.weight", shape: [vocabSize, embedDim] };
+  if (config.positions === "learned") yield { name: "positions.weight", shape: [contextLength, embedDim] };
   for (let n = 0; n < layers; ++n) {
     const layer = `layers.${n}`;
-    addNorm(`${layer}.norm1`);
+    yield* normOf(`${layer}.norm1`);
     for (const { name, shape } of parametersOf(attentionConfig(config, n)))
-      list.push([`${layer}.attention.${name}`, shape]);
+      yield { name: `${layer}.attention.${name}`, shape };
     if (feedForwardDim === 0) continue;
-    addNorm(`${layer}.norm2`);
-    addLinear(`${layer}.feed_forward.up`, feedForwardDim, embedDim);
-    if (activation === "silu-gated") addLinear(`${layer}.feed_forward.gate`, feedForwardDim, embedDim);
-    addLinear(`${layer}.feed_forward.down`, embedDim, feedForwardDim);
+    yield* normOf(`${layer}.norm2`);
+    yield* linear(`${layer}.feed_forward.up`, feedForwardDim, embedDim);
+    if (activation === "silu-gated") yield* linear(`${layer}.feed_forward.gate`, feedForwardDim, embedDim);
+    yield* linear(`${layer}.feed_forward.down`, embedDim, feedForwardDim);
   }
-  addNorm("norm");
-  if (!config.tieEmbeddings) list.push(["head.weight", [vocabSize, embedDim]]);
-  return list.map(([name, shape], index) => ({ name, index, shape }));
+  yield* normOf("norm");
+  if (!config.tieEmbeddings) yield { name: "head.weight", shape: [vocabSize, embedDim] };
 }
+
+export const transformerParameters = (config: ResolvedTransformerConfig): Parameter[] =>
+  Array.from(eachTransformerParameter(config), (parameter, index) => ({ ...parameter, index }));
 
 /** Bytes of the first model's parameters, and of positions that are not learned. */
 export function transformerBytes(config: ResolvedTransformerConfig): number {

@@ -1,0 +1,67 @@
+/** JSON of files that nobody vouches for. */
+import { isObject, show } from "../base/checks.js";
+import type { HeadwiseError } from "../base/errors.js";
+
+/** Calls back for each bracket and colon outside strings, with the bounds of the last string before it. */
+function forEachMark(text: string, visit: (mark: string, begin: number, end: number) => void): void {
+  let [begin, end] = [0, 0];
+  for (let n = 0; n < text.length; ++n) {
+    const mark = text[n]!;
+    if (mark === '"') {
+      begin = n + 1;
+      for (++n; n < text.length && text[n] !== '"'; ++n) if (text[n] === "\\") ++n;
+      end = n;
+    } else if ("[]{}:".includes(mark)) visit(mark, begin, end);
+  }
+}
+
+/** Keys of an object and of the objects in it. */
+function countKeys(value: unknown): number {
+  if (!isObject(value) || Array.isArray(value)) return 0;
+  return Object.values(value).reduce<number>((count, member) => count + 1 + countKeys(member), 0);
+}
+
+/** A key that an object has twice. */
+function repeatedKey(text: string): string | undefined {
+  const open: Set<string>[] = [];
+  let repeated: string | undefined;
+  forEachMark(text, (mark, begin, end) => {
+    if (mark === "{") open.push(new Set());
+    if (mark === "}") open.pop();
+    if (mark !== ":") return;
+    const key = JSON.parse(text.slice(begin - 1, end + 1)) as string;
+    if (open.at(-1)!.has(key)) repeated ??= key;
+    open.at(-1)!.add(key);
+  });
+  return repeated;
+}
+
+/**
+ * Parses a JSON text whose opening brackets, from the outside in, are `brackets` at most: "{[" is an object of arrays. Other
+ * brackets are refused before JSON.parse, which takes 50 bytes and more for each that is open. A key that an object has
+ * twice is refused too: JSON.parse keeps the last.
+ * @param invalid makes the error; `key`: of the outermost object, where the brackets are wrong
+ */
+export function parseJson(
+  text: string,
+  brackets: string,
+  invalid: (message: string, key?: string) => HeadwiseError,
+): unknown {
+  let [depth, keys] = [0, 0];
+  let key: string | undefined;
+  forEachMark(text, (mark, begin, end) => {
+    if (mark === ":") {
+      if (depth === 1) key = text.slice(begin, end);
+      ++keys;
+    } else if (mark === "]" || mark === "}") --depth;
+    else if (mark !== brackets[depth++]) throw invalid("has a bracket that does not belong there", key);
+  });
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw invalid(`is not JSON: ${(error as Error).message}`);
+  }
+  if (keys > countKeys(value)) throw invalid(`has the key ${show(repeatedKey(text))} twice`);
+  return value;
+}
