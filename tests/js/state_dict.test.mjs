@@ -140,16 +140,63 @@ describe("importParameters", () => {
   });
 
   it("refuses variants that compute something else", async () => {
-    const variants = [
-      ["torch, packed", "bias_k"],
-      ["bert", "attention.self.distance_embedding.weight"],
-      ["llama, one group, biases", "self_attn.o_proj.bias"],
-      ["llama", "self_attn.q_norm.weight"],
-    ];
-    for (const [form, name] of variants) {
+    const variants = {
+      "torch, packed": ["bias_k", "bias_v", "q_proj_weight", "out_proj.lora_A.default.weight"],
+      "torch, separate": ["bias_k", "parametrizations.q_proj_weight.0._v"],
+      bert: [
+        "attention.self.distance_embedding.weight", // relative positions
+        "attention.self.query_global.weight", // Longformer
+        "attention.self.conv_kernel_layer.weight", // ConvBERT
+        "attention.self.rotary_embeddings.inv_freq", // ESM
+        "attention.self.query.lora_A.default.weight",
+        "attention.output.adapters.task.adapter_down.0.weight",
+        "adapter.weight",
+      ],
+      gpt2: ["attn.q_attn.weight", "attn.c_attn.lora_A.default.weight", "attn.alibi", "attn.rotary_emb.inv_freq"],
+      "llama, one group, biases": ["self_attn.o_proj.bias"],
+      llama: [
+        "self_attn.q_norm.weight", // Qwen3
+        "self_attn.query_layernorm.weight", // Hunyuan
+        "self_attn.q_layernorm.norms.0.weight", // StableLM
+        "self_attn.attn_sub_norm.weight", // BitNet
+        "self_attn.lambda_q1", // DiffLlama
+        "self_attn.sinks", // gpt-oss
+        "self_attn.q_proj.lora_A.default.weight",
+        "self_attn.q_proj.weight_scale", // a quantised weight's
+        "self_attn.anything",
+        "attn_gate.weight",
+      ],
+    };
+    for (const [form, names] of Object.entries(variants)) {
       const { shapes, options } = forms[form];
-      const tensors = { ...dictOf(shapes), [name]: random([E], 1) };
-      await expectError(expect, "invalid-option", name, () => importParameters(tensors, options));
+      for (const name of names) {
+        const tensors = { ...dictOf(shapes), [name]: random([E], 1) };
+        await expectError(expect, "invalid-option", [name, `layout "${options.layout}" has no`], () =>
+          importParameters(tensors, options),
+        );
+      }
+    }
+  });
+
+  it("passes over what files of a layout have beside the attention", () => {
+    const weightAndBias = (...names) => names.flatMap((name) => [`${name}.weight`, `${name}.bias`]);
+    const beside = {
+      bert: weightAndBias("attention.output.LayerNorm", "intermediate.dense", "output.dense", "output.LayerNorm"),
+      gpt2: ["attn.bias", "attn.masked_bias", ...weightAndBias("ln_1", "ln_2", "mlp.c_fc", "mlp.c_proj")],
+      llama: [
+        ...["self_attn.rotary_emb.inv_freq", "input_layernorm.weight", "post_attention_layernorm.weight"],
+        ...["pre_feedforward_layernorm.weight", "mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight"],
+      ],
+    };
+    for (const [form, names] of Object.entries(beside)) {
+      const { shapes, options } = forms[form];
+      const dict = Object.entries(dictOf(shapes));
+      const others = names.map((name) => [name, random([E], 1)]);
+      const layer = (n, entries) => entries.map(([name, tensor]) => [`h.${n}.${name}`, tensor]);
+      const variant = [["self_attn.sinks", random([4], 1)]]; // of another layer
+      const model = Object.fromEntries([...layer(1, [...dict, ...others]), ...layer(11, variant)]);
+      const { parameters } = importParameters(model, { ...options, prefix: "h.1" });
+      expect(parameters).to.deep.equal(importParameters(Object.fromEntries(dict), options).parameters);
     }
   });
 

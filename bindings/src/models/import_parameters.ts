@@ -18,12 +18,13 @@ function asFile(tensors: unknown): Pick<Safetensors, "names" | "tensor"> {
 /**
  * The configuration (for `multiHeadAttention`) and parameters (for `setParameters`) that a state dict holds: an object of
  * tensors, or what `readSafetensors` returned, of which only what is needed is read. Widths come from the tensors'
- * shapes; what no state dict tells, such as rotary embeddings, is the caller's to add to the configuration. Other names
- * are ignored, except for those by which a variant computes something else (`bias_k`, `q_norm.weight`). The data are
- * views of the tensors given, where these are not transposed.
+ * shapes; what no state dict tells, such as rotary embeddings, is the caller's to add to the configuration. Under the
+ * prefix there may be the layer's other blocks, norms around attention and buffers (`mlp`, `ln_1`, `attn.masked_bias`),
+ * which are not read. The data are views of the tensors given, where these are not transposed.
  *
- * Throws `invalid-option` for a tensor that is missing, `invalid-shape` for one of a wrong shape, `invalid-file` for one
- * of a type that cannot be read.
+ * Throws `invalid-option` for a tensor that is missing, and for any other under the prefix: by it a variant computes
+ * something else (`bias_k`, `q_norm.weight`, `sinks`, LoRA). `invalid-shape` for one of a wrong shape, `invalid-file` for
+ * one of a type that cannot be read.
  */
 export function importParameters(
   tensors: Readonly<Record<string, TensorLike>> | Safetensors,
@@ -38,21 +39,28 @@ export function importParameters(
     throw invalidOption("numKvHeads", `numHeads = ${numHeads}, as layout "${layoutName}" has no groups`, numKvHeads);
 
   const file = asFile(tensors);
-  const has = (name: string) => file.names.includes(prefix + name);
+  const present = new Set(
+    file.names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length)),
+  );
+  const has = (name: string) => present.has(name);
   const isSeparate =
     layoutName === "torch" && !has("in_proj_weight") && Object.keys(torchSeparate.tensors).slice(0, 3).some(has);
   const layout = isSeparate ? torchSeparate : layouts[layoutName];
-  const refused = layout.refused.find(has);
-  if (refused !== undefined)
-    throw new HeadwiseError("invalid-option", `${prefix}${refused}: not supported; without it the result is another`);
-  const names = Object.keys(layout.tensors);
-  const bias = layout.bias.at(names.some((name) => isBias(name) && has(name)) ? -1 : 0)!;
-  const found = names
-    .filter((name) => bias || !isBias(name))
-    .map((name) => {
-      if (has(name)) return file.tensor(prefix + name);
-      throw new HeadwiseError("invalid-option", `${prefix}${name}: missing, and layout "${layoutName}" needs it`);
-    });
+  const known = Object.keys(layout.tensors);
+  const bias = layout.bias.at(known.some((name) => isBias(name) && has(name)) ? -1 : 0)!;
+  const names = known.filter((name) => bias || !isBias(name));
+  const refuse = (name: string | undefined, why: string) => {
+    if (name !== undefined) throw new HeadwiseError("invalid-option", `${prefix}${name}: ${why}`);
+  };
+  refuse(
+    names.find((name) => !has(name)),
+    `missing, and layout "${layoutName}" needs it`,
+  );
+  refuse(
+    [...present].find((name) => !known.includes(name) && !layout.beside?.test(name)),
+    `layout "${layoutName}" has no such tensor, and without it the result may be another`,
+  );
+  const found = names.map((name) => file.tensor(prefix + name));
 
   const turned = <T>(shape: readonly T[]) => (layout.transposed ? [...shape].reverse() : shape);
   const { shape } = found[0]!;

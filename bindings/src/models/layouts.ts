@@ -15,8 +15,11 @@ export interface Layout {
   readonly transposed?: boolean;
   /** The biases that there may be: the last of these where the state dict has any, else the first. */
   readonly bias: readonly ResolvedConfig["bias"][];
-  /** Tensors of its variants, by which they compute what a module cannot. */
-  readonly refused: readonly string[];
+  /**
+   * What else real files have under the prefix, and attention does without: the layer's other blocks, norms around
+   * attention, buffers that are computed. Any other name is a variant's, which computes something else.
+   */
+  readonly beside?: RegExp;
 }
 
 const torchRest = { in_proj_bias: "qkv", "out_proj.weight": "o", "out_proj.bias": "o" };
@@ -25,7 +28,6 @@ export const layouts: Record<StateDictLayout, Layout> = {
   torch: {
     tensors: { in_proj_weight: "qkv", ...torchRest },
     bias: [false, true],
-    refused: ["bias_k"],
   },
   bert: {
     tensors: {
@@ -39,7 +41,7 @@ export const layouts: Record<StateDictLayout, Layout> = {
       "attention.output.dense.bias": "o",
     },
     bias: [true],
-    refused: ["attention.self.distance_embedding.weight"],
+    beside: /^(attention\.(output\.)?LayerNorm|intermediate|output|crossattention)\./,
   },
   gpt2: {
     tensors: {
@@ -50,7 +52,8 @@ export const layouts: Record<StateDictLayout, Layout> = {
     },
     transposed: true, // Conv1D: x W + b
     bias: [true],
-    refused: [],
+    // attn.bias is the causal mask, and masked_bias its number for what is masked.
+    beside: /^(ln_1|ln_2|ln_cross_attn|mlp|crossattention)\.|^attn\.(masked_)?bias$/,
   },
   llama: {
     tensors: {
@@ -63,7 +66,8 @@ export const layouts: Record<StateDictLayout, Layout> = {
       "self_attn.o_proj.weight": "o",
     },
     bias: [false, "qkv"],
-    refused: ["self_attn.o_proj.bias", "self_attn.q_norm.weight"],
+    // inv_freq, in older files, follows from the rotary embedding's base.
+    beside: /^(mlp|block_sparse_moe|[a-z_]*layernorm)\.|^self_attn\.rotary_emb\.inv_freq$/,
   },
 };
 
