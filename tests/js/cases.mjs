@@ -5,10 +5,12 @@ import { attentionCases } from "./cases/attention.mjs";
 import { attentionOptionCases } from "./cases/attention_options.mjs";
 import { cacheCases } from "./cases/cache.mjs";
 import { errorCases } from "./cases/errors.mjs";
+import { generateCases } from "./cases/generate.mjs";
 import { headImportanceCases } from "./cases/head_importance.mjs";
 import { hostileCases } from "./cases/hostile.mjs";
 import { moduleCases } from "./cases/module.mjs";
 import { moduleOptionCases } from "./cases/module_options.mjs";
+import { optimizerCases } from "./cases/optimizer.mjs";
 import { pruneByImportanceCases } from "./cases/prune_by_importance.mjs";
 import { rotaryEmbeddingCases } from "./cases/rotary_embedding.mjs";
 import { trainingCases } from "./cases/training.mjs";
@@ -39,7 +41,9 @@ export const cases = [
   ...moduleOptionCases,
   ...trainingCases,
   ...transformerCases,
+  ...generateCases,
   ...transformerTrainingCases,
+  ...optimizerCases,
   ...transformerErrorCases,
   ...cacheCases,
   ...analyzeHeadsCases,

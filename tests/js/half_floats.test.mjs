@@ -81,6 +81,14 @@ for (const [dtype, format] of Object.entries(formats)) {
       }
     });
 
+    it("is written from where the numbers begin in their buffer", () => {
+      const buffer = Float32Array.of(9, 9, 9, 1, -2, 0.5, 9).buffer;
+      for (const data of [new Float32Array(buffer, 12, 3), new Float32Array(buffer).subarray(3, 6)]) {
+        const values = Array.from(wordsOf(data, dtype), (word) => meaning(word, format));
+        expect(values).to.deep.equal([1, -2, 0.5]);
+      }
+    });
+
     it("has infinity for what is greater, zero for what is smaller, NaN for NaN", () => {
       const nan = new Float32Array(Uint32Array.of(0x7f800001, 0xffffffff).buffer); // payloads that do not fit
       const data = Float32Array.of(Infinity, -Infinity, 3.4028234e38, -3.4028234e38, 1e-45, -1e-45, 0, -0, ...nan);

@@ -102,6 +102,31 @@ describe("importParameters", () => {
   const dict = dictOf(forms.llama.shapes);
   const importing = (tensors, options) => () => importParameters(tensors, { layout: "llama", numHeads: 4, ...options });
 
+  it("turns GPT-2's weights, and cuts them into queries, keys and values", () => {
+    const count = (shape, from) => ({ data: new Float32Array(product(shape)).map((_, n) => from + n), shape });
+    const { config, parameters } = importParameters(
+      {
+        "h.0.attn.c_attn.weight": count([2, 6], 0), // Conv1D: [in, out]
+        "h.0.attn.c_attn.bias": count([6], 100),
+        "h.0.attn.c_proj.weight": count([2, 2], 200),
+        "h.0.attn.c_proj.bias": count([2], 300),
+      },
+      { layout: "gpt2", prefix: "h.0", numHeads: 2 },
+    );
+    expect(config).to.deep.equal({ embedDim: 2, numHeads: 2, headDim: 1, bias: true });
+    const numbers = Object.fromEntries(Object.entries(parameters).map(([name, { data }]) => [name, [...data]]));
+    expect(numbers).to.deep.equal({
+      "q_proj.weight": [0, 6, 1, 7],
+      "q_proj.bias": [100, 101],
+      "k_proj.weight": [2, 8, 3, 9],
+      "k_proj.bias": [102, 103],
+      "v_proj.weight": [4, 10, 5, 11],
+      "v_proj.bias": [104, 105],
+      "out_proj.weight": [200, 202, 201, 203],
+      "out_proj.bias": [300, 301],
+    });
+  });
+
   it("reads of a file what it needs, and nothing else", () => {
     const names = [...Object.keys(dict), "mlp.weight", "self_attn.rotary_emb.inv_freq"].map((name) => `h.1.${name}`);
     const read = [];

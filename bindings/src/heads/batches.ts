@@ -1,5 +1,6 @@
 /** Batches to measure a model on. */
 import { checkOptions, invalidOption, invalidShape } from "../base/checks.js";
+import { HeadwiseError } from "../base/errors.js";
 import type { LongWork } from "../base/long_work.js";
 import { sameShape } from "../base/tensor.js";
 import { checkTokens, type CheckedTokens } from "../transformer/tokens.js";
@@ -43,7 +44,15 @@ export function counter(total: number): () => Progress {
   return () => ({ done: ++done, total });
 }
 
-/** The mean loss of all targets that count; 0 where none does. `step`: says how far the whole is. */
+/** An error about a model whose numbers mean nothing. */
+export function notMeasurable(what: string): HeadwiseError {
+  return new HeadwiseError("invalid-option", `model: ${what}; are all of its parameters finite numbers?`);
+}
+
+/**
+ * The mean loss of all targets that count; 0 where none does. Throws `invalid-option` where it is not finite: no other loss
+ * can be compared with it. `step`: says how far the whole is.
+ */
 export function* lossOf(
   model: Transformer,
   batches: readonly CheckedBatch[],
@@ -55,5 +64,7 @@ export function* lossOf(
     if (count > 0) [sum, all] = [sum + loss * count, all + count];
     yield step();
   }
-  return all === 0 ? 0 : sum / all;
+  const mean = all === 0 ? 0 : sum / all;
+  if (!Number.isFinite(mean)) throw notMeasurable(`its loss is ${mean}`);
+  return mean;
 }

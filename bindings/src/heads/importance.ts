@@ -1,6 +1,6 @@
 /** How much each head matters to a transformer. docs/heads.md has the definitions. */
 import { analyzeHeads } from "../attention/analyze_heads.js";
-import { checkBatches, counter, lossOf, sequencesOf, type CheckedBatch } from "./batches.js";
+import { checkBatches, counter, lossOf, notMeasurable, sequencesOf, type CheckedBatch } from "./batches.js";
 import { checkInteger, checkOneOf, checkOptions, invalidOption } from "../base/checks.js";
 import type { Instance } from "../runtime/instance.js";
 import type { LongWork } from "../base/long_work.js";
@@ -76,9 +76,11 @@ const measures: Record<ImportanceMethod, Measure> = {
   confidence: meanOverSequences(false, ({ instance, model }, tokens) => {
     const { layers } = model.forward(tokens, { capture: { weights: "probabilities" } });
     const { causal } = model.config;
-    const heads = layers.map(({ weights }) =>
-      weights!.data.length === 0 ? [] : analyzeHeads(instance, weights!, { causal }).map((head) => head.confidence),
-    );
+    const heads = layers.map(({ weights }, n) => {
+      if (weights!.data.some(Number.isNaN)) throw notMeasurable(`attention weights in layer ${n} are NaN`);
+      if (weights!.data.length === 0) return [];
+      return analyzeHeads(instance, weights!, { causal }).map((head) => head.confidence);
+    });
     return { heads, weight: tokens.length };
   }),
   norm: meanOverSequences(false, ({ model }, tokens) => {
@@ -147,8 +149,11 @@ export function* headImportance(
   const model = copyWithoutDropout(instance, given);
   try {
     const layers = Array.from({ length: model.config.layers }, (_, n) => model.attention(n));
-    const values = yield* measures[method]({ instance, model, layers, batches, seed });
-    return normalize === "layer" ? values.map(normalizeLayer) : values;
+    const measured = yield* measures[method]({ instance, model, layers, batches, seed });
+    const values = normalize === "layer" ? measured.map(normalizeLayer) : measured;
+    const unknown = values.findIndex((layer) => layer.some(Number.isNaN));
+    if (unknown >= 0) throw notMeasurable(`the importance of heads in layer ${unknown} is NaN`);
+    return values;
   } finally {
     model.dispose();
   }

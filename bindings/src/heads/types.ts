@@ -60,7 +60,7 @@ export interface ModelCost {
   readonly parameters: number;
   /** Bytes of WebAssembly memory that the model takes without gradients and activations, as measured on a copy. */
   readonly bytes: number;
-  /** Of one `forward` of the first batch (without batches, of contextLength tokens): median of several, both models by turns. */
+  /** Of one `forward` of the first batch (without batches, of contextLength tokens): the least of 20 samples, both models by turns. */
   readonly milliseconds: number;
 }
 

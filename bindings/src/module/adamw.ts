@@ -5,7 +5,7 @@ import { HeadwiseError } from "../base/errors.js";
 import type { Instance } from "../runtime/instance.js";
 import type { NativeTrained } from "../runtime/native.js";
 import { freeingMoments, trained, type Moments, type State, type Trained } from "./trained.js";
-import type { AdamW, AdamWOptions, MultiHeadAttention, Trainable } from "./types.js";
+import type { AdamW, AdamWOptions, MultiHeadAttention, StepResult, Trainable } from "./types.js";
 
 /** What takes part in a step. */
 interface Part {
@@ -62,6 +62,7 @@ export class Optimizer implements AdamW {
   readonly #key = {};
   #disposed = false;
   #steps = 0;
+  #skippedSteps = 0;
 
   constructor(instance: Instance, options: AdamWOptions) {
     instance.checkAlive();
@@ -76,7 +77,12 @@ export class Optimizer implements AdamW {
     return this.#steps;
   }
 
-  step(modules: readonly Trainable[]): { gradientNorm: number; learningRate: number } {
+  get skippedSteps(): number {
+    this.#alive();
+    return this.#skippedSteps;
+  }
+
+  step(modules: readonly Trainable[]): StepResult {
     this.#alive();
     return this.apply(this.prepare(modules));
   }
@@ -105,10 +111,17 @@ export class Optimizer implements AdamW {
   }
 
   /** The step, with what `prepare` has returned. */
-  apply(parts: readonly Part[]): { gradientNorm: number; learningRate: number } {
+  apply(parts: readonly Part[]): StepResult {
     const { betas, eps, weightDecay, clipNorm } = this.#options;
     const gradientNorm = Math.sqrt(parts.reduce((sum, { native }) => sum + native.sumOfSquares(), 0));
     const learningRate = this.#learningRate();
+    // The core squares scaled gradients as float32. NaN and infinities would stay in the moments for good.
+    const largest = Math.fround(Math.min(gradientNorm, clipNorm) ** 2);
+    const skipped = !Number.isFinite(gradientNorm) || !Number.isFinite(largest);
+    if (skipped) {
+      ++this.#skippedSteps;
+      return { gradientNorm, learningRate, skipped };
+    }
     for (const { of, native, state } of parts) {
       ++state.steps; // its own: a module may join later than others
       native.update(state.native, {
@@ -124,7 +137,7 @@ export class Optimizer implements AdamW {
       of.changed();
     }
     ++this.#steps;
-    return { gradientNorm, learningRate };
+    return { gradientNorm, learningRate, skipped };
   }
 
   dispose(): void {

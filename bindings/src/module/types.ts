@@ -192,17 +192,27 @@ export interface Trainable {
   zeroGradients(): void;
 }
 
+/** Result of `AdamW.step`. */
+export interface StepResult {
+  /** L2 norm of all gradients together, before clipping. */
+  readonly gradientNorm: number;
+  /** Of this step. */
+  readonly learningRate: number;
+  /** Whether the step changed nothing, because the gradient norm is NaN, infinite, or after clipping above 1.8e19, whose square is no float32. */
+  readonly skipped: boolean;
+}
+
 /** The optimizer AdamW (Loshchilov & Hutter 2019). Make one with `Headwise.adamW`. */
 export interface AdamW {
-  /** Steps so far. */
+  /** Steps so far, without those that were skipped. */
   readonly steps: number;
-  /** Changes the modules' parameters by their gradients, which stay as they are; gates stay too. */
-  step(modules: readonly Trainable[]): {
-    /** Of all gradients together, before clipping. */
-    gradientNorm: number;
-    /** Of this step. */
-    learningRate: number;
-  };
+  /** Steps that were skipped so far, those of `Transformer.trainStep` included. */
+  readonly skippedSteps: number;
+  /**
+   * Changes the modules' parameters by their gradients, which stay as they are; gates stay too. A step with a gradient norm
+   * that is not finite is skipped: parameters, moments and `steps` stay as they were.
+   */
+  step(modules: readonly Trainable[]): StepResult;
   /** Frees the memory. Idempotent; any other use afterwards throws `disposed`. */
   dispose(): void;
   /** `dispose`, where the engine has `Symbol.dispose`. */

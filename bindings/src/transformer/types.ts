@@ -107,7 +107,10 @@ export interface Transformer {
   forward(tokens: Tokens, options?: { capture?: Capture }): TransformerResult;
   /** The loss, as in `evaluate` but with dropout; its gradients are added to those that there are. */
   accumulateGradients(tokens: Tokens, targets: Tokens): number;
-  /** One step of learning: `zeroGradients`, `accumulateGradients`, `optimizer.step([this])`. Returns the loss before the step. */
+  /**
+   * One step of learning: `zeroGradients`, `accumulateGradients`, `optimizer.step([this])`. Returns the loss before the step.
+   * Where gradients are not finite the step is skipped, and `optimizer.skippedSteps` counts it.
+   */
   trainStep(tokens: Tokens, targets: Tokens, optimizer: AdamW): number;
   /** Loss and accuracy, without dropout. */
   evaluate(tokens: Tokens, targets: Tokens): Evaluation;

@@ -19,6 +19,7 @@ import type {
   MultiHeadAttentionConfig,
   Parameters,
   ResolvedConfig,
+  StepResult,
 } from "../module/types.js";
 import type {
   Batch,
@@ -129,10 +130,11 @@ export interface WorkerTransformer {
 /** `AdamW` in `headwise/worker`. */
 export interface WorkerAdamW {
   getSteps(options?: Abortable): Promise<number>;
+  getSkippedSteps(options?: Abortable): Promise<number>;
   step(
     modules: readonly (WorkerMultiHeadAttention | WorkerTransformer)[],
     options?: Abortable,
-  ): Promise<{ gradientNorm: number; learningRate: number }>;
+  ): Promise<StepResult>;
   /** Frees the memory in the worker. Idempotent. */
   dispose(): Promise<void>;
   /** `dispose`, where the engine has `Symbol.dispose`. */

@@ -144,7 +144,8 @@ export const cacheCases = [
   {
     name: "what is remembered is complete: gates may change between steps, and heads that are closed attend later",
     async run({ hw, expect }) {
-      const { mha, parameters } = await makeModule(hw, { ...plain, numKvHeads: 3, rope: {} });
+      // Heads as wide as a tile of the projections: of narrower ones, those beside them would be projected along with them.
+      const { mha, parameters } = await makeModule(hw, { ...plain, headDim: 8, numKvHeads: 3, rope: {} });
       const x = random([1, 8, 24], 1);
       const gates = [0, 1, 0.5, 1, 1, 2];
       const cache = await mha.cache({ batch: 1, capacity: 8 });
@@ -165,6 +166,30 @@ export const cacheCases = [
         return { data: output.data.slice(6 * 24), shape: [1, 2, 24] };
       };
       expectClose(expect, step.output, last);
+    },
+  },
+  {
+    name: "headwise/worker: after a call that was aborted while it ran, the cache goes on as if it had not been",
+    async run({ hw, expect, entry }) {
+      if (entry === "headwise") return; // no signals there
+      const mha = await hw.multiHeadAttention({ embedDim: 64, numHeads: 4 });
+      const [x, long] = [random([1, 3, 64], 1), random([1, 4000, 64], 2)];
+      const [disturbed, calm] = [
+        await mha.cache({ batch: 1, capacity: 4100 }),
+        await mha.cache({ batch: 1, capacity: 4100 }),
+      ];
+      for (const cache of [disturbed, calm]) await mha.forward(take(x, [0], [2]), { cache });
+      const controller = new AbortController();
+      const pending = mha.forward(long, { cache: disturbed, signal: controller.signal }); // some tenths of a second
+      setTimeout(() => controller.abort(), 10);
+      await expectError(expect, "aborted", "aborted", () => pending);
+      expect(await lengthOf(disturbed)).to.deep.equal([2]);
+      const [ours, expected] = [
+        await mha.forward(take(x, [2], [1]), { cache: disturbed }),
+        await mha.forward(take(x, [2], [1]), { cache: calm }),
+      ];
+      expect(ours).to.deep.equal(expected);
+      for (const object of [disturbed, calm, mha]) await object.dispose();
     },
   },
   {

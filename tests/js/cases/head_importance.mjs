@@ -243,6 +243,33 @@ export const headImportanceCases = [
     },
   },
   {
+    name: "headImportance refuses a model whose numbers are NaN, rather than find a head the least important",
+    alone: true,
+    async run({ hw, expect }) {
+      const model = await makeTransformer(hw);
+      const { liveObjects } = await hw.memory();
+      const name = "layers.1.attention.q_proj.weight";
+      const { [name]: weight } = await model.parameters();
+      await model.setParameters({ [name]: { ...weight, data: weight.data.map((x, n) => (n < 16 ? NaN : x)) } });
+      for (const [method, part] of Object.entries({
+        gradient: "importance of heads in layer 0 is NaN",
+        confidence: "weights in layer 1 are NaN",
+        norm: "importance of heads in layer 1 is NaN",
+        "leave-one-out": "loss is NaN",
+      })) {
+        for (const normalize of ["none", "layer"])
+          await expectError(expect, "invalid-option", ["model", part], () =>
+            hw.headImportance(model, batches, { method, normalize }),
+          );
+        await expectError(expect, "invalid-option", ["model", "NaN"], () =>
+          hw.pruneByImportance(model, { method, batches }, { count: 1 }),
+        );
+      }
+      expect((await hw.memory()).liveObjects).to.equal(liveObjects);
+      await model.dispose();
+    },
+  },
+  {
     name: "headImportance checks its arguments",
     alone: true,
     async run({ hw, expect }) {

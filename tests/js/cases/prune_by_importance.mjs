@@ -88,6 +88,53 @@ export const pruneByImportanceCases = [
     },
   },
   {
+    name: "a fraction of the heads is rounded down, but not where only its product is: 0.29 of 100 are 29",
+    async run({ hw, expect }) {
+      const shape = { vocabSize: 3, contextLength: 2, layers: 5, embedDim: 4, numHeads: 20, headDim: 1 };
+      const model = await hw.transformer({ ...shape, feedForwardDim: 0 });
+      const values = Array.from({ length: 5 }, (_, n) => Array.from({ length: 20 }, (_, h) => 20 * n + h));
+      for (const [fraction, count] of [
+        [0.29, 29], // 0.29 * 100 is 28.999999999999996
+        [0.57, 57], // 56.99999999999999
+        [0.299, 29],
+        [0.3, 30],
+      ]) {
+        const result = await hw.pruneByImportance(model, values, { fraction });
+        expect(result.removed, `${fraction}`).to.have.length(count);
+        await result.model.dispose();
+      }
+      await model.dispose();
+    },
+  },
+  {
+    name: "pruneByImportance refuses a loss that is not finite, before pruning and after",
+    alone: true,
+    async run({ hw, expect, entry }) {
+      const model = await makeTransformer(hw);
+      const { liveObjects } = await hw.memory();
+      const name = "layers.0.attention.q_proj.weight"; // of the heads that go last
+      const { [name]: weight } = await model.parameters();
+      const broken = { ...weight, data: weight.data.map((x, n) => (n < 16 ? NaN : x)) };
+      await model.setParameters({ [name]: broken });
+      for (const goal of [{ count: 1 }, { maxLossIncrease: 0.5 }])
+        await expectError(expect, "invalid-option", ["model", "loss is NaN"], () =>
+          hw.pruneByImportance(model, importance, { ...goal, batches }),
+        );
+      await model.setParameters({ [name]: weight });
+      if (entry === "headwise") {
+        const fineTune = (smaller) => {
+          const { "norm.weight": norm } = smaller.parameters();
+          smaller.setParameters({ "norm.weight": { ...norm, data: norm.data.map(() => NaN) } });
+        };
+        await expectError(expect, "invalid-option", ["model", "loss is NaN"], () =>
+          hw.pruneByImportance(model, importance, { maxLossIncrease: 0.5, batches, fineTune }),
+        );
+      }
+      expect((await hw.memory()).liveObjects).to.equal(liveObjects);
+      await model.dispose();
+    },
+  },
+  {
     name: "pruneByImportance keeps a layer's last head, and removes further heads of a pruned model",
     async run({ hw, expect }) {
       const model = await makeTransformer(hw, {
