@@ -7,14 +7,21 @@ import { fileURLToPath } from "node:url";
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
-/** Runs a command in the repository; resolves with its standard output when `capture`, rejects when it fails or takes more than `timeout` ms. */
-export function run(command, args, { env = process.env, capture = false, timeout } = {}) {
+/**
+ * Runs a command in the repository; resolves with its standard output when `capture`, rejects when it fails or takes more than
+ * `timeout` ms. `onLine`: called for each line of the output, which is shown.
+ */
+export function run(command, args, { env = process.env, capture = false, onLine, timeout } = {}) {
   return new Promise((done, fail) => {
-    const stdio = ["ignore", capture ? "pipe" : "inherit", "inherit"];
+    const stdio = ["ignore", capture || onLine ? "pipe" : "inherit", "inherit"];
     const child = spawn(command, args, { cwd: root, env, stdio, timeout, killSignal: "SIGKILL" });
     let output = "";
-    child.stdout?.on("data", (text) => (output += text));
+    child.stdout?.setEncoding("utf8").on("data", (text) => {
+      output += text;
+      if (onLine) process.stdout.write(text);
+    });
     child.on("error", (error) => fail(new Error(`${command}: ${error.message}`)));
+    if (onLine) child.on("close", () => output.split("\n").forEach((line) => onLine(line)));
     child.on("close", (code, signal) =>
       code === 0 ? done(output) : fail(new Error(`${[command, ...args].join(" ")} failed (${signal ?? code})`)),
     );

@@ -1,7 +1,8 @@
-// `npm test`: sets up, builds and runs every test, cheapest first. `npm test -- js browser` runs the named stages alone.
+// `npm test`: sets up, builds and runs every test, cheapest first. `npm test -- js browser` runs the named stages alone;
+// `npm test -- --quick` the part that finds most of what an edit breaks.
 import { join } from "node:path";
 
-import { binaries, cmake } from "./build.mjs";
+import { binaries, build, cmake } from "./build.mjs";
 import { format } from "./format.mjs";
 import { fuzzers } from "./fuzz.mjs";
 import { page } from "./page.mjs";
@@ -10,6 +11,7 @@ import { main, root, run, step } from "./steps.mjs";
 
 const relaxed = "--experimental-wasm-relaxed-simd"; // Node 20 has relaxed SIMD behind this flag, newer ones without
 const counts = { passed: 0, failed: 0 };
+const skips = new Set(); // what was not tested, and why
 
 /** A test: it has passed when its commands have. All run, so that one run shows all failures. */
 async function test(title, work) {
@@ -22,14 +24,20 @@ async function test(title, work) {
   }
 }
 
-/** Runs files with Node's test runner; they belong to the stage's folder. */
-function nodeTests(node, flags, folder, { concurrency = 1 } = {}) {
+/** Runs files of a folder of tests with Node's test runner: all, or those of these names. `quick`: what they make of that. */
+async function nodeTests(node, flags, folder, { concurrency = 1, names = ["*"], quick = false } = {}) {
   const reporter = ["--test", "--test-reporter=./tests/support/reporter.mjs", `--test-concurrency=${concurrency}`];
-  return run("bash", ["-c", 'exec "$@" tests/"$0"/*.test.mjs', folder, node, ...flags, ...reporter]);
+  const files = names.map((name) => `tests/${folder}/${name}.test.mjs`).join(" ");
+  const env = quick ? { ...process.env, HEADWISE_QUICK: "1" } : process.env;
+  const onLine = (line) => line.startsWith("  skipped: ") && skips.add(line.slice("  skipped: ".length));
+  await run("bash", ["-c", `exec "$@" ${files}`, "bash", node, ...flags, ...reporter], { env, onLine });
 }
 
-/** The newest Node that we promise for, beside the one that runs this. */
-const newerNode = async () => (await run("bash", ["tools/node24.sh"], { capture: true })).trim();
+/** The path of another Node than the one that runs this. */
+const nodeOf = async (major) => (await run("bash", ["tools/node.sh", major], { capture: true })).trim();
+
+/** Those that `--quick` runs, with less in them. */
+const quickStages = ["format", "types", "native", "wasm", "js", "package"];
 
 const stages = {
   async format() {
@@ -42,11 +50,12 @@ const stages = {
     await test("Types: the page", () =>
       run("node", ["node_modules/svelte-check/bin/svelte-check", "--workspace", "web", "--fail-on-warnings"]));
   },
-  async native(environment) {
+  async native(environment, quick) {
     // What does not fit is refused by a status in the core, where the sanitizers would end the program.
     const sanitizers = { ASAN_OPTIONS: "allocator_may_return_null=1", TSAN_OPTIONS: "allocator_may_return_null=1" };
-    await test("The native bench compiles", () => cmake("native", environment, "headwise_bench_native"));
-    for (const [preset, title] of Object.entries({ native: "native", asan: "ASan and UBSan", tsan: "TSan" })) {
+    if (!quick) await test("The native bench compiles", () => cmake("native", environment, "headwise_bench_native"));
+    const presets = { native: "native", ...(!quick && { asan: "ASan and UBSan", tsan: "TSan" }) };
+    for (const [preset, title] of Object.entries(presets)) {
       await test(`C++, ${title}`, async () => {
         await cmake(preset, environment);
         await run(join(root, `build/${preset}/tests/cpp/headwise_tests`), ["--minimal"], {
@@ -55,21 +64,25 @@ const stages = {
       });
     }
   },
-  async wasm(environment) {
-    const newer = await newerNode();
-    for (const preset of binaries) {
-      await test(`C++, WebAssembly ${preset}, in both versions of Node`, async () => {
+  async wasm(environment, quick) {
+    const newer = quick ? [] : [await nodeOf("22"), await nodeOf("24")];
+    for (const preset of quick ? ["relaxed"] : binaries) {
+      await test(`C++, WebAssembly ${preset}, in ${1 + newer.length} version(s) of Node`, async () => {
         await cmake(preset, environment);
         const program = `build/${preset}/tests/cpp/headwise_tests.cjs`;
         await run("node", [relaxed, program, "--minimal"]);
-        await run(newer, [program, "--minimal"]);
+        for (const node of newer) await run(node, [program, "--minimal"]);
       });
     }
   },
-  async js() {
-    const newer = await newerNode();
-    await test("JavaScript, this Node", () => nodeTests("node", [relaxed, "--expose-gc"], "js", { concurrency: 2 }));
-    await test("JavaScript, newer Node", () => nodeTests(newer, ["--expose-gc"], "js", { concurrency: 2 }));
+  async js(_, quick) {
+    const tests = (title, node, flags, options) =>
+      test(`JavaScript, ${title}`, async () =>
+        nodeTests(await node, ["--expose-gc", ...flags], "js", { concurrency: 2, ...options }));
+    await tests("this Node", "node", [relaxed], { quick });
+    if (quick) return;
+    await tests("Node 24", nodeOf("24"), []);
+    await tests("a sample in Node 22", nodeOf("22"), [], { names: ["api", "load", "safetensors", "jax"], quick: true });
   },
   async conformance() {
     await test("ONNX's own cases, and ONNX Runtime as a peer", () => nodeTests("node", [relaxed], "conformance"));
@@ -80,14 +93,15 @@ const stages = {
       await test(`Random calls: ${name}`, () => fuzz(environment, 15, 1));
     }
   },
-  async package() {
-    await test("The package in an empty project", () => nodeTests("node", [], "package", { concurrency: 2 }));
+  async package(_, quick) {
+    const names = quick ? ["contents"] : ["*"];
+    await test("The package in an empty project", () => nodeTests("node", [], "package", { concurrency: 2, names }));
   },
   async browser() {
     await test("The package in Chromium, Firefox and WebKitGTK", () => nodeTests("node", [], "browser"));
   },
   async bench() {
-    await test("The bench, on one small row", async () => nodeTests(await newerNode(), [], "bench"));
+    await test("The bench, on one small row", async () => nodeTests(await nodeOf("24"), [], "bench"));
   },
   async experiments() {
     await test("The experiments, in small", () => nodeTests("node", [], "experiments"));
@@ -98,16 +112,20 @@ const stages = {
 };
 
 main(async () => {
-  const chosen = process.argv.slice(2);
-  const unknown = chosen.filter((name) => !(name in stages));
+  const quick = process.argv.includes("--quick");
+  const named = process.argv.slice(2).filter((name) => name !== "--quick");
+  const unknown = named.filter((name) => !(name in stages));
   if (unknown.length > 0)
     throw new Error(`there is no stage ${unknown.join(", ")}; there are ${Object.keys(stages).join(", ")}`);
   await installPackages();
   await installPrograms("build", "test");
-  const environment = await page();
+  const environment = quick ? await build() : await page();
+  const chosen = named.length > 0 ? named : quick ? quickStages : Object.keys(stages);
   for (const [name, stage] of Object.entries(stages)) {
-    if (chosen.length === 0 || chosen.includes(name)) await stage(environment);
+    if (chosen.includes(name)) await stage(environment, quick);
   }
-  console.log(`\n${counts.passed} passed, ${counts.failed} failed`);
+  console.log();
+  for (const skipped of skips) console.log(`not tested: ${skipped}`);
+  console.log(`${counts.passed} passed, ${counts.failed} failed${skips.size > 0 ? `, ${skips.size} skipped` : ""}`);
   if (counts.failed > 0) process.exit(1);
 });

