@@ -110,6 +110,19 @@ test("gates: the output's change per token, and the shares of the heads that are
     change.forEach((value, t) => assert.ok(Math.abs(value - expected.change[t]) < TOLERANCE, `token ${t}: ${value}`));
     assert.ok(change.every((value) => value > 1e-3));
     await compareCards(screen, expected);
+    const shut = await screen.page.$$eval("[data-head]", (cards) => cards.map((card) => card.matches(".shut")));
+    assert.deepEqual(
+      shut,
+      [...gates.map((gate) => gate === 0), false],
+      "cards that are struck out; the wide head never",
+    );
+    const states = await screen.page.$$eval("[data-head] label .wide", (all) =>
+      all.map(({ textContent }) => textContent),
+    );
+    assert.deepEqual(
+      states,
+      gates.map((gate) => (gate === 0 ? "Off" : "On")),
+    );
   }
   await screen.toggleTo(OPEN);
   assert.ok((await screen.changes()).every((value) => value === 0));
@@ -120,10 +133,24 @@ test("causal: masked cells say so, and the numbers are those of masked attention
   const screen = await site.open();
   await screen.type(SENTENCE);
   await screen.after(() => screen.page.click("[data-switch=causal]"));
-  await compareCards(screen, oracle.compute(SENTENCE, { causal: true }));
+  const expected = oracle.compute(SENTENCE, { causal: true });
+  await compareCards(screen, expected);
+  const T = expected.tokens.length;
   await screen.page.focus("[data-matrix=weights]");
-  await screen.press("End");
-  assert.match((await screen.cell()).text, /: masked, head 1$/);
+  for (let i = 0; i < T; ++i) await screen.press("ArrowUp");
+  for (let i = 0; i < T; ++i) {
+    // The diagonal, which is not masked, between its neighbours.
+    await screen.press("Home");
+    for (let j = 0; j < i - 1; ++j) await screen.press("ArrowRight");
+    for (let j = Math.max(i - 1, 0); j < Math.min(i + 2, T); ++j) {
+      const { text, value } = await screen.cell();
+      const weight = expected.heads[0].weights[i * T + j];
+      assert.ok(Math.abs(value - weight) < TOLERANCE, `${text}: expected ${weight}`);
+      assert.equal(text.split(": ")[1], `${j > i ? "masked" : weight.toFixed(2)}, head 1`, `query ${i}, key ${j}`);
+      await screen.press("ArrowRight");
+    }
+    await screen.press("ArrowDown");
+  }
   await screen.done();
 });
 

@@ -90,6 +90,37 @@ test("to the end: what came out is said, other numbers are asked, and another se
   await screen.done();
 });
 
+test("the example says every question's answer, and how it comes about", async () => {
+  const screen = await site.open();
+  const wraps = { true: 0, false: 0 };
+  for (let round = 0; round < 2; ++round) {
+    const values = await screen.page.$$eval(`${MANY} .example li[data-key]`, (all) =>
+      all.map(({ dataset }) => Number(dataset.value)),
+    );
+    const names = await screen.page.$$eval("#question option", (all) => all.map(({ textContent }) => textContent));
+    assert.equal(names.length, 12);
+    for (const [question, name] of names.entries()) {
+      await screen.page.select("#question", String(question));
+      const [, first, second] = /^([A-D]) − ([A-D]) = \?$/.exec(name);
+      const [a, b] = [first, second].map((letter) => values["ABCD".indexOf(letter)]);
+      const answer = (a - b + 8) % 8;
+      const way = a < b ? `−${b - a}, on a clock of 8 numbers ${answer}` : `${answer}`;
+      const text = await screen.page.$eval(`${MANY} .example p`, ({ textContent }) => textContent);
+      const said = text.trim().replace(/\s+/g, " ");
+      assert.equal(said, `${first} is ${a} and ${second} is ${b}: ${a} − ${b} = ${way}.`);
+      assert.equal(await screen.attribute(`${MANY} .example .answer`, "aria-label"), `Answer: ${answer}`);
+      const marked = await screen.page.$$eval(`${MANY} .example li[data-key]`, (all) =>
+        ["first", "second"].map((side) => all.findIndex((element) => element.matches(`.${side}`))),
+      );
+      assert.deepEqual(marked, ["ABCD".indexOf(first), "ABCD".indexOf(second)]);
+      ++wraps[a < b];
+    }
+    await screen.page.click(`${MANY} .example button`);
+  }
+  assert.ok(wraps.true > 3 && wraps.false > 3);
+  await screen.done();
+});
+
 test("pause holds, going on changes nothing, reset clears, head counts come and go", async () => {
   const screen = await openMany(site, [2]);
   await screen.start();

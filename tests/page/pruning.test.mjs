@@ -58,11 +58,20 @@ test("bars, order, loss and size are the library's, at every place of the slider
   // What the page's own numbers say: rounding may swap heads that are all but alike.
   const shown = importance.map((layer) => layer.map(() => 0));
   for (const { layer, head, value } of bars) shown[layer][head] = value;
+  const turns = [...bars].sort((a, b) => a.value - b.value); // of equal ones the first goes first
+  for (const bar of bars)
+    assert.equal(
+      bar.title,
+      `Layer ${bar.layer + 1}, head ${bar.head + 1}: ${bar.value.toPrecision(3)}; goes as number ${turns.indexOf(bar) + 1}`,
+    );
   for (const count of [0, 5, heads]) {
     await screen.slideTo(count);
     const { model: smaller, removed, before, after } = hw.pruneByImportance(model, shown, { ...KEEP, count, batches });
     smaller.dispose();
-    const gone = (await screen.bars()).filter((bar) => bar.gone).map(({ layer, head }) => `${layer}.${head}`);
+    const now = await screen.bars();
+    for (const { said, gone, head, value } of now)
+      assert.equal(said, `Head ${head + 1}: ${value.toPrecision(3)}${gone ? ", removed" : ""}`);
+    const gone = now.filter((bar) => bar.gone).map(({ layer, head }) => `${layer}.${head}`);
     assert.deepEqual(gone.sort(), removed.map(({ layer, head }) => `${layer}.${head}`).sort());
 
     const rows = await screen.rows();
@@ -72,7 +81,38 @@ test("bars, order, loss and size are the library's, at every place of the slider
     assert.equal(rows.whole.bytes, before.bytes);
     assert.equal(rows.method.bytes, after.bytes);
     assert.ok(rows.method.milliseconds > 0 && rows.random.milliseconds > 0);
+    for (const [row, cells] of Object.entries(await screen.cells())) {
+      for (const [metric, { number, percent }] of Object.entries(cells)) {
+        const value = rows[row][metric];
+        assert.equal(number, formats[metric](value), `${row}, ${metric}`);
+        if (row === "random" && metric === "milliseconds")
+          assert.match(percent, /^\d+\.\d %$/); // of another run of the whole
+        else assert.equal(percent, `${((100 * value) / rows.whole[metric]).toFixed(1)} %`, `${row}, ${metric}`);
+      }
+    }
   }
+  await screen.close();
+});
+
+test("the conclusions are those of the losses", async () => {
+  const screen = await openPruning();
+  await screen.start();
+  await screen.done();
+  const importance = (method, seed) =>
+    hw.headImportance(model, batches, { method, ...(seed !== undefined && { seed }) });
+  const by = spared(lossesOf(importance("gradient")));
+  const atRandom = [0, 1, 2].map((seed) => spared(lossesOf(importance("random", seed)))).sort((a, b) => a - b);
+  const [fewest, , most] = atRandom;
+  const randomly = fewest === most ? `${fewest}` : `${fewest} to ${most}`;
+  const verdict =
+    by > most ? "Looking before cutting pays." : by < fewest ? "Chance chose better." : "Chance does as well.";
+  const said = await screen.page.$$eval(`${PRUNING} [data-conclusions] p`, (all) =>
+    all.map(({ textContent }) => textContent),
+  );
+  assert.deepEqual(said, [
+    `By gradient, ${by} of ${heads} heads can go; at random, ${randomly}.`,
+    `Can go: the loss rises by at most 1 %, without any training afterwards. ${verdict}`,
+  ]);
   await screen.close();
 });
 
@@ -181,6 +221,38 @@ function near(value, expected, what) {
   );
 }
 
+/** As the table shows them. */
+const formats = {
+  loss: (value) => value.toFixed(3),
+  bytes: (value) => `${Math.round(value / 1000)} kB`,
+  milliseconds: (value) => `${value.toFixed(2)} ms`,
+};
+
+/** The loss without 0, 1, … heads, in the order of their importance. */
+function lossesOf(importance) {
+  const order = importance.flatMap((values, layer) => values.map((value, head) => ({ layer, head, value })));
+  order.sort((a, b) => a.value - b.value);
+  return [0, ...order.map((_, at) => at + 1)].map((count) => {
+    const gone = order.slice(0, count);
+    const pruned = model.prune(
+      Object.fromEntries(
+        importance.map((_, layer) => [layer, gone.filter((head) => head.layer === layer).map(({ head }) => head)]),
+      ),
+    );
+    const losses = batches.map(({ tokens, targets }) => pruned.evaluate(tokens, targets));
+    pruned.dispose();
+    const total = losses.reduce((sum, { count }) => sum + count, 0);
+    return losses.reduce((sum, { loss, count }) => sum + loss * count, 0) / total;
+  });
+}
+
+/** How many heads go before the loss is more than 1 % above that of all heads. */
+function spared(losses) {
+  let count = 0;
+  while (count + 1 < losses.length && losses[count + 1] <= 1.01 * losses[0]) ++count;
+  return count;
+}
+
 /** Mean over the three random orders. */
 function randomLoss(count) {
   const losses = [0, 1, 2].map((seed) => {
@@ -221,9 +293,11 @@ async function openPruning(options) {
     },
     bars: () =>
       page.$$eval(`${PRUNING} [data-bar]`, (elements) =>
-        elements.map(({ dataset }) => {
+        elements.map((element) => {
+          const { dataset, title } = element;
           const [layer, head] = dataset.bar.split(".").map(Number);
-          return { layer, head, value: Number(dataset.value), gone: dataset.gone === "true" };
+          const said = element.querySelector(".said").textContent;
+          return { layer, head, value: Number(dataset.value), gone: dataset.gone === "true", title, said };
         }),
       ),
     rows: () =>
@@ -233,6 +307,20 @@ async function openPruning(options) {
             row.dataset.row,
             Object.fromEntries(
               [...row.querySelectorAll("[data-metric]")].map(({ dataset }) => [dataset.metric, Number(dataset.value)]),
+            ),
+          ]),
+        ),
+      ),
+    cells: () =>
+      page.$$eval(`${PRUNING} [data-row]`, (rows) =>
+        Object.fromEntries(
+          rows.map((row) => [
+            row.dataset.row,
+            Object.fromEntries(
+              [...row.querySelectorAll("[data-metric]")].map((cell) => {
+                const percent = cell.querySelector("small").textContent;
+                return [cell.dataset.metric, { number: cell.textContent.replace(percent, "").trim(), percent }];
+              }),
             ),
           ]),
         ),
