@@ -1,11 +1,12 @@
 // Builds the npm package into dist/: the four WebAssembly binaries, the JavaScript around them, the types.
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
+import { glueFile, glueNames, writeGlue } from "./glue.mjs";
 import { installPackages, installPrograms, toolchainEnvironment } from "./setup.mjs";
-import { main, root, run, step, upToDate } from "./steps.mjs";
+import { main, root, run, step, upToDate, writeIfChanged } from "./steps.mjs";
 
 export const binaries = ["simd128", "relaxed", "simd128-threads", "relaxed-threads"];
 
@@ -20,87 +21,38 @@ export async function cmake(preset, environment, ...targets) {
   await run("cmake", ["--build", `build/${preset}`, ...target], { env: environment });
 }
 
-/** Replaces text that must be there exactly once, so that another Emscripten version cannot slip by. */
-function replaceOnce(text, from, to) {
-  if (text.split(from).length !== 2) throw new Error(`Emscripten's output has changed: expected once: ${from}`);
-  return text.replace(from, () => to);
-}
-
-/**
- * What Emscripten's output does and a guest should not: it imports Node's modules in a way that bundlers for browsers
- * warn of or refuse. In Node it sets globalThis.Worker, and its threads inherit the program's Node options (with
- * --input-type they would not start). In browsers all its threads run the file itself, of which bundlers make a second
- * copy: the worker of headwise/worker has a better way (makeThread in bindings/src/worker/host.ts).
- */
-function behave(glue, half) {
-  const imports = /await import\("(node:\w+)"\)/g;
-  if (!imports.test(glue)) throw new Error("Emscripten's output has changed: it imports nothing of Node");
-  // The loader brings the WebAssembly along; this address would make bundlers add a file that is not there.
-  const quiet = replaceOnce(
-    glue.replace(imports, 'process.getBuiltinModule("$1")'),
-    `new URL("headwise-${half}.wasm",import.meta.url).href`,
-    '""',
-  );
-  if (half === "single") return quiet;
-  const url = 'new URL("headwise-threads.mjs",import.meta.url)';
-  const worker = `new Worker(${url},{type:"module",workerData:"em-pthread",name:"em-pthread"})`;
-  const inNode = `new worker_threads.Worker(new URL(import.meta.url),{workerData:"em-pthread",name:"em-pthread",execArgv:[]})`;
-  return replaceOnce(
-    replaceOnce(quiet, "globalThis.Worker=worker_threads.Worker", ""),
-    worker,
-    `ENVIRONMENT_IS_NODE?${inNode}:Module["makeThread"]?.()??new Worker(${url},{type:"module",name:"em-pthread"})`,
-  );
-}
-
-/** Writes a file unless it already has that content, so that what depends on it stays up to date. */
-async function writeIfChanged(path, content) {
-  const old = await readFile(path).catch(() => undefined);
-  if (old === undefined || !old.equals(Buffer.from(content))) await writeFile(path, content);
-}
-
-/** One JavaScript half for both instruction sets, which differ in nothing but the name of the .wasm file. */
-async function copyGlue(half, [first, second]) {
-  const read = (binary) => readFile(join(root, `build/${binary}/bindings/headwise-${binary}.mjs`), "utf8");
-  const rename = (glue, binary) => glue.replaceAll(`headwise-${binary}`, `headwise-${half}`);
-  const text = rename(await read(first), first);
-  if (text !== rename(await read(second), second))
-    throw new Error(`Emscripten's JavaScript of ${first} and ${second} differs`);
-  // Emscripten leaves all names as they were. Those of functions stay: Vite makes classic scripts of workers, where a
-  // function in a block is visible outside, and would hide another thing with the same short name.
-  const { minifySync } = await import("rolldown/utils");
-  const name = `headwise-${half}.mjs`;
-  const options = { module: true, mangle: { keepNames: { function: true, class: false } } };
-  await writeIfChanged(join(root, "dist", name), minifySync(name, behave(text, half), options).code);
-}
-
 async function bundle() {
   const { rolldown } = await import("rolldown");
   const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
   const source = (file) => join(root, "bindings/src", file);
   const dist = join(root, "dist");
   for (const name of await readdir(dist, { recursive: true })) {
-    if (/\.(js|d\.ts)$/.test(name)) await rm(join(dist, name)); // of an earlier build: it would be packed
+    if (/\.(m?js|d\.ts)$/.test(name)) await rm(join(dist, name)); // of an earlier build: it would be packed
   }
-  const build = await rolldown({
-    input: { index: source("index.ts"), worker: source("worker/index.ts"), "worker-host": source("worker/host.ts") },
-    external: /\/headwise-[^/]+\.mjs$/, // stays beside, to be loaded on demand
-    makeAbsoluteExternalsRelative: false, // beside the bundle, not beside the source
-    transform: { define: { HEADWISE_VERSION: JSON.stringify(version) } },
-    platform: "browser",
-  });
   // Small for pages without a bundler; functions keep their names, so that an uncaught error shows where it was thrown.
   const small = {
     compress: true,
     mangle: { keepNames: { function: true, class: false } },
     codegen: { removeWhitespace: true },
   };
-  await build.write({
-    dir: dist,
-    chunkFileNames: "shared-[name].js",
-    minify: small,
-    comments: { legal: true, annotation: true, jsdoc: false },
+  const write = async (input) => {
+    const build = await rolldown({
+      input,
+      resolve: { alias: Object.fromEntries(glueNames.map((half) => [`./emscripten-${half}.mjs`, glueFile(half)])) },
+      transform: { define: { HEADWISE_VERSION: JSON.stringify(version) } },
+      platform: "browser",
+    });
+    const comments = { legal: true, annotation: true, jsdoc: false };
+    await build.write({ dir: dist, chunkFileNames: "shared-[name].js", minify: small, comments });
+    await build.close();
+  };
+  await write({
+    index: source("index.ts"),
+    worker: source("worker/index.ts"),
+    "worker-host": source("worker/host.ts"),
   });
-  await build.close();
+  // By itself: a worker that is one file starts in every bundler, as a module and as a classic script.
+  await write({ thread: source("runtime/thread.ts") });
   await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
 }
 
@@ -116,11 +68,10 @@ export async function build() {
       const name = `headwise-${binary}.wasm`;
       await writeIfChanged(join(root, "dist", name), await readFile(join(root, `build/${binary}/bindings`, name)));
     }
-    await copyGlue("single", ["simd128", "relaxed"]);
-    await copyGlue("threads", ["simd128-threads", "relaxed-threads"]);
+    await writeGlue();
   });
   const stamp = "dist/worker/index.d.ts"; // written last
-  if (!upToDate(stamp, ["bindings/src", "tsconfig.json", "package.json", "tools/build.mjs"])) {
+  if (!upToDate(stamp, ["bindings/src", "build/glue", "tsconfig.json", "package.json", "tools/build.mjs"])) {
     await step("Bundling the package", bundle);
   }
   return environment;

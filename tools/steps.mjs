@@ -2,6 +2,7 @@
 // this runs before anything is installed.
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -43,6 +44,12 @@ export function main(work) {
     console.error(`\n✗ ${error.message}`);
     process.exit(1);
   });
+}
+
+/** Writes a file unless it already has that content, so that what depends on it stays up to date. */
+export async function writeIfChanged(path, content) {
+  const old = await readFile(path).catch(() => undefined);
+  if (old === undefined || !old.equals(Buffer.from(content))) await writeFile(path, content);
 }
 
 function filesIn(path) {

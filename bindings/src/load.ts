@@ -1,8 +1,10 @@
 import { Optimizer } from "./module/adamw.js";
 import { analyzeHeads } from "./attention/analyze_heads.js";
 import { attention } from "./attention/attention.js";
-import { locate, start, type Source } from "./runtime/binaries.js";
-import { checkInteger, checkOneOf, checkOptions, invalidOption } from "./base/checks.js";
+import { withinLimits, type Stage } from "./runtime/limit.js";
+import { locate, type Source } from "./runtime/sources.js";
+import { start } from "./runtime/start.js";
+import { checkInteger, checkOneOf, checkOptions, invalidOption, maxExtent, typeTag } from "./base/checks.js";
 import { choose, type Choice } from "./runtime/choose.js";
 import { makeDisposable, type NotYetDisposable } from "./base/disposable.js";
 import { headImportance } from "./heads/importance.js";
@@ -11,31 +13,37 @@ import { longMethod } from "./base/long_work.js";
 import { detectMachine } from "./runtime/machine.js";
 import { multiHeadAttention } from "./module/multi_head_attention.js";
 import { pruneByImportance } from "./heads/prune_by_importance.js";
+import { checkSignal } from "./base/signals.js";
 import { rotaryEmbedding } from "./attention/rotary_embedding.js";
 import { transformer } from "./transformer/transformer.js";
 import { loadTransformer } from "./transformer/load.js";
 import type { Headwise } from "./types.js";
 import type { LoadOptions } from "./runtime/types.js";
 
+export const loadOptions = ["threads", "simd", "wasm", "timeout", "signal"] as const;
+
 /** Checks the options of `load`, and fills in the defaults. */
 export function checkLoadOptions(optionsLike: LoadOptions | undefined) {
-  const { threads = "auto", simd = "auto", wasm } = checkOptions(optionsLike, "load", ["threads", "simd", "wasm"]);
+  const options = checkOptions(optionsLike, "load", loadOptions);
+  const { threads = "auto", simd = "auto", wasm, timeout = 30_000, signal } = options;
   if (threads !== "auto" && typeof threads !== "number")
     throw invalidOption("threads", '"auto" or an integer from 1 to 64', threads);
-  if (wasm !== undefined && typeof wasm !== "string" && typeof wasm !== "function" && !(wasm instanceof URL)) {
+  if (wasm !== undefined && typeof wasm !== "string" && typeof wasm !== "function" && typeTag(wasm) !== "URL") {
     throw invalidOption("wasm", "the folder of the .wasm files, or a function from file name to source", wasm);
   }
   return {
     threads: threads === "auto" ? threads : checkInteger(threads, "threads", 1, 64),
     simd: checkOneOf(simd, "simd", ["auto", "relaxed", "simd128"] as const),
     wasm,
+    timeout: checkInteger(timeout, "timeout", 1, maxExtent),
+    signal: checkSignal(signal),
   };
 }
 
 /** Starts what was chosen, from where it is. */
-export async function startHeadwise(choice: Choice, source: Source, makeThread?: () => Worker): Promise<Headwise> {
-  const { binary, simd, threads, reason } = choice;
-  const instance = new Instance(await start(binary, threads, source, makeThread), choice);
+export async function startHeadwise(choice: Choice, source: Source, stage: Stage): Promise<Headwise> {
+  const { simd, threads, reason } = choice;
+  const instance = new Instance(await start(choice, source, stage), choice);
   return makeDisposable<NotYetDisposable<Headwise>>({
     info: Object.freeze({ version: HEADWISE_VERSION, simd, threads, reason }),
     memory() {
@@ -62,6 +70,9 @@ export async function startHeadwise(choice: Choice, source: Source, makeThread?:
 /** Loads the binary that fits the machine. Each call makes an instance of its own: memory and threads. */
 export async function load(optionsLike?: LoadOptions): Promise<Headwise> {
   const options = checkLoadOptions(optionsLike);
-  const choice = choose(options, await detectMachine());
-  return startHeadwise(choice, locate(choice.binary, options.wasm));
+  const work = async (stage: Stage) => {
+    const choice = choose(options, await detectMachine());
+    return startHeadwise(choice, await locate(choice.binary, options.wasm), stage);
+  };
+  return withinLimits(options, work, (late) => late.dispose());
 }

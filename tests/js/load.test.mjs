@@ -26,6 +26,7 @@ describe("the choice of a binary", () => {
     relaxedSimd: true,
     recentCompiler: true,
     threads: true,
+    workers: true,
     crossOriginIsolated: true,
     cores: 4,
   };
@@ -50,6 +51,8 @@ describe("the choice of a binary", () => {
     );
     expectChoice({ threads: false }, {}, "relaxed", 1, /no SharedArrayBuffer/);
     expectChoice({ environment: "browser-main" }, {}, "relaxed", 1, /headwise\/worker/);
+    expectChoice({ workers: false }, {}, "relaxed", 1, /service workers, most shared workers/);
+    expectChoice({ environment: "node", workers: false }, {}, "relaxed", 1, /--allow-worker/);
     expectChoice({ environment: "node", crossOriginIsolated: false }, {}, "relaxed-threads", 4, /4 threads/);
     expectChoice({}, { simd: "simd128" }, "simd128-threads", 4, /simd128 as asked/);
     expectChoice({}, { threads: 64 }, "relaxed-threads", 64, /64 threads as asked/);

@@ -18,21 +18,19 @@ before(async () => {
 });
 after(() => project?.remove());
 
-/** The modules of a page that loads `headwise` or `headwise/worker` with one binary. */
-async function modules(entry) {
+/** The modules of a page that loads `headwise` or `headwise/worker`. */
+async function modules(entry, threads = true) {
   const entries = entry === "headwise" ? ["index.js"] : ["worker.js", "worker-host.js"];
+  if (threads) entries.push("thread.js");
   return new Set((await Promise.all(entries.map((file) => staticImports(dist, file)))).flatMap((set) => [...set]));
 }
-
-/** The JavaScript half of a binary. */
-const glueOf = (binary) => `headwise-${binary.endsWith("threads") ? "threads" : "single"}.mjs`;
 
 test("the tarball holds the package and nothing else", async () => {
   const sources = (await readdir(join(root, "bindings/src"), { recursive: true })).filter((name) =>
     /(?<!\.d)\.ts$/.test(name),
   );
   const declarations = sources.map((name) => name.replace(/\.ts$/, ".d.ts"));
-  const compiled = new Set(binaries.flatMap((binary) => [glueOf(binary), `headwise-${binary}.wasm`]));
+  const compiled = binaries.map((binary) => `headwise-${binary}.wasm`);
   const scripts = new Set([...(await modules("headwise")), ...(await modules("headwise/worker"))]);
   const built = [...scripts, ...compiled, ...declarations].map((name) => `dist/${name}`);
   deepEqual(project.files, ["CHANGELOG.md", "LICENSE", "README.md", "docs/heads.md", "package.json", ...built].sort());
@@ -48,6 +46,7 @@ test("it needs nothing else, and runs nothing when it is installed", async () =>
     const text = await readFile(join(project.installed, name), "utf8");
     ok(!text.includes("sourceMappingURL"), `${name} refers to a source map`);
     ok(!/\beval\(|\bFunction\(/.test(text), `${name} makes code from text, which a content security policy refuses`);
+    ok(!/\bimport\(/.test(text), `${name} imports on demand, which service workers and Vite's workers refuse`);
   }
 });
 
@@ -66,7 +65,7 @@ test("arethetypeswrong finds nothing wrong", async () => {
 for (const entry of ["headwise", "headwise/worker"]) {
   for (const binary of binaries) {
     test(`${entry} with ${binary} downloads at most ${sizeGate} bytes, gzipped`, async (t) => {
-      const names = [...(await modules(entry)), glueOf(binary), `headwise-${binary}.wasm`];
+      const names = [...(await modules(entry, binary.endsWith("threads"))), `headwise-${binary}.wasm`];
       const files = names.map((name) => join(dist, name));
       const [{ size }] = await sizeLimit([filePlugin], { checks: [{ files, gzip: true }] });
       t.diagnostic(`${size} bytes`);

@@ -11,6 +11,8 @@ export interface Machine {
   readonly recentCompiler: boolean;
   /** Shared memory and atomics in WebAssembly, and a SharedArrayBuffer to have. */
   readonly threads: boolean;
+  /** Whether a worker can be started. */
+  readonly workers: boolean;
   /** In browsers; Node needs no isolation. */
   readonly crossOriginIsolated: boolean;
   readonly cores: number;
@@ -33,6 +35,11 @@ const autoThreads = 8; // more seldom pay for attention
 function threadsObstacle(machine: Machine): string | undefined {
   if (machine.environment === "browser-main") {
     return "on a page's main thread headwise computes alone, since a page must not block; import headwise/worker for threads";
+  }
+  if (!machine.workers) {
+    return machine.environment === "node"
+      ? "Node's permission model forbids workers; run node with --allow-worker for threads"
+      : "no worker can be started here: service workers, most shared workers and edge runtimes have none";
   }
   if (machine.environment === "browser-worker" && !machine.crossOriginIsolated) {
     return "the page is not cross-origin isolated; send Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp for threads";

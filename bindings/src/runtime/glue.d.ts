@@ -1,6 +1,6 @@
 // Modules without types of their own, and what the bundler puts in.
 
-// The JavaScript halves of the binaries, which CMake builds.
+// Emscripten's JavaScript, as tools/glue.mjs makes it: of the binaries of one thread, of those with a pool, of a pool's thread.
 declare module "*-single.mjs" {
   const create: import("./native.js").CreateNative;
   export default create;
@@ -8,6 +8,10 @@ declare module "*-single.mjs" {
 declare module "*-threads.mjs" {
   const create: import("./native.js").CreateNative;
   export default create;
+}
+declare module "*-thread.mjs" {
+  /** `channel`: where it finds `postMessage`, and puts its `onmessage`. */
+  export default function run(options: { channel: object }): Promise<unknown>;
 }
 
 /** Comlink's endpoint for a `worker_threads` Worker or port. */

@@ -1,7 +1,8 @@
 /** One running binary: its memory, the objects alive in it, and the way of a call's data in and out. */
 import type { Choice } from "./choose.js";
 import { HeadwiseError } from "../base/errors.js";
-import type { Engine, Native } from "./native.js";
+import type { Engine } from "./native.js";
+import type { Started } from "./start.js";
 import { product } from "../base/tensor.js";
 import type { Tensor } from "../base/types.js";
 
@@ -16,12 +17,12 @@ export class Instance {
   readonly engine: Engine;
   /** What must be freed before the engine goes. */
   readonly live = new Set<{ delete(): void }>();
-  #native: Native;
+  #started: Started;
   #disposed = false;
 
-  constructor(native: Native, { threads, tileRows }: Choice) {
-    this.#native = native;
-    this.engine = new native.Engine(threads, tileRows);
+  constructor(started: Started, { threads, tileRows }: Choice) {
+    this.#started = started;
+    this.engine = new started.native.Engine(threads, tileRows);
     try {
       this.check(this.engine.status(), 0, `${threads} threads`);
     } catch (error) {
@@ -31,7 +32,7 @@ export class Instance {
   }
 
   get memory(): WebAssembly.Memory {
-    return this.#native.wasmMemory;
+    return this.#started.native.wasmMemory;
   }
 
   /** The error for a call that could not get memory; whatever the instance kept for calls is given back. */
@@ -64,9 +65,9 @@ export class Instance {
     for (const object of this.live) object.delete();
     this.live.clear();
     this.engine.delete();
-    this.#native.PThread?.terminateAllThreads();
+    this.#started.endThreads();
     // A page that keeps the handle must not keep 4 GiB of address space with it.
-    this.#native = undefined as never;
+    this.#started = undefined as never;
   }
 }
 

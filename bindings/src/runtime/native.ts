@@ -1,5 +1,7 @@
 /** What the embind table (bindings/embind.cpp) shows to JavaScript. `npm test` checks it against `--emit-tsd`. */
 
+import type { Thread } from "./threads.js";
+
 /** An address in the WebAssembly memory; 0 where there is nothing. */
 type Pointer = number;
 
@@ -231,8 +233,6 @@ export interface Engine {
 export interface Native {
   Engine: new (threads: number, tileRows: number) => Engine;
   wasmMemory: WebAssembly.Memory;
-  /** In the threaded binaries. */
-  PThread?: { terminateAllThreads(): void };
 }
 
 /** The factory that an Emscripten module exports as its default. */
@@ -243,8 +243,6 @@ export type CreateNative = (options: {
   ): object;
   /** Threads to start beside the calling one; read by the threaded binaries. */
   poolSize: number;
-  /** Makes the worker of a thread in browsers; default: one that runs the Emscripten module's own file. */
-  makeThread?: (() => Worker) | undefined;
-  /** Put there by the threaded binaries while they start. */
-  PThread?: Native["PThread"];
+  /** Makes the worker of a thread. */
+  makeThread(): Thread;
 }) => Promise<Native>;

@@ -7,8 +7,15 @@ export interface LoadOptions {
   /** Instruction set of the binary: `"auto"` (default) takes relaxed SIMD where it can be had. */
   simd?: "auto" | "relaxed" | "simd128";
   /** The folder that holds the four `.wasm` files, or a function from file name to source. Default: beside the package's code. */
-  wasm?: string | URL | ((file: string) => string | URL | BufferSource | WebAssembly.Module);
+  wasm?: string | URL | ((file: string) => WasmSource | Promise<WasmSource>);
+  /** How long to wait for workers and files, in milliseconds: 30,000. `load` rejects then, and says what did not answer. */
+  timeout?: number;
+  /** Ends the start: `load` rejects with code `aborted`, and what has been started is freed. */
+  signal?: AbortSignal;
 }
+
+/** One WebAssembly file: its address, its bytes, what `fetch` gives, or compiled. */
+export type WasmSource = string | URL | BufferSource | Response | WebAssembly.Module;
 
 /** What `load` chose. */
 export interface Info {

@@ -1,16 +1,18 @@
 /** The connection of `headwise/worker` to its worker: every call settles, whatever becomes of it. */
 import { transfer, wrap, type Remote } from "comlink";
-import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 
-import { locate } from "../runtime/binaries.js";
-import { invalidOption, isObject } from "../base/checks.js";
+import { isObject, typeTag } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import type { checkLoadOptions } from "../load.js";
 import { checkOnProgress, takeOptions } from "../base/long_work.js";
-import { nodeBuiltin } from "../runtime/machine.js";
-import type { Info } from "../runtime/types.js";
+import { aborted, checkSignal, onAbort } from "../base/signals.js";
 import type { Progress } from "../base/types.js";
+import type { Stage } from "../runtime/limit.js";
+import { compile, locate, type Source } from "../runtime/sources.js";
+import type { NodeWorker } from "../runtime/threads.js";
+import type { Info } from "../runtime/types.js";
 import { copyArguments, sendable } from "./arguments.js";
+import { Peer } from "./peer.js";
 import {
   remoteMark,
   type Host,
@@ -20,17 +22,10 @@ import {
   type SentSource,
 } from "./protocol.js";
 
-export type NodeWorker = import("node:worker_threads").Worker;
-
 function valueOf<T>(reply: Reply<T>): T {
   if ("value" in reply) return reply.value;
   const { code, message } = reply.error;
   throw code === undefined ? new Error(message) : new HeadwiseError(code, message);
-}
-
-function checkSignal(signal: unknown): AbortSignal | undefined {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption("signal", "an AbortSignal", signal);
-  return signal;
 }
 
 /** References anywhere in what a call has returned. */
@@ -47,57 +42,71 @@ interface Watch {
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
+/** A worker, what it is called in messages, whether the user has code in it, and whether others may hold it too. */
+export interface WorkerToUse {
+  readonly worker: Worker | NodeWorker;
+  readonly name: string;
+  readonly given: boolean;
+  readonly shared: boolean;
+}
+
+/** Kept as long as the worker: where one is collected, Comlink tells the worker to listen no more. */
+const hosts = new WeakMap<object, Remote<Host>>();
+
 export class Connection {
-  readonly #worker: Worker | NodeWorker;
+  readonly #peer: Peer;
+  readonly #use: WorkerToUse;
   readonly #host: Remote<Host>;
   readonly #rejections = new Set<(error: HeadwiseError) => void>();
   readonly #progress = new Map<number, (progress: Progress) => void>();
   #ended: HeadwiseError | undefined;
   #nextId = 0;
 
-  constructor(worker: Worker | NodeWorker) {
-    this.#worker = worker;
-    const lost = (why: string) =>
-      this.end(new HeadwiseError("worker-lost", `the worker that computes is gone: ${why}`));
-    const take = (message: ProgressMessage | undefined) =>
-      message && this.#progress.get(message.progressOf)?.(message.progress);
-    if ("addEventListener" in worker) {
-      worker.addEventListener("error", (event) => lost(event.message || "it could not start"));
-      worker.addEventListener("message", ({ data }) => take(data as ProgressMessage));
-      // A busy worker outlives terminate(), and so does its lock: 2 s in Chromium, in WebKit until its call is over.
-      const terminate = worker.terminate.bind(worker);
-      worker.terminate = () => {
-        terminate();
-        lost("it was terminated");
-      };
-      this.#host = wrap<Host>(worker);
-    } else {
-      worker.on("error", (error) => lost(String(error)));
-      worker.on("exit", () => lost("it ended"));
-      worker.on("message", take);
-      worker.unref(); // an idle worker keeps no program alive
-      this.#host = wrap<Host>(nodeEndpoint(worker));
-    }
+  constructor(use: WorkerToUse) {
+    this.#use = use;
+    this.#peer = new Peer(use.worker, use.given, {
+      message: (data) => {
+        const { progressOf, progress } = (data ?? {}) as Partial<ProgressMessage>;
+        this.#progress.get(progressOf!)?.(progress!);
+      },
+      lost: (why) => this.#lost(why),
+    });
+    this.#host = hosts.get(use.worker) ?? wrap<Host>(this.#peer.endpoint);
+    hosts.set(use.worker, this.#host);
   }
 
   get ended(): boolean {
     return this.#ended !== undefined;
   }
 
+  #lost(why: string): void {
+    this.end(new HeadwiseError("worker-lost", `the worker that computes is gone: ${why}`));
+  }
+
   /** Chooses and starts the binary. */
-  async load(options: ReturnType<typeof checkLoadOptions>): Promise<Info> {
+  async load(options: ReturnType<typeof checkLoadOptions>, stage: Stage): Promise<Info> {
     const lock = `headwise-${Date.now()}-${Math.random()}`;
     const { threads, simd, wasm } = options;
-    const choice = await this.#request(() => this.#host.choose({ threads, simd }, lock));
-    if (nodeBuiltin("node:worker_threads") === undefined && navigator.locks) {
-      // Granted when the worker has died; browsers send no event for that.
-      void navigator.locks.request(lock, () =>
-        this.end(new HeadwiseError("worker-lost", "the worker that computes is gone: it was terminated")),
-      );
-    }
-    const located = wasm === undefined ? undefined : locate(choice.binary, wasm);
-    const source: SentSource = located instanceof URL ? located.href : located;
+    stage.code = "worker-lost";
+    stage.waitingFor = this.#use.name;
+    const { choice, locked } = await this.#request(() => this.#host.choose({ threads, simd }, lock));
+    this.#peer.hasAnswered();
+    // Granted when the worker has died; browsers send no event for that.
+    if (locked) navigator.locks.request(lock, () => this.#lost("it was terminated")).catch(() => {});
+    stage.waitingFor = `headwise-${choice.binary}.wasm`;
+    const source = wasm === undefined ? undefined : await sendableSource(await locate(choice.binary, wasm));
+    const from = typeof source === "string" ? ` from ${source}` : "";
+    stage.waitingFor = `${this.#use.name}, which starts headwise-${choice.binary}.wasm${from} on ${choice.threads} threads`;
     return this.#request(() => this.#host.start(choice, source));
+  }
+
+  /** A start has failed. A worker that others may hold is left as it was: free, and alive. */
+  abandon(): void {
+    const failed = new HeadwiseError("disposed", "this Headwise instance could not be loaded");
+    if (!this.#use.shared || this.ended) return this.end(failed);
+    void this.#host.release();
+    this.#settleAll(failed);
+    this.#peer.release();
   }
 
   /** Copies the arguments of a call now; `send` sends it. */
@@ -122,24 +131,22 @@ export class Connection {
   #request<T>(send: () => Promise<Reply<T>>, { id, signal, onProgress }: Partial<Watch> = {}): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) return reject(this.#ended);
-      const aborted = () => new HeadwiseError("aborted", "the call was aborted", { cause: signal?.reason });
-      if (signal?.aborted) return reject(aborted());
+      if (signal?.aborted) return reject(aborted(signal));
       const stop = (error: unknown) => {
         void this.#host.abort(id!);
         settle();
         reject(error);
       };
-      const abort = () => stop(aborted());
+      const unlisten = signal && onAbort(signal, () => stop(aborted(signal)));
       const settle = () => {
-        signal?.removeEventListener("abort", abort);
+        unlisten?.();
         this.#progress.delete(id!);
         const first = this.#rejections.delete(reject);
-        if (first && this.#rejections.size === 0) this.#setIdle(true);
+        if (first && this.#rejections.size === 0) this.#peer.setIdle(true);
         return first;
       };
-      if (this.#rejections.size === 0) this.#setIdle(false);
+      if (this.#rejections.size === 0) this.#peer.setIdle(false);
       this.#rejections.add(reject);
-      signal?.addEventListener("abort", abort);
       if (onProgress) {
         this.#progress.set(id!, (progress) => {
           try {
@@ -161,8 +168,12 @@ export class Connection {
   /** Ends the worker; whatever is pending, and whatever comes later, rejects with `error`. */
   end(error: HeadwiseError): void {
     if (this.#ended !== undefined) return;
+    this.#settleAll(error);
+    this.#peer.terminate();
+  }
+
+  #settleAll(error: HeadwiseError): void {
     this.#ended = error;
-    void this.#worker.terminate();
     for (const reject of this.#rejections) reject(error);
     this.#rejections.clear();
   }
@@ -176,12 +187,13 @@ export class Connection {
   #discard(value: unknown): void {
     for (const reference of referencesIn(value)) void this.free(reference[remoteMark]);
   }
+}
 
-  #setIdle(idle: boolean): void {
-    if (!("unref" in this.#worker)) return;
-    if (idle) this.#worker.unref();
-    else this.#worker.ref();
-  }
+/** A source as it is sent: addresses travel as text, responses compiled. */
+async function sendableSource(source: Source): Promise<SentSource> {
+  const tag = typeTag(source);
+  if (tag === "Response") return compile(source);
+  return tag === "URL" ? (source as URL).href : (source as BufferSource | WebAssembly.Module);
 }
 
 const isDataCloneError = (error: unknown) => error instanceof Error && error.name === "DataCloneError";

@@ -3,12 +3,13 @@ import { expose, transfer } from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 
 import { Optimizer } from "../module/adamw.js";
-import { glue, locate } from "../runtime/binaries.js";
+import { locate } from "../runtime/sources.js";
 import { isObject } from "../base/checks.js";
 import { choose } from "../runtime/choose.js";
 import { HeadwiseError } from "../base/errors.js";
 import { Cache } from "../module/kv_cache.js";
 import { startHeadwise } from "../load.js";
+import { withinLimits, type Stage } from "../runtime/limit.js";
 import { takeOptions, workOf, type LongWork } from "../base/long_work.js";
 import { detectMachine, nodeBuiltin } from "../runtime/machine.js";
 import { Module } from "../module/multi_head_attention.js";
@@ -30,6 +31,7 @@ const parentPort = nodeBuiltin("node:worker_threads")?.parentPort;
 const post = (message: ProgressMessage) => (parentPort ?? self).postMessage(message);
 
 let taken = false;
+let starting = new AbortController();
 let headwise: Headwise;
 const objects = new Map<number, object>();
 let nextTarget = 1;
@@ -143,24 +145,49 @@ function run({ id, target, method, args }: Call): unknown {
   return inTurns(work.apply(object, rest), report).then(describe);
 }
 
+/**
+ * Holds a Web Lock for ever: the other side gets it at the moment this worker dies, however it dies. Whether it is held:
+ * browsers refuse locks where they refuse cookies, and in `data:` workers.
+ */
+async function hold(lock: string): Promise<boolean> {
+  if (parentPort) return false; // Node tells when a worker ends
+  try {
+    const { locks } = navigator;
+    await new Promise<void>((held, refused) => {
+      locks.request(lock, () => (held(), new Promise(() => {}))).catch(refused);
+    });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const host: Host = {
   choose(options, lock) {
     return reply(async () => {
       if (taken) throw new HeadwiseError("invalid-option", "worker: it serves another Headwise instance already");
       taken = true;
-      // Held for ever: the other side gets the lock at the moment this worker dies, however it dies.
-      if (parentPort == null && globalThis.navigator?.locks) {
-        await new Promise<void>((held) => void navigator.locks.request(lock, () => (held(), new Promise(() => {}))));
+      try {
+        return { choice: choose(options, await detectMachine()), locked: await hold(lock) };
+      } catch (error) {
+        taken = false;
+        throw error;
       }
-      return choose(options, await detectMachine());
     });
   },
   start(choice, source) {
     return reply(async () => {
-      const from = typeof source === "string" ? new URL(source) : (source ?? locate(choice.binary, undefined));
-      headwise = await startHeadwise(choice, from, parentPort == null ? makeThread : undefined);
+      const from = typeof source === "string" ? new URL(source) : (source ?? (await locate(choice.binary, undefined)));
+      const { signal } = starting;
+      const work = (stage: Stage) => startHeadwise(choice, from, stage);
+      headwise = await withinLimits({ signal }, work, (late) => late.dispose());
       return headwise.info;
     });
+  },
+  release() {
+    starting.abort();
+    starting = new AbortController();
+    taken = false;
   },
   async call(call) {
     waiting.add(call.id);
@@ -182,21 +209,7 @@ const host: Host = {
   },
 };
 
-const threadName = "em-pthread"; // by which Emscripten's code knows that it is one
-
-/** A thread in browsers: this very script once more, so that a page downloads its code once. */
-function makeThread(): Worker {
-  return new Worker(location.href, { type: "module", name: threadName });
-}
-
-/** Becomes the thread: Emscripten's code takes over the messages as soon as it is there. */
-async function runThread(): Promise<void> {
-  const early: MessageEvent[] = [];
-  self.onmessage = (message) => early.push(message);
-  await glue.threads();
-  for (const message of early) self.onmessage(message);
-}
-
-if (parentPort == null && self.name === threadName)
-  runThread().catch(reportError); // the error event of this worker
-else expose(host, parentPort == null ? undefined : nodeEndpoint(parentPort));
+// In a window it would answer the messages of every origin.
+if (typeof document !== "undefined" || parentPort === null)
+  throw new HeadwiseError("unsupported", "headwise/worker-host is the script of a worker; here is none");
+expose(host, parentPort && nodeEndpoint(parentPort));

@@ -2,46 +2,60 @@
 import { checkOptions, invalidOption, isObject } from "../base/checks.js";
 import { makeDisposable, type NotYetDisposable } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
-import { checkLoadOptions } from "../load.js";
+import { checkLoadOptions, loadOptions } from "../load.js";
+import { withinLimits, type Stage } from "../runtime/limit.js";
 import { nodeBuiltin } from "../runtime/machine.js";
+import { startWorker } from "../runtime/threads.js";
 import type { WorkerHeadwise, WorkerLoadOptions } from "./types.js";
-import { Connection, type NodeWorker } from "./connection.js";
+import { Connection, type WorkerToUse } from "./connection.js";
 import { members } from "./objects.js";
 
 export * from "../index.js";
 
-function makeWorker(): Worker | NodeWorker {
-  const threads = nodeBuiltin("node:worker_threads");
-  if (threads === undefined) return new Worker(new URL("./worker-host.js", import.meta.url), { type: "module" });
-  // No execArgv: a program run with --input-type or a loader would break or slow the worker.
-  return new threads.Worker(new URL("./worker-host.js", import.meta.url), { execArgv: [] });
+/** The package's own worker. */
+function makeWorker(): WorkerToUse {
+  const node = nodeBuiltin("node:worker_threads");
+  if (node === undefined && typeof Worker === "undefined") {
+    const why = "no worker can be started here (service workers and edge runtimes have none)";
+    throw new HeadwiseError("unsupported", `${why}; use "headwise", which computes on the calling thread`);
+  }
+  return startWorker("the worker that computes (worker-host.js)", () => {
+    const name = `the worker ${new URL("./worker-host.js", import.meta.url).href}`;
+    const worker =
+      node === undefined
+        ? new Worker(new URL("./worker-host.js", import.meta.url), { type: "module" })
+        : // No execArgv: a program run with --input-type or a loader would break or slow the worker.
+          new node.Worker(new URL("./worker-host.js", import.meta.url), { execArgv: [] });
+    return { worker, name, given: false, shared: false };
+  });
 }
 
 /** The `worker` option, or the worker that it makes. */
-function checkWorker(given: unknown): Worker | NodeWorker {
-  const worker: unknown = typeof given === "function" ? (given as () => unknown)() : given;
+function checkWorker(given: unknown): WorkerToUse {
+  const makes = typeof given === "function";
+  const worker: unknown = makes ? startWorker("worker", given as () => unknown) : given;
   if (!isObject(worker) || typeof worker.postMessage !== "function" || typeof worker.terminate !== "function") {
     throw invalidOption("worker", "a Worker, or a function that makes one", worker);
   }
   if (worker.threadId === -1) throw new HeadwiseError("worker-lost", "worker: it has ended already"); // in Node
-  return worker as unknown as Worker;
+  const name = "the worker given (it must import headwise/worker-host)";
+  return { worker: worker as unknown as Worker, name, given: true, shared: !makes };
 }
 
 /** Loads Headwise in a worker of its own. */
 export async function load(optionsLike?: WorkerLoadOptions): Promise<WorkerHeadwise> {
-  const { worker: given, ...rest } = checkOptions(optionsLike, "load", ["threads", "simd", "wasm", "worker"]);
+  const { worker: given, ...rest } = checkOptions(optionsLike, "load", [...loadOptions, "worker"]);
   const options = checkLoadOptions(rest);
-  const connection = new Connection(given === undefined ? makeWorker() : checkWorker(given));
-  try {
-    const info = await connection.load(options);
-    return makeDisposable({
-      ...members(connection, "headwise", 0, { info }),
-      async dispose() {
-        connection.end(new HeadwiseError("disposed", "this Headwise instance was disposed"));
-      },
-    } as NotYetDisposable<WorkerHeadwise>);
-  } catch (error) {
-    connection.end(new HeadwiseError("disposed", "this Headwise instance could not be loaded"));
-    throw error;
-  }
+  const end = (connection: Connection) =>
+    connection.end(new HeadwiseError("disposed", "this Headwise instance was disposed"));
+  const work = async (stage: Stage) => {
+    const connection = new Connection(given === undefined ? makeWorker() : checkWorker(given));
+    stage.free = () => connection.abandon();
+    return { connection, info: await connection.load(options, stage) };
+  };
+  const { connection, info } = await withinLimits(options, work, ({ connection }) => end(connection));
+  return makeDisposable({
+    ...members(connection, "headwise", 0, { info }),
+    dispose: async () => end(connection),
+  } as NotYetDisposable<WorkerHeadwise>);
 }

@@ -2,6 +2,7 @@
 import { isObject } from "../base/checks.js";
 import { makeDisposable, net } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
+import { onAbort } from "../base/signals.js";
 import { remotes } from "./arguments.js";
 import type { Connection } from "./connection.js";
 import { remoteMark, surfaces, type Kind, type RemoteReference } from "./protocol.js";
@@ -75,7 +76,7 @@ async function* steps(
 ): AsyncGenerator {
   const { [remoteMark]: target } = (await send()) as RemoteReference;
   state.free = () => void connection.free(target);
-  signal?.addEventListener("abort", state.free); // also where nobody asks for the next step any more
+  const unlisten = signal && onAbort(signal, state.free); // also where nobody asks for the next step any more
   try {
     for (;;) {
       const step = (await connection.call(target, "next", [{ signal }])) as IteratorResult<unknown>;
@@ -83,7 +84,7 @@ async function* steps(
       yield step.value;
     }
   } finally {
-    signal?.removeEventListener("abort", state.free);
+    unlisten?.();
     state.free();
   }
 }

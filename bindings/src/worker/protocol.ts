@@ -1,5 +1,5 @@
 /** What passes between `headwise/worker` and the worker that computes. */
-import type { Source } from "../runtime/binaries.js";
+import type { Source } from "../runtime/sources.js";
 import type { Choice } from "../runtime/choose.js";
 import type { ErrorCode } from "../base/errors.js";
 import type { Info, LoadOptions } from "../runtime/types.js";
@@ -112,14 +112,19 @@ export interface RemoteReference {
 }
 
 /** A source that can be sent: addresses travel as text. */
-export type SentSource = Exclude<Source, URL> | string | undefined;
+export type SentSource = Exclude<Source, URL | Response> | string | undefined;
 
 /** What the worker exposes. */
 export interface Host {
-  /** Chooses the binary. Holds the Web Lock `lock` until the worker dies, where there are Web Locks. */
-  choose(options: Required<Pick<LoadOptions, "threads" | "simd">>, lock: string): Promise<Reply<Choice>>;
+  /** Chooses the binary. Holds the Web Lock `lock` until the worker dies, where Web Locks can be had: `locked`. */
+  choose(
+    options: Required<Pick<LoadOptions, "threads" | "simd">>,
+    lock: string,
+  ): Promise<Reply<{ choice: Choice; locked: boolean }>>;
   /** Starts it, from the package's own file where no source is given. */
   start(choice: Choice, source: SentSource): Promise<Reply<Info>>;
+  /** Stops a start, and is free for another. */
+  release(): void;
   /** Runs a call after all earlier ones. */
   call(call: Call): Promise<Reply<unknown>>;
   /** Drops a call unless it has begun; stops long work that has; takes back what the last call did to a cache. */

@@ -1,0 +1,27 @@
+/** AbortSignals: one listener each, however many calls wait for one (Node warns of more than ten). */
+import { invalidOption, typeTag } from "./checks.js";
+import { HeadwiseError } from "./errors.js";
+
+export function checkSignal(signal: unknown): AbortSignal | undefined {
+  if (signal !== undefined && typeTag(signal) !== "AbortSignal")
+    throw invalidOption("signal", "an AbortSignal", signal);
+  return signal as AbortSignal | undefined;
+}
+
+export const aborted = (signal: AbortSignal) =>
+  new HeadwiseError("aborted", "the call was aborted", { cause: signal.reason });
+
+const waiting = new WeakMap<AbortSignal, Set<() => void>>();
+
+/** Calls back once when the signal aborts, unless what it returns has been called before. */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  let callbacks = waiting.get(signal);
+  if (callbacks === undefined) {
+    const all = (callbacks = new Set());
+    waiting.set(signal, all);
+    signal.addEventListener("abort", () => [...all].forEach((call) => call()), { once: true });
+  }
+  const own = () => callback();
+  callbacks.add(own);
+  return () => void callbacks.delete(own);
+}

@@ -1,0 +1,51 @@
+/** `load` settles, whatever becomes of a worker or a download: it stops when its time is over or its signal aborts. */
+import { HeadwiseError, type ErrorCode } from "../base/errors.js";
+import { aborted, onAbort } from "../base/signals.js";
+
+/** What a start waits for now, and what must be freed if that never comes. */
+export interface Stage {
+  waitingFor: string;
+  /** Of the error if it never comes. */
+  code: ErrorCode;
+  free: () => void;
+}
+
+export interface Limits {
+  readonly signal: AbortSignal | undefined;
+  readonly timeout?: number; // milliseconds
+}
+
+export const causes =
+  "Usual causes: the file is not there (404); on a cross-origin isolated page, the worker's own script came without " +
+  "Cross-Origin-Embedder-Policy; a development server has moved the package (Vite: optimizeDeps.exclude: ['headwise'])";
+
+/** Does the work in its limits. Where it fails, `stage.free` is called; what comes too late goes to `discard`. */
+export async function withinLimits<T>(
+  { signal, timeout }: Limits,
+  work: (stage: Stage) => Promise<T>,
+  discard: (late: T) => void,
+): Promise<T> {
+  if (signal?.aborted) throw aborted(signal);
+  const stage: Stage = { waitingFor: "the engine", code: "unsupported", free: () => {} };
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let unlisten = () => {};
+  const result = work(stage);
+  const end = new Promise<never>((_, reject) => {
+    const late = () => {
+      const message = `load: no answer within ${timeout} ms from ${stage.waitingFor}. ${causes}`;
+      reject(new HeadwiseError(stage.code, message));
+    };
+    if (timeout !== undefined) timer = setTimeout(late, timeout);
+    if (signal) unlisten = onAbort(signal, () => reject(aborted(signal)));
+  });
+  try {
+    return await Promise.race([result, end]);
+  } catch (error) {
+    stage.free();
+    result.then(discard, () => {});
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    unlisten();
+  }
+}

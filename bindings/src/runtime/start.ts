@@ -1,0 +1,56 @@
+/** Starts a binary: its memory, its JavaScript half and its pool of threads. */
+import { HeadwiseError } from "../base/errors.js";
+import type { Choice } from "./choose.js";
+import createSingle from "./emscripten-single.mjs";
+import createThreads from "./emscripten-threads.mjs";
+import type { Stage } from "./limit.js";
+import type { Native } from "./native.js";
+import { compile, type Source } from "./sources.js";
+import { startThread, startWorker, type Thread } from "./threads.js";
+
+/** A binary that runs, and what ends its threads. */
+export interface Started {
+  readonly native: Native;
+  readonly endThreads: () => void;
+}
+
+export async function start({ binary, threads }: Choice, source: Source, stage: Stage): Promise<Started> {
+  const pool: Thread[] = [];
+  const endThreads = () => pool.forEach((thread) => thread.terminate());
+  stage.free = endThreads;
+  try {
+    stage.code = "invalid-file";
+    stage.waitingFor = `headwise-${binary}.wasm${source instanceof URL ? ` from ${source.href}` : ""}`;
+    const module = await compile(source);
+    stage.code = "worker-lost";
+    stage.waitingFor = `${threads - 1} workers that run thread.js, which stands beside the package's other files`;
+    const native = await new Promise<Native>((resolve, reject) => {
+      const makeThread = () => {
+        const failed = (why: string) => reject(new Error(`a thread (thread.js) could not start: ${why}`));
+        const thread = startWorker("a thread", () => startThread(failed));
+        pool.push(thread);
+        return thread;
+      };
+      const create = threads > 1 ? createThreads : createSingle;
+      create({
+        poolSize: threads - 1,
+        makeThread,
+        instantiateWasm(imports, receive) {
+          WebAssembly.instantiate(module, imports)
+            .then((instance) => receive(instance, module))
+            .catch(reject);
+          return {};
+        },
+      }).then(resolve, reject);
+    });
+    for (const thread of pool) thread.unref?.();
+    return { native, endThreads };
+  } catch (error) {
+    endThreads(); // of a pool that will have nothing to do
+    if (error instanceof HeadwiseError) throw error;
+    const code = error instanceof RangeError ? "out-of-memory" : "unsupported";
+    throw new HeadwiseError(code, `could not start headwise-${binary}.wasm: ${(error as Error)?.message ?? error}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,51 @@
+/** Starts workers: the threads of a pool, and what `headwise/worker` computes in. */
+import { HeadwiseError } from "../base/errors.js";
+import { nodeBuiltin } from "./machine.js";
+
+export type NodeWorker = import("node:worker_threads").Worker;
+
+/** Makes a worker; whatever the host refuses it with becomes a HeadwiseError. */
+export function startWorker<T>(what: string, make: () => T): T {
+  try {
+    return make();
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message : String(cause);
+    throw new HeadwiseError("unsupported", `${what} could not be started: ${detail}`, { cause });
+  }
+}
+
+/** What Emscripten's code uses of a worker. */
+export interface Thread {
+  onmessage: ((event: { data: unknown }) => void) | null;
+  postMessage(message: unknown): void;
+  terminate(): void;
+  /** In Node: lets the program end though the thread is there. */
+  unref?(): void;
+}
+
+/** `failed` hears why the thread could not start. */
+export function startThread(failed: (why: string) => void): Thread {
+  const node = nodeBuiltin("node:worker_threads");
+  // No execArgv: a program run with --input-type or a loader would break or slow the thread.
+  if (node !== undefined)
+    return inNode(new node.Worker(new URL("./thread.js", import.meta.url), { execArgv: [] }), failed);
+  const worker = new Worker(new URL("./thread.js", import.meta.url), { type: "module", name: "headwise-thread" });
+  worker.addEventListener("error", (event) => {
+    event.preventDefault();
+    event.stopImmediatePropagation(); // Emscripten's own listener prints, and throws where nobody can catch it
+    failed(event.message || "its script could not be loaded");
+  });
+  return worker as Thread;
+}
+
+function inNode(worker: NodeWorker, failed: (why: string) => void): Thread {
+  const thread: Thread = {
+    onmessage: null,
+    postMessage: (message) => worker.postMessage(message),
+    terminate: () => void worker.terminate(),
+    unref: () => worker.unref(),
+  };
+  worker.on("message", (data) => thread.onmessage?.({ data }));
+  worker.on("error", (error) => failed(String(error)));
+  return thread;
+}

@@ -1,0 +1,81 @@
+// Makes guests of Emscripten's JavaScript: what a program, a page and a bundler can live with, and nothing that Headwise never uses.
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { root, writeIfChanged } from "./steps.mjs";
+
+/** Replaces text that must be there exactly once, so that another Emscripten version cannot slip by. */
+function replaceOnce(text, from, to) {
+  if (text.split(from).length !== 2) throw new Error(`Emscripten's output has changed: expected once: ${from}`);
+  return text.replace(from, () => to);
+}
+
+/** Without what fetches the WebAssembly: the loader brings the module along (`instantiateWasm`). No address is left in the file. */
+function withoutFetching(glue) {
+  const fetching =
+    "wasmBinaryFile??=findWasmBinary();var result=await instantiateAsync(wasmBinary,wasmBinaryFile,info);" +
+    "var exports=receiveInstantiationResult(result);return exports";
+  const folder = 'try{scriptDirectory=new URL(".",_scriptName).href}catch{}';
+  const steps = [fetching, folder, "var _scriptName=import.meta.url;"];
+  return steps.reduce((text, step) => replaceOnce(text, step, ""), glue);
+}
+
+/**
+ * The thread's side or the other side of the binaries with a pool. Emscripten's one file would start itself again as each
+ * thread; bundlers make a second copy of such a file, and Turbopack hangs. So the loader makes the workers (`makeThread`,
+ * bindings/src/runtime/threads.ts), and they run a file of their own (runtime/thread.ts), which passes its `channel` to the others.
+ */
+function side(glue, isThread) {
+  const isPthread = 'var ENVIRONMENT_IS_PTHREAD=ENVIRONMENT_IS_WORKER&&globalThis.name=="em-pthread";';
+  const worker = /new Worker\(new URL\("[\w-]+\.mjs",import\.meta\.url\),\{type:"module",name:"em-pthread"\}\)/;
+  const text = [
+    [isPthread, isThread ? 'var self=Module["channel"],postMessage=self.postMessage;' : ""],
+    ['var isPthread=globalThis.name=="em-pthread";isPthread&&Module();', ""],
+    [worker.exec(glue)?.[0] ?? String(worker), isThread ? "undefined" : 'Module["makeThread"]()'],
+  ].reduce((text, [from, to]) => replaceOnce(text, from, to), glue);
+  return text.replaceAll("ENVIRONMENT_IS_PTHREAD", String(isThread));
+}
+
+/** A thread calls nothing that embind binds. */
+function withoutEmbind(glue) {
+  const text = [
+    ["__embind_initialize_bindings();initializedJS=true", "initializedJS=true"],
+    ["init_ClassHandle();init_RegisteredPointer();", ""],
+    ["var Module=moduleArg;", "var Module=moduleArg;function unused(){}"],
+  ].reduce((text, [from, to]) => replaceOnce(text, from, to), glue);
+  return text.replace(/\b(\w):__embind_\w+/g, "$1:unused");
+}
+
+const halves = {
+  single: { binaries: ["simd128", "relaxed"], change: (glue) => glue },
+  threads: { binaries: ["simd128-threads", "relaxed-threads"], change: (glue) => side(glue, false) },
+  thread: { binaries: ["simd128-threads", "relaxed-threads"], change: (glue) => withoutEmbind(side(glue, true)) },
+};
+
+/** Where the bundler finds `./emscripten-<half>.mjs`. */
+export const glueFile = (half) => join(root, `build/glue/emscripten-${half}.mjs`);
+
+export const glueNames = Object.keys(halves);
+
+/** Writes the three files: each serves both instruction sets, whose JavaScript differs in the name of the .wasm file alone. */
+export async function writeGlue() {
+  const { minifySync } = await import("rolldown/utils");
+  await mkdir(join(root, "build/glue"), { recursive: true });
+  for (const [half, { binaries, change }] of Object.entries(halves)) {
+    const [text, other] = await Promise.all(
+      binaries.map(async (binary) => {
+        const glue = await readFile(join(root, `build/${binary}/bindings/headwise-${binary}.mjs`), "utf8");
+        return glue.replaceAll(`headwise-${binary}`, "headwise");
+      }),
+    );
+    if (text !== other) throw new Error(`Emscripten's JavaScript of ${binaries.join(" and ")} differs`);
+    // Emscripten leaves all names as they were. Those of functions stay: Vite makes classic scripts of workers, where a
+    // function in a block is visible outside, and would hide another thing with the same short name.
+    const options = { module: true, mangle: { keepNames: { function: true, class: false } } };
+    const { code } = minifySync(glueFile(half), change(withoutFetching(text)), options);
+    for (const trace of ["import.meta", "importScripts", "process.", "new Worker"]) {
+      if (code.includes(trace)) throw new Error(`Emscripten's output has changed: ${half} has ${trace}`);
+    }
+    await writeIfChanged(glueFile(half), code);
+  }
+}
