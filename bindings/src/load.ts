@@ -5,7 +5,7 @@ import { withinLimits, type Stage } from "./runtime/limit.js";
 import { locate, type Source } from "./runtime/sources.js";
 import { start } from "./runtime/start.js";
 import { checkInteger, checkOneOf, checkOptions, invalidOption, maxExtent, typeTag } from "./base/checks.js";
-import { choose, type Choice } from "./runtime/choose.js";
+import { choose, startChosen, type Choice } from "./runtime/choose.js";
 import { makeDisposable, type NotYetDisposable } from "./base/disposable.js";
 import { headImportance } from "./heads/importance.js";
 import { Instance } from "./runtime/instance.js";
@@ -70,9 +70,11 @@ export async function startHeadwise(choice: Choice, source: Source, stage: Stage
 /** Loads the binary that fits the machine. Each call makes an instance of its own: memory and threads. */
 export async function load(optionsLike?: LoadOptions): Promise<Headwise> {
   const options = checkLoadOptions(optionsLike);
-  const work = async (stage: Stage) => {
-    const choice = choose(options, await detectMachine());
-    return startHeadwise(choice, await locate(choice.binary, options.wasm), stage);
-  };
+  const work = (stage: Stage) =>
+    startChosen(
+      options,
+      async (refused) => choose(options, await detectMachine(), refused),
+      async (choice) => startHeadwise(choice, await locate(choice.binary, options.wasm), stage),
+    );
   return withinLimits(options, work, (late) => late.dispose());
 }

@@ -7,8 +7,13 @@ export function makeDisposable<T extends { dispose(): unknown }>(object: T): T &
   return object as T & { [Symbol.dispose](): void };
 }
 
-/** Frees what was never disposed of. A net, not a plan: `dispose()` is prompt. */
-export const net = new FinalizationRegistry<() => void>((free) => free());
+type Net = Pick<FinalizationRegistry<() => void>, "register" | "unregister">;
+
+/** Frees what was never disposed of. A net, not a plan: `dispose()` is prompt, and some edge runtimes have no net. */
+export const net: Net =
+  typeof FinalizationRegistry === "undefined"
+    ? { register() {}, unregister: () => false }
+    : new FinalizationRegistry<() => void>((free) => free());
 
 /** Completes an object that holds memory. Frozen: what it says of itself is what that memory was sized for. */
 export function seal<T extends { dispose(): void }>(object: T, free: () => void): void {

@@ -31,8 +31,26 @@ export interface Choice {
 
 const autoThreads = 8; // more seldom pay for attention
 
+/** Threads that were chosen because `"auto"` left it open, and then could not be started. */
+export class ThreadsRefused extends HeadwiseError {}
+
+/** Starts what is chosen; on one thread, with the reason, where `"auto"` has chosen threads that are refused then. */
+export async function startChosen<T>(
+  options: Pick<LoadOptions, "threads">,
+  choose: (refused?: string) => Promise<Choice>,
+  start: (choice: Choice) => Promise<T>,
+): Promise<T> {
+  try {
+    return await start(await choose());
+  } catch (error) {
+    if (options.threads !== "auto" || !(error instanceof ThreadsRefused)) throw error;
+    return start(await choose(error.message));
+  }
+}
+
 /** Why threads cannot be had; nothing where they can. */
-function threadsObstacle(machine: Machine): string | undefined {
+function threadsObstacle(machine: Machine, refused: string | undefined): string | undefined {
+  if (refused !== undefined) return refused;
   if (machine.environment === "browser-main") {
     return "on a page's main thread headwise computes alone, since a page must not block; import headwise/worker for threads";
   }
@@ -48,13 +66,18 @@ function threadsObstacle(machine: Machine): string | undefined {
   return undefined;
 }
 
-export function choose(options: Required<Pick<LoadOptions, "threads" | "simd">>, machine: Machine): Choice {
+/** `refused`: why threads could not be started when that was tried. */
+export function choose(
+  options: Required<Pick<LoadOptions, "threads" | "simd">>,
+  machine: Machine,
+  refused?: string,
+): Choice {
   if (!machine.simd)
     throw new HeadwiseError("unsupported", "this engine has no WebAssembly SIMD, which Headwise needs");
   if (options.simd === "relaxed" && !machine.relaxedSimd) {
     throw new HeadwiseError("unsupported", 'simd: this engine has no relaxed SIMD; use "auto" or "simd128"');
   }
-  const obstacle = threadsObstacle(machine);
+  const obstacle = threadsObstacle(machine, refused);
   if (typeof options.threads === "number" && options.threads > 1 && obstacle !== undefined) {
     throw new HeadwiseError("unsupported", `threads: ${options.threads} threads cannot be had: ${obstacle}`);
   }

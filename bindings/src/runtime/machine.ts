@@ -30,7 +30,8 @@ export async function detectMachine(): Promise<Machine> {
     const why = "it is missing in old engines, and may be turned off, as in Lockdown Mode";
     throw new HeadwiseError("unsupported", `this engine has no WebAssembly: ${why}`);
   }
-  const os = nodeBuiltin("node:os");
+  // Edge runtimes have some of Node's modules, but not this one.
+  const os = nodeBuiltin("node:worker_threads") && nodeBuiltin("node:os");
   const [hasSimd, hasRelaxedSimd, hasThreads, isRecent] = await Promise.all([simd(), relaxedSimd(), threads(), jspi()]);
   const onPage = typeof window !== "undefined" && typeof document !== "undefined";
   return {

@@ -1,12 +1,12 @@
 /** Starts a binary: its memory, its JavaScript half and its pool of threads. */
 import { HeadwiseError } from "../base/errors.js";
-import type { Choice } from "./choose.js";
+import { ThreadsRefused, type Choice } from "./choose.js";
 import createSingle from "./emscripten-single.mjs";
 import createThreads from "./emscripten-threads.mjs";
 import type { Stage } from "./limit.js";
 import type { Native } from "./native.js";
 import { compile, type Source } from "./sources.js";
-import { startThread, startWorker, type Thread } from "./threads.js";
+import { startThread, type Thread } from "./threads.js";
 
 /** A binary that runs, and what ends its threads. */
 export interface Started {
@@ -26,8 +26,8 @@ export async function start({ binary, threads }: Choice, source: Source, stage: 
     stage.waitingFor = `${threads - 1} workers that run thread.js, which stands beside the package's other files`;
     const native = await new Promise<Native>((resolve, reject) => {
       const makeThread = () => {
-        const failed = (why: string) => reject(new Error(`a thread (thread.js) could not start: ${why}`));
-        const thread = startWorker("a thread", () => startThread(failed));
+        const failed = (why: string) => reject(new ThreadsRefused("unsupported", `a thread could not start: ${why}`));
+        const thread = startThread(failed);
         pool.push(thread);
         return thread;
       };

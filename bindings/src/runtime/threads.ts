@@ -1,16 +1,17 @@
 /** Starts workers: the threads of a pool, and what `headwise/worker` computes in. */
 import { HeadwiseError } from "../base/errors.js";
+import { ThreadsRefused } from "./choose.js";
 import { nodeBuiltin } from "./machine.js";
 
 export type NodeWorker = import("node:worker_threads").Worker;
 
 /** Makes a worker; whatever the host refuses it with becomes a HeadwiseError. */
-export function startWorker<T>(what: string, make: () => T): T {
+export function startWorker<T>(what: string, make: () => T, Refused = HeadwiseError): T {
   try {
     return make();
   } catch (cause) {
     const detail = cause instanceof Error ? cause.message : String(cause);
-    throw new HeadwiseError("unsupported", `${what} could not be started: ${detail}`, { cause });
+    throw new Refused("unsupported", `${what} could not be started: ${detail}`, { cause });
   }
 }
 
@@ -24,7 +25,10 @@ export interface Thread {
 }
 
 /** `failed` hears why the thread could not start. */
-export function startThread(failed: (why: string) => void): Thread {
+export const startThread = (failed: (why: string) => void): Thread =>
+  startWorker("a thread", () => makeThread(failed), ThreadsRefused);
+
+function makeThread(failed: (why: string) => void): Thread {
   const node = nodeBuiltin("node:worker_threads");
   // No execArgv: a program run with --input-type or a loader would break or slow the thread.
   if (node !== undefined)
@@ -33,7 +37,7 @@ export function startThread(failed: (why: string) => void): Thread {
   worker.addEventListener("error", (event) => {
     event.preventDefault();
     event.stopImmediatePropagation(); // Emscripten's own listener prints, and throws where nobody can catch it
-    failed(event.message || "its script could not be loaded");
+    failed(event.message || "its script, thread.js, could not be loaded");
   });
   return worker as Thread;
 }

@@ -7,6 +7,7 @@ import type { checkLoadOptions } from "../load.js";
 import { checkOnProgress, takeOptions } from "../base/long_work.js";
 import { aborted, checkSignal, onAbort } from "../base/signals.js";
 import type { Progress } from "../base/types.js";
+import { startChosen, ThreadsRefused, type Choice } from "../runtime/choose.js";
 import type { Stage } from "../runtime/limit.js";
 import { compile, locate, type Source } from "../runtime/sources.js";
 import type { NodeWorker } from "../runtime/threads.js";
@@ -84,20 +85,30 @@ export class Connection {
   }
 
   /** Chooses and starts the binary. */
-  async load(options: ReturnType<typeof checkLoadOptions>, stage: Stage): Promise<Info> {
-    const lock = `headwise-${Date.now()}-${Math.random()}`;
+  load(options: ReturnType<typeof checkLoadOptions>, stage: Stage): Promise<Info> {
     const { threads, simd, wasm } = options;
-    stage.code = "worker-lost";
-    stage.waitingFor = this.#use.name;
-    const { choice, locked } = await this.#request(() => this.#host.choose({ threads, simd }, lock));
-    this.#peer.hasAnswered();
-    // Granted when the worker has died; browsers send no event for that.
-    if (locked) navigator.locks.request(lock, () => this.#lost("it was terminated")).catch(() => {});
-    stage.waitingFor = `headwise-${choice.binary}.wasm`;
-    const source = wasm === undefined ? undefined : await sendableSource(await locate(choice.binary, wasm));
-    const from = typeof source === "string" ? ` from ${source}` : "";
-    stage.waitingFor = `${this.#use.name}, which starts headwise-${choice.binary}.wasm${from} on ${choice.threads} threads`;
-    return this.#request(() => this.#host.start(choice, source));
+    const { name } = this.#use;
+    const choose = async (refused?: string) => {
+      const lock = `headwise-${Date.now()}-${Math.random()}`;
+      stage.code = "worker-lost";
+      stage.waitingFor = name;
+      const { choice, locked } = await this.#request(() => this.#host.choose({ threads, simd }, lock, refused));
+      this.#peer.hasAnswered();
+      // Granted when the worker has died; browsers send no event for that.
+      if (locked) navigator.locks.request(lock, () => this.#lost("it was terminated")).catch(() => {});
+      return choice;
+    };
+    const start = async (choice: Choice) => {
+      const file = `headwise-${choice.binary}.wasm`;
+      stage.waitingFor = file;
+      const source = wasm === undefined ? undefined : await sendableSource(await locate(choice.binary, wasm));
+      const from = typeof source === "string" ? ` from ${source}` : "";
+      stage.waitingFor = `${name}, which starts ${file}${from} on ${choice.threads} threads, each a worker (thread.js)`;
+      const info = await this.#request(() => this.#host.start(choice, source));
+      if ("refused" in info) throw new ThreadsRefused("unsupported", info.refused);
+      return info;
+    };
+    return startChosen(options, choose, start);
   }
 
   /** A start has failed. A worker that others may hold is left as it was: free, and alive. */

@@ -5,7 +5,7 @@ import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { Optimizer } from "../module/adamw.js";
 import { locate } from "../runtime/sources.js";
 import { isObject } from "../base/checks.js";
-import { choose } from "../runtime/choose.js";
+import { choose, ThreadsRefused } from "../runtime/choose.js";
 import { HeadwiseError } from "../base/errors.js";
 import { Cache } from "../module/kv_cache.js";
 import { startHeadwise } from "../load.js";
@@ -163,12 +163,12 @@ async function hold(lock: string): Promise<boolean> {
 }
 
 const host: Host = {
-  choose(options, lock) {
+  choose(options, lock, refused) {
     return reply(async () => {
-      if (taken) throw new HeadwiseError("invalid-option", "worker: it serves another Headwise instance already");
+      if (taken && refused === undefined) throw new HeadwiseError("invalid-option", "worker: it serves another Headwise instance already");
       taken = true;
       try {
-        return { choice: choose(options, await detectMachine()), locked: await hold(lock) };
+        return { choice: choose(options, await detectMachine(), refused), locked: await hold(lock) };
       } catch (error) {
         taken = false;
         throw error;
@@ -180,7 +180,12 @@ const host: Host = {
       const from = typeof source === "string" ? new URL(source) : (source ?? (await locate(choice.binary, undefined)));
       const { signal } = starting;
       const work = (stage: Stage) => startHeadwise(choice, from, stage);
-      headwise = await withinLimits({ signal }, work, (late) => late.dispose());
+      try {
+        headwise = await withinLimits({ signal }, work, (late) => late.dispose());
+      } catch (error) {
+        if (error instanceof ThreadsRefused) return { refused: error.message };
+        throw error;
+      }
       return headwise.info;
     });
   },

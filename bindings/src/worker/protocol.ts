@@ -120,9 +120,10 @@ export interface Host {
   choose(
     options: Required<Pick<LoadOptions, "threads" | "simd">>,
     lock: string,
+    refused: string | undefined,
   ): Promise<Reply<{ choice: Choice; locked: boolean }>>;
-  /** Starts it, from the package's own file where no source is given. */
-  start(choice: Choice, source: SentSource): Promise<Reply<Info>>;
+  /** Starts it, from the package's own file where no source is given; or says why its threads could not be started. */
+  start(choice: Choice, source: SentSource): Promise<Reply<Info | { refused: string }>>;
   /** Stops a start, and is free for another. */
   release(): void;
   /** Runs a call after all earlier ones. */
