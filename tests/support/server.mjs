@@ -25,28 +25,29 @@ export const contentSecurityPolicy =
 
 /**
  * Serves a folder under `mount`. `isolated` sends the isolation headers, `csp` the policy above; `cached` lets browsers keep
- * what they have.
+ * what they have; `headers` are sent as well.
  * @returns {Promise<{ url: string, requests: string[], close: () => Promise<void> }>} requests: the paths asked for
  */
-export async function serve(folder, { isolated = true, csp = false, cached = false, mount = "/" } = {}) {
+export async function serve(folder, { isolated = true, csp = false, cached = false, mount = "/", headers: more = {} } = {}) {
   const requests = [];
+  const headers = {
+    ...(isolated && isolation),
+    ...(cached && { "Cache-Control": "max-age=3600" }),
+    ...(csp && { "Content-Security-Policy": contentSecurityPolicy }),
+    ...more,
+  };
   const server = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url, "http://localhost");
+    const [pathname] = request.url.split("?");
     requests.push(pathname);
-    const path = normalize(decodeURIComponent(pathname.slice(mount.length - 1)));
-    const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
-    const headers = {
-      "Content-Type": types[extname(file)] ?? "application/octet-stream",
-      ...(isolated && isolation),
-      ...(cached && { "Cache-Control": "max-age=3600" }),
-      ...(csp && { "Content-Security-Policy": contentSecurityPolicy }),
-    };
     try {
       if (!pathname.startsWith(mount)) throw new Error("outside the mount");
+      const path = normalize(decodeURIComponent(pathname.slice(mount.length - 1)));
+      const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
       const content = await readFile(file);
-      response.writeHead(200, headers).end(content);
+      const type = types[extname(file)] ?? "application/octet-stream";
+      response.writeHead(200, { "Content-Type": type, ...headers }).end(content);
     } catch {
-      response.writeHead(404, headers).end();
+      response.writeHead(404, headers).end(); // no such file, or no such path: "%"
     }
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));

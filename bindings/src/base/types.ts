@@ -22,6 +22,9 @@ export type TensorLike =
 export type Asked<Return, Name extends string> =
   Return extends Record<Name, string> ? { readonly [name in Name]: Tensor } : unknown;
 
+/** A Uint8Array whose buffer is an ArrayBuffer, in a form that TypeScript before 5.7 understands too. */
+export type Bytes = ReturnType<Uint8ArrayConstructor["of"]>;
+
 /** How far long work is: `done` of `total` steps. */
 export interface Progress {
   readonly done: number;

@@ -5,7 +5,7 @@ import { HeadwiseError } from "../base/errors.js";
 import { halfFloats, narrow, widen } from "./half_floats.js";
 import { invalidFile, invalidTensor, isStrings, metadataKey, readHeader } from "./safetensors_header.js";
 import { allocate, checkTensor } from "../base/tensor.js";
-import type { Tensor, TensorLike } from "../base/types.js";
+import type { Bytes, Tensor, TensorLike } from "../base/types.js";
 
 /** Some bytes of a file as an array of one type: a view where they are aligned, else a copy. */
 function arrayOf<T>(
@@ -60,7 +60,7 @@ export function readSafetensors(file: Uint8Array | ArrayBuffer): Safetensors {
 export function writeSafetensors(
   tensors: Readonly<Record<string, TensorLike>>,
   optionsLike?: WriteSafetensorsOptions,
-): Uint8Array<ArrayBuffer> {
+): Bytes {
   const options = checkOptions(optionsLike, "writeSafetensors", ["dtype", "metadata"]);
   const { metadata } = options;
   const dtype =

@@ -14,7 +14,8 @@ function bytesOf(instance: Instance, model: Transformer): number {
   let bytes = 0;
   for (let n = 0; n < 2; ++n) {
     // Twice, since the first copy may also make the buffers grow that are kept from call to call.
-    const before = instance.engine.usedBytes();
+    instance.checkAlive(); // onProgress may have disposed of it
+  const before = instance.engine.usedBytes();
     const copy = model.prune({});
     bytes = instance.engine.usedBytes() - before;
     copy.dispose();

@@ -1,4 +1,5 @@
 /** Transformers as safetensors files: parameters by their names, configuration and head gates in the metadata. */
+import type { Bytes } from "../base/types.js";
 import { checkOptions } from "../base/checks.js";
 import { writeSafetensors } from "../files/safetensors.js";
 import type { SaveOptions, Transformer } from "./types.js";
@@ -6,7 +7,7 @@ import type { SaveOptions, Transformer } from "./types.js";
 /** In the metadata: what tells a saved transformer from other files. */
 export const format = "headwise.transformer";
 
-export function saveTransformer(model: Transformer, optionsLike: SaveOptions | undefined): Uint8Array<ArrayBuffer> {
+export function saveTransformer(model: Transformer, optionsLike: SaveOptions | undefined): Bytes {
   const { dtype } = checkOptions(optionsLike, "save", ["dtype"]);
   const gates = model.config.heads.map((_, n) => [...model.attention(n).headGates]);
   return writeSafetensors(model.parameters(), {

@@ -33,7 +33,7 @@ import type {
   TransformerConfig,
   TransformerResult,
 } from "./types.js";
-import type { TensorLike } from "../base/types.js";
+import type { Bytes, TensorLike } from "../base/types.js";
 
 /** A batch that has been checked, where the core reads it. */
 interface StagedBatch {
@@ -163,7 +163,7 @@ export class Model implements Transformer {
     return new Model(this.#instance, keepHeads(this.#instance, native, kept, 4 * this.parameterCount), config);
   }
 
-  save(options?: SaveOptions): Uint8Array<ArrayBuffer> {
+  save(options?: SaveOptions): Bytes {
     this.#alive();
     return saveTransformer(this, options);
   }

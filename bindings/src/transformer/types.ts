@@ -1,5 +1,5 @@
 /** The public types of transformers. */
-import type { Tensor, TensorLike } from "../base/types.js";
+import type { Bytes, Tensor, TensorLike } from "../base/types.js";
 import type { WeightsStage } from "../attention/types.js";
 import type { AdamW, MultiHeadAttention, Parameters } from "../module/types.js";
 
@@ -141,7 +141,7 @@ export interface Transformer {
    */
   prune(heads: Readonly<Record<number, readonly number[]>>): Transformer;
   /** The model as a safetensors file, with configuration and head gates in its metadata. */
-  save(options?: SaveOptions): Uint8Array<ArrayBuffer>;
+  save(options?: SaveOptions): Bytes;
   /** Frees the model's memory. Idempotent; any other use afterwards throws `disposed`. */
   dispose(): void;
   /** `dispose`, where the engine has `Symbol.dispose`. */

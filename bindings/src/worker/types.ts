@@ -1,5 +1,5 @@
 /** The public types of `headwise/worker`: the surface of `Headwise` with promises. */
-import type { Tensor, TensorLike, Watchable } from "../base/types.js";
+import type { Bytes, Tensor, TensorLike, Watchable } from "../base/types.js";
 import type { Info, LoadOptions, MemoryUse } from "../runtime/types.js";
 import type {
   AnalyzeHeadsOptions,
@@ -120,7 +120,7 @@ export interface WorkerTransformer {
   gradients(options?: Abortable): Promise<Parameters>;
   zeroGradients(options?: Abortable): Promise<void>;
   prune(heads: Readonly<Record<number, readonly number[]>>, options?: Abortable): Promise<WorkerTransformer>;
-  save(options?: SaveOptions & Abortable): Promise<Uint8Array<ArrayBuffer>>;
+  save(options?: SaveOptions & Abortable): Promise<Bytes>;
   /** Frees the model's memory in the worker. Idempotent. */
   dispose(): Promise<void>;
   /** `dispose`, where the engine has `Symbol.dispose`. */
