@@ -4,12 +4,14 @@ import { attention } from "./attention/attention.js";
 import { withinLimits, type Stage } from "./runtime/limit.js";
 import { locate, type Source } from "./runtime/sources.js";
 import { start } from "./runtime/start.js";
-import { checkInteger, checkOneOf, checkOptions, invalidOption, maxExtent, typeTag } from "./base/checks.js";
+import { checkInteger, integer, invalidOption, oneOf } from "./base/checks.js";
+import { typeTag } from "./base/kinds.js";
 import { choose, startChosen, type Choice } from "./runtime/choose.js";
 import { makeDisposable, type NotYetDisposable } from "./base/disposable.js";
 import { headImportance } from "./heads/importance.js";
 import { Instance } from "./runtime/instance.js";
 import { longMethod } from "./base/long_work.js";
+import { optional, readOptions, withDefault, type OptionTable } from "./base/options.js";
 import { detectMachine } from "./runtime/machine.js";
 import { multiHeadAttention } from "./module/multi_head_attention.js";
 import { pruneByImportance } from "./heads/prune_by_importance.js";
@@ -20,25 +22,26 @@ import { loadTransformer } from "./transformer/load.js";
 import type { Headwise } from "./types.js";
 import type { LoadOptions } from "./runtime/types.js";
 
-export const loadOptions = ["threads", "simd", "wasm", "timeout", "signal"] as const;
-
-/** Checks the options of `load`, and fills in the defaults. */
-export function checkLoadOptions(optionsLike: LoadOptions | undefined) {
-  const options = checkOptions(optionsLike, "load", loadOptions);
-  const { threads = "auto", simd = "auto", wasm, timeout = 30_000, signal } = options;
-  if (threads !== "auto" && typeof threads !== "number")
-    throw invalidOption("threads", '"auto" or an integer from 1 to 64', threads);
-  if (wasm !== undefined && typeof wasm !== "string" && typeof wasm !== "function" && typeTag(wasm) !== "URL") {
-    throw invalidOption("wasm", "the folder of the .wasm files, or a function from file name to source", wasm);
-  }
-  return {
-    threads: threads === "auto" ? threads : checkInteger(threads, "threads", 1, 64),
-    simd: checkOneOf(simd, "simd", ["auto", "relaxed", "simd128"] as const),
-    wasm,
-    timeout: checkInteger(timeout, "timeout", 1, maxExtent),
-    signal: checkSignal(signal),
-  };
+function checkThreads(value: unknown, name: string): number | "auto" {
+  if (value === "auto") return value;
+  if (typeof value !== "number") throw invalidOption(name, '"auto" or an integer from 1 to 64', value);
+  return checkInteger(value, name, 1, 64);
 }
+
+function checkWasm(value: unknown, name: string): NonNullable<LoadOptions["wasm"]> {
+  if (typeof value === "string" || typeof value === "function" || typeTag(value) === "URL")
+    return value as NonNullable<LoadOptions["wasm"]>;
+  throw invalidOption(name, "the folder of the .wasm files, or a function from file name to source", value);
+}
+
+/** The options of `load`. */
+export const loadTable = {
+  threads: withDefault(checkThreads, "auto"),
+  simd: withDefault(oneOf(["auto", "relaxed", "simd128"]), "auto"),
+  wasm: optional(checkWasm),
+  timeout: withDefault(integer(1), 30_000),
+  signal: optional(checkSignal),
+} satisfies OptionTable<LoadOptions>;
 
 /** Starts what was chosen, from where it is. */
 export async function startHeadwise(choice: Choice, source: Source, stage: Stage): Promise<Headwise> {
@@ -47,9 +50,8 @@ export async function startHeadwise(choice: Choice, source: Source, stage: Stage
   return makeDisposable<NotYetDisposable<Headwise>>({
     info: Object.freeze({ version: HEADWISE_VERSION, simd, threads, reason }),
     memory() {
-      instance.checkAlive();
       return {
-        usedBytes: instance.engine.usedBytes(),
+        usedBytes: instance.engine.alive().usedBytes(),
         capacityBytes: instance.memory.buffer.byteLength,
         liveObjects: instance.live.size,
       };
@@ -69,7 +71,7 @@ export async function startHeadwise(choice: Choice, source: Source, stage: Stage
 
 /** Loads the binary that fits the machine. Each call makes an instance of its own: memory and threads. */
 export async function load(optionsLike?: LoadOptions): Promise<Headwise> {
-  const options = checkLoadOptions(optionsLike);
+  const options = readOptions(optionsLike, "load", loadTable);
   const work = (stage: Stage) =>
     startChosen(
       options,

@@ -28,7 +28,10 @@ export const contentSecurityPolicy =
  * what they have; `headers` are sent as well.
  * @returns {Promise<{ url: string, requests: string[], close: () => Promise<void> }>} requests: the paths asked for
  */
-export async function serve(folder, { isolated = true, csp = false, cached = false, mount = "/", headers: more = {} } = {}) {
+export async function serve(
+  folder,
+  { isolated = true, csp = false, cached = false, mount = "/", headers: more = {} } = {},
+) {
   const requests = [];
   const headers = {
     ...(isolated && isolation),

@@ -1,60 +1,47 @@
-import { checkArray, checkOptions, invalidShape, typeTag } from "../base/checks.js";
-import { Staging, type Instance } from "../runtime/instance.js";
+import { checkInt32Array, invalidShape, refuseOtherLength } from "../base/checks.js";
+import { optional, readOptions, type OptionTable } from "../base/options.js";
 import { checkTensor, refuseEmpty } from "../base/tensor.js";
-import type { AnalyzeHeadsOptions, HeadStatistics } from "./types.js";
 import type { TensorLike } from "../base/types.js";
-import { checkVisibility, visibilityArgument, visibilityOptionNames } from "./visibility.js";
+import type { Instance } from "../runtime/instance.js";
+import type { AnalyzeHeadsOptions, HeadStatistics } from "./types.js";
+import { fitVisibility, visibilityArgument, visibilityTable } from "./visibility.js";
 
 /** Floats of the core's HeadStatistics, in its order. */
 const statisticNames = ["entropy", "distance", "confidence", "first", "previous", "next", "self"] as const;
 const tokenStatisticNames = ["duplicate", "induction"] as const;
 const allNames = [...statisticNames, ...tokenStatisticNames] as const;
 
-/** [B, S], or [S] for all batch rows. */
-function checkTokens(value: unknown, batch: number, keys: number): Int32Array {
-  const shared = typeTag(value) === "Int32Array" && (value as Int32Array).length === keys;
-  return checkArray<Int32Array>(value, "tokens", "Int32Array", shared ? keys : batch * keys);
-}
+const optionTable = {
+  ...visibilityTable,
+  tokens: optional(checkInt32Array),
+} satisfies OptionTable<AnalyzeHeadsOptions>;
 
 export function analyzeHeads(
   instance: Instance,
   weightsLike: TensorLike,
   optionsLike?: AnalyzeHeadsOptions,
 ): HeadStatistics[] {
-  const staging = new Staging(instance);
   const weights = checkTensor(weightsLike, "weights");
+  const options = readOptions(optionsLike, "analyzeHeads", optionTable);
+  const { tokens } = options;
   const rank = weights.shape.length;
   if (rank < 2 || rank > 4) throw invalidShape("weights", "[B, H, L, S], [H, L, S] or [L, S]", weights.shape);
   refuseEmpty(weights, "weights");
-  const [batch, heads, queries, keys] = [...Array<number>(4 - rank).fill(1), ...weights.shape] as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  const options = checkOptions(optionsLike, "analyzeHeads", [...visibilityOptionNames, "tokens"]);
-  const visibility = checkVisibility(options, [batch, heads, queries, keys], staging);
-  const tokens = options.tokens === undefined ? undefined : checkTokens(options.tokens, batch, keys);
-  const tokensSlot = tokens && staging.input(tokens);
-  const weightsSlot = staging.tensor(weights);
-  const statisticsSlot = staging.output(heads * allNames.length);
-  staging.place();
-  staging.check(
-    instance.engine.analyzeHeads(
-      {
-        batch,
-        heads,
-        queries,
-        keys,
-        weights: staging.pointer(weightsSlot),
-        statistics: staging.pointer(statisticsSlot),
-        tokens: staging.pointer(tokensSlot),
-        tokensOfEachRow: tokensSlot !== undefined && tokensSlot.length === batch * keys,
-      },
-      ...visibilityArgument(visibility, staging),
-    ),
+  const extents = [...Array<number>(4 - rank).fill(1), ...weights.shape] as [number, number, number, number];
+  const [batch, heads, queries, keys] = extents;
+  const visibility = fitVisibility(options, extents);
+  if (tokens && tokens.length !== keys) refuseOtherLength(tokens, "tokens", batch * keys); // [S], or [B, S]
+
+  const statistics = instance.engine.call(
+    { weights, tokens, ...visibility.inputs },
+    { statistics: [heads, allNames.length] },
+    (engine, staged) => {
+      const tokensOfEachRow = tokens?.length === batch * keys;
+      const call = { batch, heads, queries, keys, tokensOfEachRow, ...staged.pointers };
+      staged.check(engine.analyzeHeads(call, ...visibilityArgument(visibility, staged.pointers)));
+      return staged.results("statistics").statistics.data;
+    },
   );
-  const statistics = staging.read(statisticsSlot);
   const names = tokens === undefined ? statisticNames : allNames;
   return Array.from({ length: heads }, (_, h) => {
     const ofHead = statistics.subarray(h * allNames.length);

@@ -1,13 +1,28 @@
-import { checkPast, extentsOf, shapeAtRank } from "./shapes.js";
-import { checkBoolean, checkGates, checkOneOf, checkOptions, checkScale } from "../base/checks.js";
-import { Staging, type Instance } from "../runtime/instance.js";
-import { checkTensor, product } from "../base/tensor.js";
-import type { AttentionOptions, AttentionResult, AttentionReturn } from "./types.js";
+import { checkBoolean, checkGates, checkScale, integer, oneOf, refuseOtherLength } from "../base/checks.js";
+import { group, optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
+import { checkTensor } from "../base/tensor.js";
 import type { TensorLike } from "../base/types.js";
-import { checkVisibility, visibilityArgument, visibilityOptionNames } from "./visibility.js";
+import type { Instance } from "../runtime/instance.js";
+import { extentsOf, fitPast, shapeAtRank } from "./shapes.js";
+import type { AttentionOptions, AttentionResult, AttentionReturn, KeysAndValues } from "./types.js";
+import { fitVisibility, visibilityArgument, visibilityTable } from "./visibility.js";
 
 /** In the order of the core's WeightsStage. */
 export const weightsStages = ["probabilities", "scores", "capped", "masked"] as const;
+
+const optionTable = {
+  numHeads: optional(integer(1)),
+  numKvHeads: optional(integer(1)),
+  ...visibilityTable,
+  past: optional(group({ key: checkTensor, value: checkTensor } satisfies OptionTable<KeysAndValues>)),
+  scale: optional(checkScale),
+  softcap: withDefault(checkScale, 0),
+  headGates: optional(checkGates),
+  return: group({
+    weights: optional(oneOf(weightsStages)),
+    present: withDefault(checkBoolean, false),
+  } satisfies OptionTable<AttentionReturn>),
+} satisfies OptionTable<AttentionOptions>;
 
 export function attention<R extends AttentionReturn>(
   instance: Instance,
@@ -16,75 +31,44 @@ export function attention<R extends AttentionReturn>(
   valueLike: TensorLike,
   optionsLike?: AttentionOptions<R>,
 ): AttentionResult<R> {
-  const staging = new Staging(instance);
   const query = checkTensor(queryLike, "query");
   const key = checkTensor(keyLike, "key");
   const value = checkTensor(valueLike, "value");
-  const options = checkOptions(optionsLike, "attention", [
-    "numHeads",
-    "numKvHeads",
-    ...visibilityOptionNames,
-    "past",
-    "scale",
-    "softcap",
-    "headGates",
-    "return",
-  ]);
+  const options = readOptions(optionsLike, "attention", optionTable);
+  const { past, headGates: gates, softcap } = options;
   const extents = extentsOf(query, key, value, options);
   const { batch, heads, kvHeads, queries, headDim, valueHeadDim } = extents;
-  const past = options.past === undefined ? undefined : checkPast(options.past, extents, { key, value });
-  const pastLength = past?.length ?? 0;
+  const pastLength = past ? fitPast(past, extents, { key, value }) : 0;
   const keys = pastLength + extents.keys; // S
-  const asked: AttentionReturn = checkOptions<AttentionReturn>(options.return, "return", ["weights", "present"]);
-  if (asked.weights !== undefined) checkOneOf(asked.weights, "return.weights", weightsStages);
-  const returnsPresent = asked.present !== undefined && checkBoolean(asked.present, "return.present");
-  const scale = options.scale === undefined ? 1 / Math.sqrt(headDim) : checkScale(options.scale);
-  const softcap = options.softcap === undefined ? 0 : checkScale(options.softcap, "softcap");
-  const visibility = checkVisibility(options, [batch, heads, queries, keys], staging, pastLength);
+  const visibility = fitVisibility(options, [batch, heads, queries, keys], pastLength);
+  if (gates) refuseOtherLength(gates, "headGates", heads);
 
   const rank = query.shape.length;
-  const result = (shape: number[]) => ({ shape, slot: staging.output(product(shape)) });
-  const cached = (width: number) => (past || returnsPresent ? result([batch, kvHeads, keys, width]) : undefined);
-  const inputs = {
-    query: staging.tensor(query),
-    key: staging.tensor(key),
-    value: staging.tensor(value),
-    pastKey: past && staging.tensor(past.key),
-    pastValue: past && staging.tensor(past.value),
-    gates:
-      options.headGates === undefined ? undefined : staging.input(checkGates(options.headGates, "headGates", heads)),
-  };
-  const output = result(shapeAtRank(rank, batch, heads, queries, valueHeadDim));
-  const weights = asked.weights && result(rank === 2 ? [queries, keys] : [batch, heads, queries, keys]);
-  const present = { key: cached(headDim), value: cached(valueHeadDim) };
-  staging.place();
-  staging.check(
-    instance.engine.attention(
-      {
+  const { weights: stage, present: returnsPresent } = options.return;
+  const present = (width: number) => (past || returnsPresent ? [batch, kvHeads, keys, width] : undefined);
+  return instance.engine.call(
+    { query, key, value, pastKey: past?.key, pastValue: past?.value, gates, ...visibility.inputs },
+    {
+      output: shapeAtRank(rank, batch, heads, queries, valueHeadDim),
+      weights: stage && (rank === 2 ? [queries, keys] : [batch, heads, queries, keys]),
+      presentKey: present(headDim),
+      presentValue: present(valueHeadDim),
+    },
+    (engine, staged) => {
+      const call = {
         ...extents,
+        ...staged.pointers,
         past: pastLength,
         headsFirst: rank !== 3,
-        query: staging.pointer(inputs.query),
-        key: staging.pointer(inputs.key),
-        value: staging.pointer(inputs.value),
-        output: staging.pointer(output.slot),
-        pastKey: staging.pointer(inputs.pastKey),
-        pastValue: staging.pointer(inputs.pastValue),
-        presentKey: staging.pointer(present.key?.slot),
-        presentValue: staging.pointer(present.value?.slot),
-        weights: staging.pointer(weights?.slot),
-        gates: staging.pointer(inputs.gates),
-        weightsStage: asked.weights ? weightsStages.indexOf(asked.weights) : 0,
-        scale,
+        weightsStage: weightsStages.indexOf(stage ?? "probabilities"),
+        scale: options.scale ?? 1 / Math.sqrt(headDim),
         softcap,
-      },
-      ...visibilityArgument(visibility, staging),
-    ),
+      };
+      staged.check(engine.attention(call, ...visibilityArgument(visibility, staged.pointers)));
+      const results = staged.results("output", "weights");
+      if (!returnsPresent) return results as AttentionResult<R>;
+      const { presentKey, presentValue } = staged.results("presentKey", "presentValue");
+      return { ...results, present: { key: presentKey, value: presentValue } } as AttentionResult<R>;
+    },
   );
-  const read = ({ shape, slot }: ReturnType<typeof result>) => ({ data: staging.read(slot), shape });
-  return {
-    output: read(output),
-    ...(weights && { weights: read(weights) }),
-    ...(returnsPresent && { present: { key: read(present.key!), value: read(present.value!) } }),
-  } as AttentionResult<R>;
 }

@@ -1,86 +1,82 @@
-import { checkHeads, widthOf } from "./shapes.js";
-import { checkArray, checkBoolean, checkOptions, invalidOption, invalidShape } from "../base/checks.js";
+import {
+  checkBoolean,
+  checkInt32Array,
+  integer,
+  invalidOption,
+  invalidShape,
+  number,
+  refuseOtherLength,
+} from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
-import { Staging, type Instance } from "../runtime/instance.js";
-import { checkTensor, product, refuseOtherShape } from "../base/tensor.js";
-import type { RopeConfig, RotaryEmbeddingOptions } from "./types.js";
+import { optional, readOptions, withDefault, type Checked, type OptionTable } from "../base/options.js";
+import { checkTensor, refuseOtherShape } from "../base/tensor.js";
 import type { Tensor, TensorLike } from "../base/types.js";
+import type { Instance } from "../runtime/instance.js";
+import { checkHeads, widthOf } from "./shapes.js";
+import type { RopeConfig, RotaryEmbeddingOptions } from "./types.js";
 
-/** What turns, and how fast; with the defaults. `prefix`: of the options' names. */
-export function checkRope(given: RopeConfig, headDim: number, prefix = ""): Required<RopeConfig> {
-  const { base = 10000, dim = headDim, interleaved = false } = given;
-  if (typeof dim !== "number" || dim % 2 !== 0 || dim < 2 || dim > headDim)
-    throw invalidOption(`${prefix}dim`, `an even integer from 2 to D = ${headDim}, its default`, dim);
-  const float = typeof base === "number" ? Math.fround(base) : 0;
-  if (!(float > 0 && float < Infinity)) throw invalidOption(`${prefix}base`, "a finite float32 number > 0", base);
-  return { base, dim, interleaved: checkBoolean(interleaved, `${prefix}interleaved`) };
+/** What rotates, and how fast. */
+export const ropeTable = {
+  base: optional(number("a finite float32 number > 0", (x) => Math.fround(x) > 0)),
+  dim: optional(number("an even integer from 2 to D", (x) => Number.isInteger(x / 2) && x >= 2)),
+  interleaved: withDefault(checkBoolean, false),
+} satisfies OptionTable<RopeConfig>;
+
+const optionTable = {
+  ...ropeTable,
+  numHeads: optional(integer(1)),
+  positions: optional(checkInt32Array),
+  cos: optional(checkTensor),
+  sin: optional(checkTensor),
+} satisfies OptionTable<RotaryEmbeddingOptions>;
+
+/** Fills in the defaults for heads of a width. `prefix`: of the options' names. */
+export function fitRope(
+  { base = 10000, dim, interleaved }: Checked<typeof ropeTable>,
+  headDim: number,
+  prefix = "",
+): Required<RopeConfig> {
+  const rotated = dim ?? headDim;
+  if (rotated % 2 !== 0 || rotated < 2 || rotated > headDim)
+    throw invalidOption(`${prefix}dim`, `an even integer from 2 to D = ${headDim}, its default`, rotated);
+  return { base, dim: rotated, interleaved };
 }
 
 /** Cosines and sines, [rows, dim / 2] where positions name the rows, else [B, L, dim / 2]. */
-function checkTables(
-  { cos: cosLike, sin: sinLike, base }: RotaryEmbeddingOptions,
+function refuseOtherTables(
+  cos: Tensor,
+  sin: Tensor,
   positions: Int32Array | undefined,
   tokens: readonly number[],
   pairs: number,
-) {
-  if (cosLike === undefined && sinLike === undefined) return undefined;
-  if (base !== undefined) throw new HeadwiseError("invalid-option", "base: expected none beside cos and sin");
-  const cos = checkTensor(cosLike, "cos");
-  const sin = checkTensor(sinLike, "sin");
+): void {
   const rows = cos.shape[0] ?? 0;
   const expected = positions === undefined ? [...tokens, pairs] : [rows, pairs];
   refuseOtherShape(cos, "cos", expected);
   refuseOtherShape(sin, "sin", expected);
   const wrong = positions?.find((row) => row < 0 || row >= rows);
   if (wrong !== undefined) throw invalidOption("positions", `rows of cos, from 0 to ${rows - 1}`, wrong);
-  return { cos, sin };
 }
 
 export function rotaryEmbedding(instance: Instance, xLike: TensorLike, optionsLike?: RotaryEmbeddingOptions): Tensor {
-  const staging = new Staging(instance);
-  const x = checkTensor(xLike, "x");
-  const rank = x.shape.length;
-  if (rank !== 3 && rank !== 4) throw invalidShape("x", "rank 3 [B, L, H*D] or 4 [B, H, L, D]", x.shape);
-  const options = checkOptions(optionsLike, "rotaryEmbedding", [
-    "numHeads",
-    "positions",
-    "base",
-    "dim",
-    "interleaved",
-    "cos",
-    "sin",
-  ]);
-  const heads = checkHeads(rank, options.numHeads, "numHeads") ?? x.shape[1]!;
-  const headDim = widthOf(x, "x", heads, "numHeads");
-  const [batch, length] = [x.shape[0]!, x.shape[rank - 2]!];
-  const rope = checkRope(options, headDim);
-  const positions =
-    options.positions === undefined
-      ? undefined
-      : checkArray<Int32Array>(options.positions, "positions", "Int32Array", batch * length);
-  const tables = checkTables(options, positions, [batch, length], rope.dim / 2);
-  const slots = {
-    input: staging.tensor(x),
-    output: staging.output(product(x.shape)),
-    positions: positions && staging.input(positions, batch * length),
-    cos: tables && staging.tensor(tables.cos),
-    sin: tables && staging.tensor(tables.sin),
-  };
-  staging.place();
-  staging.check(
-    instance.engine.rotaryEmbedding({
-      batch,
-      heads,
-      length,
-      headDim,
-      headsFirst: rank === 4,
-      ...rope,
-      input: staging.pointer(slots.input),
-      output: staging.pointer(slots.output),
-      positions: staging.pointer(slots.positions),
-      cos: staging.pointer(slots.cos),
-      sin: staging.pointer(slots.sin),
-    }),
-  );
-  return { data: staging.read(slots.output), shape: x.shape };
+  const input = checkTensor(xLike, "x");
+  const options = readOptions(optionsLike, "rotaryEmbedding", optionTable);
+  const { positions, cos, sin } = options;
+  const rank = input.shape.length;
+  if (rank !== 3 && rank !== 4) throw invalidShape("x", "rank 3 [B, L, H*D] or 4 [B, H, L, D]", input.shape);
+  const heads = checkHeads(rank, options.numHeads, "numHeads") ?? input.shape[1]!;
+  const headDim = widthOf(input, "x", heads, "numHeads");
+  const [batch, length] = [input.shape[0]!, input.shape[rank - 2]!];
+  const rope = fitRope(options, headDim);
+  if (positions) refuseOtherLength(positions, "positions", batch * length);
+  if (cos || sin) {
+    if (options.base !== undefined) throw new HeadwiseError("invalid-option", "base: expected none beside cos and sin");
+    if (!cos || !sin) throw invalidOption(cos ? "sin" : "cos", "a tensor, as both are needed", undefined);
+    refuseOtherTables(cos, sin, positions, [batch, length], rope.dim / 2);
+  }
+  return instance.engine.call({ input, positions, cos, sin }, { output: input.shape }, (engine, staged) => {
+    const extents = { batch, heads, length, headDim, headsFirst: rank === 4 };
+    staged.check(engine.rotaryEmbedding({ ...extents, ...rope, ...staged.pointers }));
+    return staged.results("output").output;
+  });
 }

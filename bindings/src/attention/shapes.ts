@@ -1,7 +1,7 @@
 /** What the shapes of attention's arguments say, at every rank. */
-import { checkInteger, checkOptions, invalidShape, maxExtent } from "../base/checks.js";
+import { checkInteger, invalidShape, maxExtent } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
-import { checkTensor, refuseEmpty, sameShape } from "../base/tensor.js";
+import { refuseEmpty, sameShape } from "../base/tensor.js";
 import type { AttentionOptions, KeysAndValues } from "./types.js";
 import type { Tensor } from "../base/types.js";
 
@@ -50,7 +50,10 @@ export function extentsOf(
   query: Tensor,
   key: Tensor,
   value: Tensor,
-  { numHeads, numKvHeads = query.shape.length === 3 ? numHeads : undefined }: AttentionOptions,
+  {
+    numHeads,
+    numKvHeads = query.shape.length === 3 ? numHeads : undefined,
+  }: Pick<AttentionOptions, "numHeads" | "numKvHeads">,
 ): Omit<Extents, "past"> {
   const rank = query.shape.length;
   if (rank < 2 || rank > 4) throw invalidShape("query", "rank 2 [L, D], 3 [B, L, H*D] or 4 [B, H, L, D]", query.shape);
@@ -75,13 +78,14 @@ export function extentsOf(
   return { batch, heads, kvHeads, queries, keys, headDim, valueHeadDim };
 }
 
-/** What is remembered of earlier keys and values: [B, G, P, D] and [B, G, P, Dv] at every rank. */
-export function checkPast(past: unknown, extents: Omit<Extents, "past">, fresh: { key: Tensor; value: Tensor }) {
-  const given = checkOptions(past as KeysAndValues, "past", ["key", "value"]);
-  const [key, value] = [checkTensor(given.key, "past.key"), checkTensor(given.value, "past.value")];
-  const { batch, kvHeads, headDim, valueHeadDim } = extents;
-  const length = key.shape[2] ?? 0;
-  expectShape(key, "past.key", [batch, kvHeads, length, headDim], "key", fresh.key);
-  expectShape(value, "past.value", [batch, kvHeads, length, valueHeadDim], "past.key and value", fresh.value);
-  return { key, value, length };
+/** The length P of earlier keys and values: [B, G, P, D] and [B, G, P, Dv] at every rank. Refuses what does not fit the new ones. */
+export function fitPast(
+  past: KeysAndValues<Tensor>,
+  { batch, kvHeads, headDim, valueHeadDim }: Omit<Extents, "past">,
+  fresh: KeysAndValues<Tensor>,
+): number {
+  const length = past.key.shape[2] ?? 0;
+  expectShape(past.key, "past.key", [batch, kvHeads, length, headDim], "key", fresh.key);
+  expectShape(past.value, "past.value", [batch, kvHeads, length, valueHeadDim], "past.key and value", fresh.value);
+  return length;
 }

@@ -1,5 +1,12 @@
 /** The vocabulary of argument checks: each throws a HeadwiseError that says what was expected beside what was given. */
 import { HeadwiseError } from "./errors.js";
+import { copyOfArray, isThenable, typeTag } from "./kinds.js";
+
+/**
+ * Reads one argument or option: returns what the call computes with, or throws. `name` is the argument's, for the message.
+ * What it returns does not change when the caller's objects do.
+ */
+export type Check<T> = (value: unknown, name: string) => T;
 
 /** A value as an error message shows it. */
 export function show(value: unknown): string {
@@ -8,90 +15,37 @@ export function show(value: unknown): string {
   if (typeof value === "function") return "a function";
   if (typeof value !== "object" || value === null) return String(value);
   if (Array.isArray(value) && value.length <= 8) {
-    return `[${value.map((element) => (Array.isArray(element) ? "[…]" : show(element))).join(", ")}]`;
+    const elements = Array.from({ length: value.length }, (_, n) => value[n] as unknown);
+    return `[${elements.map((element) => (Array.isArray(element) ? "[…]" : show(element))).join(", ")}]`;
   }
   const tag = typeTag(value);
   return /^[AEIOU]/.test(tag) ? `an ${tag}` : `a ${tag}`;
 }
 
-/** Reads what kind of typed array something is; undefined of anything else, whatever that says of itself. A constant, which V8 inlines. */
-const tagOfTypedArray = /* @__PURE__ */ Object.getOwnPropertyDescriptor(
-  /* @__PURE__ */ Object.getPrototypeOf(Uint8Array.prototype),
-  Symbol.toStringTag,
-)!.get as (this: unknown) => string | undefined;
-
-/**
- * "Float32Array", "Object" and the like; the same for arrays of another realm, where `instanceof` fails. Nothing but a typed
- * array has the tag of one.
- */
-export function typeTag(value: unknown): string {
-  const typed = tagOfTypedArray.call(value);
-  if (typed !== undefined) return typed;
-  const tag = Object.prototype.toString.call(value).slice(8, -1);
-  return /.Array$/.test(tag) ? "Object" : tag;
-}
-
-/** A copy of a typed array alone, without the rest of its buffer. Not `array.slice()`, which in Node's Buffer is a view. */
-export function copyOfArray<T extends ArrayBufferView>(array: T, begin?: number, end?: number): T {
-  return Object.getPrototypeOf(Uint8Array).prototype.slice.call(array, begin, end) as T;
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
-}
-
 export function invalidOption(name: string, expected: string, given: unknown): HeadwiseError {
-  return new HeadwiseError("invalid-option", `${name}: expected ${expected}, got ${show(given)}`);
+  const hint = isThenable(given) ? "; did you forget await?" : "";
+  return new HeadwiseError("invalid-option", `${name}: expected ${expected}, got ${show(given)}${hint}`);
 }
 
 export function invalidShape(name: string, expected: string, given: readonly number[]): HeadwiseError {
   return new HeadwiseError("invalid-shape", `${name}: expected ${expected}, got shape [${given.join(", ")}]`);
 }
 
-/** All names that can be read of an object: its own, and what its classes declare as getters. */
-export function namesOf(object: object): string[] {
-  const names = new Set(Object.keys(object));
-  let prototype = Object.getPrototypeOf(object) as object | null;
-  while (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
-    for (const [name, { get, enumerable }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
-      if (get !== undefined || enumerable) names.add(name);
-    }
-    prototype = Object.getPrototypeOf(prototype) as object | null;
-  }
-  return [...names];
-}
-
-/** A copy of options that have no names but the ones allowed. Each is read once: getters may change their mind. */
-export function checkOptions<T extends object>(
-  value: T | undefined,
-  name: string,
-  allowed: readonly (keyof T & string)[],
-): Partial<T> {
-  if (value === undefined) return {};
-  if (!isObject(value) || Array.isArray(value)) throw invalidOption(name, "an object", value);
-  const options: Record<string, unknown> = {};
-  for (const key of namesOf(value)) {
-    options[key] = (value as Record<string, unknown>)[key];
-    if (options[key] !== undefined && !(allowed as readonly string[]).includes(key)) {
-      throw new HeadwiseError(
-        "invalid-option",
-        `${name}: unknown option ${show(key)}; there are ${allowed.join(", ")}`,
-      );
-    }
-  }
-  return options as Partial<T>;
-}
-
 /** The largest extent: products of these are checked where they are formed. */
 export const maxExtent = 2 ** 31 - 1;
 
 export function checkInteger(value: unknown, name: string, least: number, most: number): number {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
-    const range = most >= maxExtent && least >= 0 ? `>= ${least}` : `from ${least} to ${most}`;
-    throw invalidOption(name, `an integer ${range}`, value);
-  }
+  if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most)
+    throw invalidOption(name, `an integer from ${least} to ${most}`, value);
   return value;
 }
+
+export const integer =
+  (least: number, most = maxExtent): Check<number> =>
+  (value, name) =>
+    checkInteger(value, name, least, most);
+
+export const seed = /* @__PURE__ */ integer(0, 2 ** 32 - 1);
 
 export function checkBoolean(value: unknown, name: string): boolean {
   if (typeof value !== "boolean") throw invalidOption(name, "true or false", value);
@@ -103,45 +57,82 @@ export function checkOneOf<T>(value: unknown, name: string, allowed: readonly T[
   return value as T;
 }
 
+export const oneOf =
+  <const T>(allowed: readonly T[]): Check<T> =>
+  (value, name) =>
+    checkOneOf(value, name, allowed);
+
+/** A number that is finite in float32 and for which `good` holds. */
+export const number =
+  (expected: string, good: (x: number) => boolean): Check<number> =>
+  (value, name) => {
+    if (typeof value !== "number" || !Number.isFinite(Math.fround(value)) || !good(value))
+      throw invalidOption(name, expected, value);
+    return value;
+  };
+
 /** `scale`, `softcap` and the like. */
-export function checkScale(value: unknown, name = "scale"): number {
-  if (typeof value !== "number" || !Number.isFinite(Math.fround(value)) || value < 0) {
-    throw invalidOption(name, "a finite float32 number >= 0", value);
-  }
-  return value;
+export const checkScale = /* @__PURE__ */ number("a finite float32 number >= 0", (x) => x >= 0);
+
+/** A share of numbers that training leaves out. */
+export const checkRate = /* @__PURE__ */ number("a number >= 0 and < 1", (x) => x >= 0 && x < 1);
+
+/** A function, which is called with what was given as it was given. */
+export function checkFunction(value: unknown, name: string): (...args: never) => unknown {
+  if (typeof value !== "function") throw invalidOption(name, "a function", value);
+  return value as () => unknown;
 }
 
-/** Factors of the heads' outputs, [numHeads]. */
-export function checkGates(value: unknown, name: string, numHeads: number): Float32Array {
-  const gates = checkArray<Float32Array>(value, name, "Float32Array", numHeads);
+/** A copy of an array of one type, whose content nobody else can change. */
+export function checkInt32Array(value: unknown, name: string): Int32Array {
+  if (typeTag(value) !== "Int32Array") throw invalidOption(name, "an Int32Array", value);
+  return copyOfArray(value as Int32Array);
+}
+
+/** Factors of heads' outputs: a copy. */
+export function checkGates(value: unknown, name: string): Float32Array {
+  if (typeTag(value) !== "Float32Array") throw invalidOption(name, "a Float32Array", value);
+  const gates = copyOfArray(value as Float32Array);
   const wrong = gates.find((gate) => !Number.isFinite(gate));
   if (wrong !== undefined) throw invalidOption(name, "finite numbers", wrong);
   return gates;
 }
 
-/** A one-dimensional array of one type and length. */
-export function checkArray<T extends Float32Array | Int32Array>(
-  value: unknown,
-  name: string,
-  type: T extends Float32Array ? "Float32Array" : "Int32Array",
-  length: number,
-): T {
-  if (typeTag(value) !== type)
-    throw invalidOption(name, type === "Int32Array" ? "an Int32Array" : "a Float32Array", value);
-  const array = value as T;
-  if (array.length !== length) {
+/** Refuses an array of another length. */
+export function refuseOtherLength(array: { readonly length: number }, name: string, length: number): void {
+  if (array.length !== length)
     throw new HeadwiseError("invalid-shape", `${name}: expected ${length} elements, got ${array.length}`);
-  }
-  return length === 0 ? (new globalThis[type](0) as T) : array; // a detached one has no methods
+}
+
+/** Of plain arrays: a sparse one may claim four billion elements, and engines would walk through them all. */
+export const maxElements = 2 ** 20;
+
+/**
+ * The elements of a plain array, each read once: by index, since arrays may bring methods and iterators of their own, and since
+ * holes count as elements.
+ */
+export function readList(value: unknown, name: string, expected: string, most = maxElements): unknown[] {
+  if (!Array.isArray(value)) throw invalidOption(name, expected, value);
+  return elementsOf(value, name, most);
+}
+
+/** The elements of whatever has a length. */
+export function elementsOf(value: ArrayLike<unknown>, name: string, most = maxElements): unknown[] {
+  const { length } = value;
+  if (!(length >= 0 && length <= most))
+    throw new HeadwiseError("invalid-shape", `${name}: expected at most ${most} elements, got ${show(length)}`);
+  const elements: unknown[] = [];
+  for (let n = 0; n < length; ++n) elements.push(value[n]);
+  return elements;
 }
 
 /** Distinct indices of heads, below `numHeads`. */
-export function checkHeadList(heads: unknown, name: string, numHeads: number): Set<number> {
-  if (!Array.isArray(heads)) throw invalidOption(name, "an array of head indices", heads);
+export function checkHeadList(value: unknown, name: string, numHeads: number): Set<number> {
+  const heads = readList(value, name, "an array of head indices");
   const set = new Set<number>();
-  for (const head of heads) {
+  for (const element of heads) {
     if (numHeads === 0) throw new HeadwiseError("invalid-option", `${name}: no head is left`);
-    checkInteger(head, `${name}, head`, 0, numHeads - 1);
+    const head = checkInteger(element, `${name}, head`, 0, numHeads - 1);
     if (set.has(head)) throw new HeadwiseError("invalid-option", `${name}: head ${head} is given twice`);
     set.add(head);
   }

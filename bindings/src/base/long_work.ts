@@ -1,5 +1,7 @@
 /** Work that takes many calls into the core: it shows its progress in between, and can be stopped there. */
-import { invalidOption, isObject, namesOf } from "./checks.js";
+import { checkFunction, type Check } from "./checks.js";
+import { namesOf } from "./kinds.js";
+import { hasMembers, optional } from "./options.js";
 import { isTensorLike } from "./tensor.js";
 import type { Progress } from "./types.js";
 
@@ -13,17 +15,17 @@ export type LongWork<T> = Generator<Progress, T, void>;
 export function takeOptions<Name extends string>(args: readonly unknown[], names: readonly Name[]) {
   const last = args.at(-1);
   const taken: { [name in Name]?: unknown } = {};
-  if (!isObject(last) || Array.isArray(last) || isTensorLike(last)) return { rest: [...args], taken };
-  for (const name of names) if (last[name] !== undefined) taken[name] = last[name];
+  if (!hasMembers(last) || isTensorLike(last)) return { rest: [...args], taken };
+  for (const name of names) {
+    const value = last[name];
+    if (value !== undefined) taken[name] = value;
+  }
   if (Object.keys(taken).length === 0) return { rest: [...args], taken };
   const others = namesOf(last).filter((name) => !(names as readonly string[]).includes(name));
   return { rest: [...args.slice(0, -1), Object.fromEntries(others.map((name) => [name, last[name]]))], taken };
 }
 
-export function checkOnProgress(value: unknown): ((progress: Progress) => void) | undefined {
-  if (value !== undefined && typeof value !== "function") throw invalidOption("onProgress", "a function", value);
-  return value as ((progress: Progress) => void) | undefined;
-}
+export const checkOnProgress = optional(checkFunction) as Check<((progress: Progress) => void) | undefined>;
 
 /** Does all of it on this thread. */
 export function drain<T>(work: LongWork<T>, onProgress?: (progress: Progress) => void): T {
@@ -51,7 +53,7 @@ export function longMethod<This, Args extends unknown[], T>(
 ): (this: This, ...args: Args) => T {
   function method(this: This, ...args: Args): T {
     const { rest, taken } = takeOptions(args, ["onProgress"]);
-    return drain(work.apply(this, rest as Args), checkOnProgress(taken.onProgress));
+    return drain(work.apply(this, rest as Args), checkOnProgress(taken.onProgress, "onProgress"));
   }
   works.set(method, work);
   return method;

@@ -1,11 +1,11 @@
 /** AbortSignals: one listener each, however many calls wait for one (Node warns of more than ten). */
-import { invalidOption, typeTag } from "./checks.js";
+import { invalidOption } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
+import { typeTag } from "./kinds.js";
 
-export function checkSignal(signal: unknown): AbortSignal | undefined {
-  if (signal !== undefined && typeTag(signal) !== "AbortSignal")
-    throw invalidOption("signal", "an AbortSignal", signal);
-  return signal as AbortSignal | undefined;
+export function checkSignal(signal: unknown, name: string): AbortSignal {
+  if (typeTag(signal) !== "AbortSignal") throw invalidOption(name, "an AbortSignal", signal);
+  return signal as AbortSignal;
 }
 
 export const aborted = (signal: AbortSignal) =>

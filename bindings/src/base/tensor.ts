@@ -1,5 +1,6 @@
+import { elementsOf, invalidOption, invalidShape, maxExtent } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
-import { invalidOption, invalidShape, isObject, maxExtent, typeTag } from "./checks.js";
+import { isObject, typeTag, viewOf, type TypedArray } from "./kinds.js";
 import type { Tensor, TensorLike } from "./types.js";
 
 /** Elements of a shape. */
@@ -20,14 +21,10 @@ const maxRank = 32;
 
 /** The shape as a fresh array of integers >= 0 whose product is `count`. */
 export function checkShape(shape: unknown, count: number, name: string): number[] {
-  if (!Array.isArray(shape) && !/Array$/.test(typeTag(shape)))
-    throw invalidOption(`${name}.shape`, "an array of integers", shape);
-  const given = shape as ArrayLike<number>;
-  const { length } = given;
-  if (length > maxRank)
-    throw new HeadwiseError("invalid-shape", `${name}.shape: expected at most ${maxRank} extents, got ${length}`);
-  const extents: number[] = [];
-  for (let axis = 0; axis < length; ++axis) extents.push(given[axis]!); // not by iteration: it may be detached
+  const isTyped = /.Array$/.test(typeTag(shape));
+  if (!Array.isArray(shape) && !isTyped) throw invalidOption(`${name}.shape`, "an array of integers", shape);
+  const given = isTyped ? viewOf(shape as Int32Array) : (shape as number[]);
+  const extents = elementsOf(given, `${name}.shape`, maxRank) as number[];
   for (const extent of extents) {
     if (!Number.isInteger(extent) || extent < 0) throw invalidOption(`${name}.shape`, "integers >= 0", extents);
   }
@@ -43,8 +40,8 @@ export function checkShape(shape: unknown, count: number, name: string): number[
 
 /** Makes a tensor of the data itself (not a copy), row-major. Throws `invalid-shape` unless data fills the shape. */
 export function tensor(data: Float32Array, shape: readonly number[]): Tensor {
-  if (typeTag(data) !== "Float32Array") throw invalidOption("tensor, data", "a Float32Array", data);
-  return { data, shape: checkShape(shape, data.length, "tensor") };
+  const floats = floatsOf(data, "tensor, data");
+  return { data: typeTag(data) === "Float32Array" ? data : floats, shape: checkShape(shape, floats.length, "tensor") };
 }
 
 /** Whether an argument is meant to be a tensor: it has data. */
@@ -62,8 +59,27 @@ export function readTensor(value: TensorLike): { data: unknown; shape: unknown }
 export function checkTensor(value: unknown, name: string): Tensor {
   if (!isTensorLike(value)) throw invalidOption(name, "a tensor { data, shape }", value);
   const { data, shape } = readTensor(value);
-  if (typeTag(data) !== "Float32Array") throw invalidOption(`${name}.data`, "a Float32Array", data);
-  return { data: data as Float32Array, shape: checkShape(shape, (data as Float32Array).length, name) };
+  const floats = floatsOf(data, `${name}.data`);
+  return { data: floats, shape: checkShape(shape, floats.length, name) };
+}
+
+/** A view of floats, or of halves the floats that they stand for. */
+function floatsOf(data: unknown, name: string): Float32Array {
+  const tag = typeTag(data);
+  if (tag === "Float16Array") return new Float32Array(viewOf(data as Float32Array));
+  if (tag !== "Float32Array") throw invalidOption(name, "a Float32Array", data);
+  return viewOf(data as Float32Array);
+}
+
+/** Whether two arrays are the same memory. All that are empty are. */
+export function isSameMemory(a: TypedArray, b: TypedArray): boolean {
+  if (a.byteLength !== b.byteLength) return false;
+  return a.byteLength === 0 || (a.buffer === b.buffer && a.byteOffset === b.byteOffset);
+}
+
+/** Whether two tensors are the same numbers in the same memory. */
+export function isSame(a: Tensor, b: Tensor): boolean {
+  return a === b || (isSameMemory(a.data, b.data) && sameShape(a.shape, b.shape));
 }
 
 export function sameShape(one: readonly number[], other: readonly number[]): boolean {

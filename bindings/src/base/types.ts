@@ -13,9 +13,19 @@ export interface Tensor {
   readonly shape: readonly number[];
 }
 
-/** What every call accepts as a tensor: ours, or one with `dims` such as ONNX Runtime's and transformers.js's. */
+/** A `Float16Array`, where the engine has it. */
+export interface HalfFloats {
+  readonly [Symbol.toStringTag]: "Float16Array";
+  readonly length: number;
+  readonly [index: number]: number;
+}
+
+/**
+ * What every call accepts as a tensor: ours, one of half floats, which become float32, or one with `dims` such as ONNX
+ * Runtime's and transformers.js's.
+ */
 export type TensorLike =
-  | { readonly data: Float32Array; readonly shape: readonly number[] }
+  | { readonly data: Float32Array | HalfFloats; readonly shape: readonly number[] }
   | { readonly data: unknown; readonly dims: readonly number[] };
 
 /** A result that is there because it was asked for. */

@@ -1,5 +1,6 @@
 /** JSON of files that nobody vouches for. */
-import { isObject, show } from "../base/checks.js";
+import { show } from "../base/checks.js";
+import { isObject } from "../base/kinds.js";
 import type { HeadwiseError } from "../base/errors.js";
 
 /** Calls back for each bracket and colon outside strings, with the bounds of the last string before it. */

@@ -1,9 +1,11 @@
 /** The safetensors file format: a header (safetensors_header.ts), then the tensors' bytes, little endian. */
 import type { Safetensors, WriteSafetensorsOptions } from "./types.js";
-import { checkOneOf, checkOptions, copyOfArray, invalidOption, isObject, show, typeTag } from "../base/checks.js";
+import { invalidOption, oneOf, show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
+import { copyOfArray, typeTag, viewOf } from "../base/kinds.js";
+import { optional, readMembers, readOptions, withDefault, type OptionTable } from "../base/options.js";
 import { halfFloats, narrow, widen } from "./half_floats.js";
-import { invalidFile, invalidTensor, isStrings, metadataKey, readHeader } from "./safetensors_header.js";
+import { invalidFile, invalidTensor, metadataKey, readHeader } from "./safetensors_header.js";
 import { allocate, checkTensor } from "../base/tensor.js";
 import type { Bytes, Tensor, TensorLike } from "../base/types.js";
 
@@ -29,8 +31,9 @@ export function readSafetensors(file: Uint8Array | ArrayBuffer): Safetensors {
   if (tag !== "Uint8Array" && tag !== "ArrayBuffer" && tag !== "SharedArrayBuffer") {
     throw invalidOption("readSafetensors", "a Uint8Array or ArrayBuffer", file);
   }
-  if (file.byteLength < 8) throw invalidFile(`a file has at least 8 bytes, this one ${file.byteLength}`);
-  const bytes = tag === "Uint8Array" ? (file as Uint8Array) : new Uint8Array(file as ArrayBuffer);
+  const given = tag === "Uint8Array" ? viewOf(file as Uint8Array) : (file as ArrayBuffer);
+  if (given.byteLength < 8) throw invalidFile(`a file has at least 8 bytes, this one ${given.byteLength}`);
+  const bytes = given instanceof Uint8Array ? given : new Uint8Array(given);
   const { metadata, entries, dataStart } = readHeader(bytes);
   const entry = (name: string) => {
     const found = entries.get(name);
@@ -56,22 +59,34 @@ export function readSafetensors(file: Uint8Array | ArrayBuffer): Safetensors {
   };
 }
 
+export const fileTypes = ["F32", "F16", "BF16"] as const;
+
+function checkMetadata(value: unknown, name: string): Record<string, string> {
+  const metadata = Object.create(null) as Record<string, string>;
+  for (const [key, text] of readMembers(value, name, "an object of strings")) {
+    if (typeof text !== "string") throw invalidOption(`${name}, ${show(key)}`, "a string", text);
+    metadata[key] = text;
+  }
+  return metadata;
+}
+
+const optionTable = {
+  dtype: withDefault(oneOf(fileTypes), "F32"),
+  metadata: optional(checkMetadata),
+} satisfies OptionTable<WriteSafetensorsOptions>;
+
 /** Writes tensors by name as the bytes of a safetensors file. */
 export function writeSafetensors(
   tensors: Readonly<Record<string, TensorLike>>,
   optionsLike?: WriteSafetensorsOptions,
 ): Bytes {
-  const options = checkOptions(optionsLike, "writeSafetensors", ["dtype", "metadata"]);
-  const { metadata } = options;
-  const dtype =
-    options.dtype === undefined ? "F32" : checkOneOf(options.dtype, "dtype", ["F32", "F16", "BF16"] as const);
-  if (!isObject(tensors)) throw invalidOption("writeSafetensors", "an object of tensors by name", tensors);
-  if (metadata !== undefined && !isStrings(metadata)) throw invalidOption("metadata", "an object of strings", metadata);
+  const given = readMembers(tensors, "writeSafetensors", "an object of tensors by name");
+  const { dtype, metadata } = readOptions(optionsLike, "writeSafetensors", optionTable);
   const header = Object.create(null) as Record<string, unknown>; // any name is just a name, "__proto__" too
   if (metadata !== undefined) header[metadataKey] = metadata;
   const parts: { data: Float32Array; begin: number }[] = [];
   let end = 0;
-  for (const [name, value] of Object.entries(tensors)) {
+  for (const [name, value] of given) {
     if (name === metadataKey)
       throw new HeadwiseError("invalid-option", `writeSafetensors: a tensor cannot be named ${metadataKey}`);
     const { data, shape } = checkTensor(value, name);

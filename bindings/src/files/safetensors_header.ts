@@ -1,6 +1,7 @@
 /** The header of a safetensors file: an 8-byte length, then JSON `{ name: { dtype, shape, data_offsets }, … }`. */
-import { copyOfArray, isObject, show } from "../base/checks.js";
+import { show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
+import { copyOfArray, isObject } from "../base/kinds.js";
 import { parseJson } from "./json.js";
 import { product } from "../base/tensor.js";
 

@@ -1,7 +1,8 @@
 /** Batches to measure a model on. */
-import { checkOptions, invalidOption, invalidShape } from "../base/checks.js";
+import { invalidOption, invalidShape, readList } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import type { LongWork } from "../base/long_work.js";
+import { readOptions, type OptionTable } from "../base/options.js";
 import { sameShape } from "../base/tensor.js";
 import { checkTokens, type CheckedTokens } from "../transformer/tokens.js";
 import type { Batch, Transformer } from "../transformer/types.js";
@@ -13,15 +14,16 @@ export interface CheckedBatch {
 }
 
 /** Copies of batches that fit the model. */
-export function checkBatches(batches: unknown, name: string, { config }: Transformer): readonly CheckedBatch[] {
-  if (!Array.isArray(batches)) throw invalidOption(name, "an array of batches { tokens, targets }", batches);
+export function checkBatches(value: unknown, name: string, { config }: Transformer): readonly CheckedBatch[] {
   const { vocabSize, contextLength } = config;
-  return Array.from(batches, (batch: Batch, n) => {
+  const table = {
+    tokens: (tokens, name) => checkTokens(tokens, name, vocabSize, contextLength),
+    targets: (targets, name) => checkTokens(targets, name, vocabSize, contextLength, -1),
+  } satisfies OptionTable<Batch>;
+  return readList(value, name, "an array of batches { tokens, targets }").map((batch, n) => {
     const at = `${name}[${n}]`;
     if (batch === undefined) throw invalidOption(at, "{ tokens, targets }", batch);
-    const given = checkOptions(batch, at, ["tokens", "targets"]);
-    const tokens = checkTokens(given.tokens!, `${at}.tokens`, vocabSize, contextLength);
-    const targets = checkTokens(given.targets!, `${at}.targets`, vocabSize, contextLength, -1);
+    const { tokens, targets } = readOptions(batch, at, table, `${at}.`);
     if (!sameShape(tokens.shape, targets.shape))
       throw invalidShape(`${at}.targets`, `that of tokens, [${tokens.shape.join(", ")}]`, targets.shape);
     return { tokens, targets };

@@ -1,7 +1,8 @@
 /** How much each head matters to a transformer. docs/heads.md has the definitions. */
 import { analyzeHeads } from "../attention/analyze_heads.js";
 import { checkBatches, counter, lossOf, notMeasurable, sequencesOf, type CheckedBatch } from "./batches.js";
-import { checkInteger, checkOneOf, checkOptions, invalidOption } from "../base/checks.js";
+import { invalidOption, oneOf, seed } from "../base/checks.js";
+import { optional, readOptions, withDefault, type Checked, type OptionTable } from "../base/options.js";
 import type { Instance } from "../runtime/instance.js";
 import type { LongWork } from "../base/long_work.js";
 import type { HeadImportance, HeadImportanceOptions, ImportanceMethod } from "./types.js";
@@ -129,23 +130,32 @@ function normalizeLayer(values: readonly number[]): number[] {
   return values.map((value) => (norm === 0 ? 0 : value / norm));
 }
 
+export const importanceTable = {
+  method: oneOf(Object.keys(measures) as ImportanceMethod[]),
+  normalize: optional(oneOf(["layer", "none"])),
+  seed: withDefault(seed, 0),
+} satisfies OptionTable<HeadImportanceOptions>;
+
 export function* headImportance(
   instance: Instance,
   modelLike: Transformer,
   batchesLike: readonly Batch[],
   optionsLike: HeadImportanceOptions,
 ): LongWork<HeadImportance> {
+  const { method, normalize, seed } = readOptions(optionsLike, "headImportance", importanceTable);
   const given = checkTransformer(modelLike, instance);
-  const {
-    normalize,
-    seed = 0,
-    ...options
-  } = checkOptions(optionsLike, "headImportance", ["method", "normalize", "seed"]);
-  const method = checkOneOf(options.method, "method", Object.keys(measures) as ImportanceMethod[]);
-  if (normalize !== undefined) checkOneOf(normalize, "normalize", ["layer", "none"]);
-  checkInteger(seed, "seed", 0, 2 ** 32 - 1);
   const batches = checkBatches(batchesLike, "batches", given);
-  if (batches.length === 0 && method !== "random") throw invalidOption("batches", "at least one batch", batchesLike);
+  if (batches.length === 0 && method !== "random") throw invalidOption("batches", "at least one batch", batches);
+  return yield* importanceOf(instance, given, batches, { method, normalize, seed });
+}
+
+/** The same, of arguments that have been checked. */
+export function* importanceOf(
+  instance: Instance,
+  given: Model,
+  batches: readonly CheckedBatch[],
+  { method, normalize, seed }: Checked<typeof importanceTable>,
+): LongWork<HeadImportance> {
   const model = copyWithoutDropout(instance, given);
   try {
     const layers = Array.from({ length: model.config.layers }, (_, n) => model.attention(n));

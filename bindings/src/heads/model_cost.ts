@@ -14,10 +14,9 @@ function bytesOf(instance: Instance, model: Transformer): number {
   let bytes = 0;
   for (let n = 0; n < 2; ++n) {
     // Twice, since the first copy may also make the buffers grow that are kept from call to call.
-    instance.checkAlive(); // onProgress may have disposed of it
-  const before = instance.engine.usedBytes();
+    const before = instance.engine.alive().usedBytes(); // unless onProgress has disposed of it
     const copy = model.prune({});
-    bytes = instance.engine.usedBytes() - before;
+    bytes = instance.engine.alive().usedBytes() - before;
     copy.dispose();
   }
   return bytes;

@@ -1,14 +1,15 @@
 /** Removes the heads of a transformer that matter least, step by step. */
 import { Optimizer } from "../module/adamw.js";
 import { lossOf } from "./batches.js";
-import { invalidOption, isObject } from "../base/checks.js";
-import { headImportance } from "./importance.js";
+import { invalidOption } from "../base/checks.js";
+import { isThenable } from "../base/kinds.js";
+import { importanceOf } from "./importance.js";
 import type { Instance } from "../runtime/instance.js";
 import { part, type LongWork } from "../base/long_work.js";
 import { costOf } from "./model_cost.js";
 import { checkPlan, type FineTuning, type Plan } from "./pruning_plan.js";
 import type { HeadImportance, ImportanceSource, PruneOptions, PruneResult, RemovedHead } from "./types.js";
-import { checkTransformer } from "../transformer/transformer.js";
+import { checkTransformer, type Model } from "../transformer/transformer.js";
 import type { Transformer } from "../transformer/types.js";
 
 /** A head that is left, by its place in the given model. */
@@ -45,8 +46,7 @@ function* train(instance: Instance, model: Transformer, fineTune: Plan["fineTune
   if (fineTune === undefined) return;
   if (typeof fineTune === "function") {
     const result = fineTune(model);
-    if (isObject(result) && typeof result.then === "function")
-      throw invalidOption("fineTune", "a function that is done when it returns", result);
+    if (isThenable(result)) throw invalidOption("fineTune", "a function that is done when it returns", result);
     return;
   }
   const { optimizer: options, steps, batches } = fineTune;
@@ -76,15 +76,15 @@ export function* pruneByImportance(
     if (batches.length === 0) return {};
     return { loss: yield* part(lossOf(model, batches), from, to, total) };
   };
-  const estimate = (model: Transformer, from: number, to: number) =>
-    part(headImportance(instance, model, plan.measured, plan.method), from, to, total);
+  const estimate = (model: Model, from: number, to: number) =>
+    part(importanceOf(instance, model, plan.measured, plan.method!), from, to, total);
 
-  const made = new Set<Transformer>(); // and not yet given away
-  const free = (model: Transformer) => {
+  const made = new Set<Model>(); // and not yet given away
+  const free = (model: Model) => {
     made.delete(model);
     model.dispose();
   };
-  const pruned = (model: Transformer, heads: Record<number, number[]>) => {
+  const pruned = (model: Model, heads: Record<number, number[]>) => {
     const smaller = model.prune(heads);
     made.add(smaller);
     return smaller;

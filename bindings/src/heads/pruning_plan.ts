@@ -1,9 +1,12 @@
 /** The arguments of pruning by importance, checked. */
 import { checkAdamWOptions } from "../module/adamw.js";
 import { checkBatches, type CheckedBatch } from "./batches.js";
-import { checkBoolean, checkInteger, checkOptions, invalidOption, isObject, maxExtent, show } from "../base/checks.js";
+import { checkBoolean, integer, invalidOption, number, readList, show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
-import type { FineTune, HeadImportance, HeadImportanceOptions, ImportanceSource, PruneOptions } from "./types.js";
+import { hasMembers, optional, readOptions, withDefault, type Checked, type OptionTable } from "../base/options.js";
+import { importanceTable } from "./importance.js";
+import type { FineTune, HeadImportance, ImportanceSource, PruneOptions } from "./types.js";
+import type { AdamWOptions } from "../module/types.js";
 import type { Transformer } from "../transformer/types.js";
 
 export type FineTuning = FineTune | ((model: Transformer) => void);
@@ -11,7 +14,7 @@ export type FineTuning = FineTune | ((model: Transformer) => void);
 export interface Plan {
   /** Where importance comes from: numbers, or a way to measure them. */
   readonly values: HeadImportance | undefined;
-  readonly method: HeadImportanceOptions;
+  readonly method: Checked<typeof importanceTable> | undefined;
   readonly measured: readonly CheckedBatch[];
   /** What the loss is measured on; may be empty. */
   readonly batches: readonly CheckedBatch[];
@@ -22,47 +25,69 @@ export interface Plan {
   readonly reestimates: boolean;
   /** The loss may grow by so much of itself. */
   readonly increase: number | undefined;
-  readonly fineTune: (FineTune & { batches: readonly CheckedBatch[] }) | ((model: Transformer) => unknown) | undefined;
+  readonly fineTune:
+    | { optimizer: AdamWOptions; steps: number; batches: readonly CheckedBatch[] }
+    | ((model: Transformer) => unknown)
+    | undefined;
 }
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 
+const checkImportanceNumber = (value: unknown, name: string) => {
+  if (typeof value === "number" && !Number.isNaN(value)) return value;
+  throw invalidOption(name, "a number", value);
+};
+
 /** The importance of a model's heads, given as numbers. */
 function checkImportance(value: unknown, counts: readonly number[]): HeadImportance {
-  if (!Array.isArray(value))
-    throw invalidOption("importance", "numbers by layer and head, or { method, batches }", value);
-  const layers = Array.from(value.slice(0, counts.length + 1), (layer: unknown, n) => {
-    if (!Array.isArray(layer)) throw invalidOption(`importance[${n}]`, "an array of numbers", layer);
-    return layer as unknown[];
+  const layers = readList(value, "importance", "numbers by layer and head, or { method, batches }").map((layer, n) => {
+    const at = `importance[${n}]`;
+    const numbers = readList(layer, at, "an array of numbers");
+    return numbers.map((number, h) => checkImportanceNumber(number, `${at}[${h}]`));
   });
   const given = layers.map((layer) => layer.length);
-  if (String(given) !== String(counts)) {
-    const expected = `${show(counts)} heads in the model's layers`;
-    throw new HeadwiseError("invalid-shape", `importance: expected ${expected}, got ${show(given)}`);
-  }
-  return layers.map((layer, n) =>
-    Array.from(layer, (number, h) => {
-      if (typeof number === "number" && !Number.isNaN(number)) return number;
-      throw invalidOption(`importance[${n}][${h}]`, "a number", number);
-    }),
-  );
+  if (String(given) === String(counts)) return layers;
+  const expected = `${show(counts)} heads in the model's layers`;
+  throw new HeadwiseError("invalid-shape", `importance: expected ${expected}, got ${show(given)}`);
 }
 
+/** What of the options is a table's for one model: batches must fit it. */
+const optionTables = (model: Transformer) => {
+  const batches = optional((value, name) => checkBatches(value, name, model));
+  const fineTune = {
+    optimizer: (value, name) => {
+      if (value === undefined) throw invalidOption(name, "the options of adamW", value);
+      return checkAdamWOptions(value, name, `${name}.`);
+    },
+    steps: integer(1),
+    batches,
+  } satisfies OptionTable<FineTune>;
+  return {
+    source: { ...importanceTable, batches } satisfies OptionTable<ImportanceSource>,
+    options: {
+      fraction: optional(number("a number from 0 to 1", (x) => x >= 0 && x <= 1)),
+      count: optional(integer(0)),
+      maxLossIncrease: optional(number("a number >= 0", (x) => x >= 0)),
+      batches,
+      keepOnePerLayer: withDefault(checkBoolean, true),
+      reestimate: optional(integer(1)),
+      fineTune: optional((value, name) =>
+        typeof value === "function"
+          ? (value as (model: Transformer) => unknown)
+          : readOptions(value, name, fineTune, `${name}.`),
+      ),
+    } satisfies OptionTable<PruneOptions<FineTuning>>,
+  };
+};
+
+type CheckedOptions = Checked<ReturnType<typeof optionTables>["options"]>;
+
 /** How many of the heads may go, at most, and up to which loss. */
-function checkGoal(options: PruneOptions<FineTuning>, heads: number, removable: number) {
-  const { fraction, count, maxLossIncrease } = options;
+function fitGoal({ fraction, count, maxLossIncrease }: CheckedOptions, heads: number, removable: number) {
   if ([fraction, count, maxLossIncrease].filter((goal) => goal !== undefined).length !== 1)
     throw new HeadwiseError("invalid-option", "pruneByImportance: expected one of fraction, count and maxLossIncrease");
-  const checkNumber = (value: unknown, name: string, most: number) => {
-    if (typeof value === "number" && value >= 0 && value <= most) return value;
-    throw invalidOption(name, most === 1 ? "a number from 0 to 1" : "a number >= 0", value);
-  };
-  if (maxLossIncrease !== undefined)
-    return { most: removable, increase: checkNumber(maxLossIncrease, "maxLossIncrease", Infinity) };
-  const most =
-    count === undefined
-      ? Math.floor(checkNumber(fraction, "fraction", 1) * heads + 1e-9) // 0.29 of 100 heads are 29
-      : checkInteger(count, "count", 0, maxExtent);
+  if (maxLossIncrease !== undefined) return { most: removable, increase: maxLossIncrease };
+  const most = count ?? Math.floor(fraction! * heads + 1e-9); // 0.29 of 100 heads are 29
   if (most > removable) {
     const name = count === undefined ? "fraction" : "count";
     throw new HeadwiseError(
@@ -73,14 +98,11 @@ function checkGoal(options: PruneOptions<FineTuning>, heads: number, removable: 
   return { most, increase: undefined };
 }
 
-function checkFineTune(value: FineTuning | undefined, otherwise: readonly CheckedBatch[], model: Transformer) {
-  if (value === undefined || typeof value === "function") return value;
-  const { optimizer, steps, ...given } = checkOptions(value, "fineTune", ["optimizer", "steps", "batches"]);
-  const batches = given.batches === undefined ? otherwise : checkBatches(given.batches, "fineTune.batches", model);
-  if (!isObject(optimizer)) throw invalidOption("fineTune.optimizer", "the options of adamW", optimizer);
+function fitFineTune(fineTune: CheckedOptions["fineTune"], otherwise: readonly CheckedBatch[]): Plan["fineTune"] {
+  if (fineTune === undefined || typeof fineTune === "function") return fineTune;
+  const { batches = otherwise } = fineTune;
   if (batches.length === 0) throw invalidOption("fineTune.batches", "at least one batch", batches);
-  checkAdamWOptions(optimizer);
-  return { optimizer: { ...optimizer }, steps: checkInteger(steps, "fineTune.steps", 1, maxExtent), batches };
+  return { ...fineTune, batches };
 }
 
 export function checkPlan(
@@ -88,36 +110,28 @@ export function checkPlan(
   importance: HeadImportance | ImportanceSource,
   optionsLike: PruneOptions<FineTuning>,
 ): Plan {
-  const options = checkOptions(optionsLike, "pruneByImportance", [
-    "fraction",
-    "count",
-    "maxLossIncrease",
-    "batches",
-    "keepOnePerLayer",
-    "reestimate",
-    "fineTune",
-  ]);
+  const tables = optionTables(model);
+  const source = hasMembers(importance)
+    ? readOptions(importance, "importance", tables.source, "importance.")
+    : undefined;
   const counts = model.config.heads.map((heads) => heads.length);
-  const isSource = isObject(importance) && !Array.isArray(importance);
-  const { batches: source, ...method } = isSource
-    ? checkOptions(importance as ImportanceSource, "importance", ["method", "batches", "normalize", "seed"])
-    : {};
-  const values = isSource ? undefined : checkImportance(importance, counts);
-  const measured = source === undefined ? [] : checkBatches(source, "importance.batches", model);
-  const batches = options.batches === undefined ? measured : checkBatches(options.batches, "batches", model);
-  const { keepOnePerLayer = true, reestimate } = options;
-  checkBoolean(keepOnePerLayer, "keepOnePerLayer");
-  if (reestimate !== undefined) checkInteger(reestimate, "reestimate", 1, maxExtent);
-  if (reestimate !== undefined && !isSource)
+  const values = source ? undefined : checkImportance(importance, counts);
+  const options = readOptions(optionsLike, "pruneByImportance", tables.options);
+  const { keepOnePerLayer, reestimate } = options;
+  const measured = source?.batches ?? [];
+  const batches = options.batches ?? measured;
+  if (reestimate !== undefined && !source)
     throw new HeadwiseError("invalid-option", "reestimate: needs importance as { method, batches }");
+  if (source && measured.length === 0 && source.method !== "random")
+    throw invalidOption("importance.batches", "at least one batch", measured);
   const removable = keepOnePerLayer ? counts.map((count) => Math.max(count - 1, 0)) : counts;
-  const { most, increase } = checkGoal(options, sum(counts), sum(removable));
+  const { most, increase } = fitGoal(options, sum(counts), sum(removable));
   if (increase !== undefined && batches.length === 0)
     throw new HeadwiseError("invalid-option", "maxLossIncrease: needs batches to measure the loss on");
   return {
-    ...{ values, method: method as HeadImportanceOptions, measured, batches, keepOnePerLayer, most, increase },
+    ...{ values, method: source, measured, batches, keepOnePerLayer, most, increase },
     stepSize: reestimate ?? (increase === undefined ? Math.max(most, 1) : 1),
     reestimates: reestimate !== undefined,
-    fineTune: checkFineTune(options.fineTune, measured.length > 0 ? measured : batches, model),
+    fineTune: fitFineTune(options.fineTune, measured.length > 0 ? measured : batches),
   };
 }

@@ -1,5 +1,7 @@
-import { checkOptions, invalidOption, isObject, show } from "../base/checks.js";
-import { checkLayout, layouts, tensorsOf, torchSeparate, transpose } from "./layouts.js";
+import { invalidOption, show } from "../base/checks.js";
+import { isObject } from "../base/kinds.js";
+import { readOptions } from "../base/options.js";
+import { layouts, layoutTable, tensorsOf, torchSeparate, transpose } from "./layouts.js";
 import type { ExportParametersOptions, ModuleState, RemoteModule, StateDictLayout } from "./types.js";
 import { resolveConfig } from "../module/config.js";
 import { allocate, checkTensor, product, refuseOtherShape } from "../base/tensor.js";
@@ -40,7 +42,7 @@ function stateDict(
   gates: Float32Array | undefined,
   options: ExportParametersOptions,
 ): Parameters {
-  const { layoutName, prefix } = checkLayout(checkOptions(options, "exportParameters", ["layout", "prefix"]));
+  const { layout: layoutName, prefix } = readOptions(options, "exportParameters", layoutTable);
   checkHolds(layoutName, config, gates);
   const isSeparate = config.keyDim !== config.embedDim || config.valueDim !== config.embedDim;
   const layout = isSeparate ? torchSeparate : layouts[layoutName];

@@ -1,6 +1,8 @@
-import { checkInteger, checkOptions, invalidOption, invalidShape, isObject, maxExtent } from "../base/checks.js";
+import { checkInteger, integer, invalidOption, invalidShape } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
-import { checkLayout, isBias, layouts, tensorsOf, torchSeparate, transpose } from "./layouts.js";
+import { isObject } from "../base/kinds.js";
+import { optional, readMembers, readOptions, type OptionTable } from "../base/options.js";
+import { isBias, layouts, layoutTable, tensorsOf, torchSeparate, transpose } from "./layouts.js";
 import type { ImportParametersOptions, ModuleState } from "./types.js";
 import { resolveConfig } from "../module/config.js";
 import type { Safetensors } from "../files/types.js";
@@ -10,10 +12,16 @@ import type { TensorLike } from "../base/types.js";
 
 /** An object of tensors as an open file; files as they are. */
 function asFile(tensors: unknown): Pick<Safetensors, "names" | "tensor"> {
-  if (!isObject(tensors)) throw invalidOption("importParameters", "tensors by name or an open file", tensors);
-  if (typeof tensors.tensor === "function") return tensors as unknown as Safetensors;
-  return { names: Object.keys(tensors), tensor: (name) => checkTensor(tensors[name], name) };
+  if (isObject(tensors) && typeof tensors.tensor === "function") return tensors as unknown as Safetensors;
+  const members = readMembers(tensors, "importParameters", "tensors by name or an open file");
+  return { names: [...members.keys()], tensor: (name) => checkTensor(members.get(name), name) };
 }
+
+const optionTable = {
+  ...layoutTable,
+  numHeads: integer(1),
+  numKvHeads: optional(integer(1)),
+} satisfies OptionTable<ImportParametersOptions>;
 
 /**
  * The configuration (for `multiHeadAttention`) and parameters (for `setParameters`) that a state dict holds: an object of
@@ -30,11 +38,9 @@ export function importParameters(
   tensors: Readonly<Record<string, TensorLike>> | Safetensors,
   options: ImportParametersOptions,
 ): ModuleState {
-  const given = checkOptions(options, "importParameters", ["layout", "prefix", "numHeads", "numKvHeads"]);
-  const { layoutName, prefix } = checkLayout(given);
-  const numHeads = checkInteger(given.numHeads, "numHeads", 1, maxExtent);
-  const numKvHeads =
-    given.numKvHeads === undefined ? numHeads : checkInteger(given.numKvHeads, "numKvHeads", 1, numHeads);
+  const given = readOptions(options, "importParameters", optionTable);
+  const { layout: layoutName, prefix, numHeads, numKvHeads = numHeads } = given;
+  checkInteger(numKvHeads, "numKvHeads", 1, numHeads);
   if (layoutName !== "llama" && numKvHeads !== numHeads)
     throw invalidOption("numKvHeads", `numHeads = ${numHeads}, as layout "${layoutName}" has no groups`, numKvHeads);
 

@@ -1,6 +1,7 @@
 /** How the state dicts of other libraries hold the parameters of an attention module. */
 import type { ExportParametersOptions, StateDictLayout } from "./types.js";
-import { checkOneOf, invalidOption } from "../base/checks.js";
+import { invalidOption, oneOf } from "../base/checks.js";
+import type { OptionTable } from "../base/options.js";
 import { parametersOf, type Parameter } from "../module/config.js";
 import { allocate } from "../base/tensor.js";
 import type { MultiHeadAttentionConfig, Parameters, ResolvedConfig } from "../module/types.js";
@@ -77,16 +78,18 @@ export const torchSeparate: Layout = {
   tensors: { q_proj_weight: "q", k_proj_weight: "k", v_proj_weight: "v", ...torchRest },
 };
 
-const layoutNames = Object.keys(layouts) as StateDictLayout[];
-
-/** Checks the options that import and export share. */
-export function checkLayout({ layout, prefix = "" }: Partial<ExportParametersOptions>) {
-  if (typeof prefix !== "string") throw invalidOption("prefix", "a string", prefix);
-  return {
-    layoutName: checkOneOf(layout as StateDictLayout, "layout", layoutNames),
-    prefix: prefix.replace(/[^.]$/, "$&."),
-  };
+/** What stands before the layout's names: with a dot at its end. */
+function checkPrefix(value: unknown, name: string): string {
+  if (value === undefined) return "";
+  if (typeof value !== "string") throw invalidOption(name, "a string", value);
+  return value.replace(/[^.]$/, "$&.");
 }
+
+/** The options that import and export share. */
+export const layoutTable = {
+  layout: oneOf(Object.keys(layouts) as StateDictLayout[]),
+  prefix: checkPrefix,
+} satisfies OptionTable<ExportParametersOptions>;
 
 /** One of a state dict's tensors: the parameters in it, and its shape. */
 export interface LayoutTensor {

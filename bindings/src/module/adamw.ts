@@ -1,7 +1,9 @@
 /** The optimizer AdamW: the schedule and the clipping are here, what is done to every parameter is in the core. */
-import { checkInteger, checkOptions, invalidOption, maxExtent } from "../base/checks.js";
+import { checkInteger, integer, invalidOption, maxExtent, number, readList } from "../base/checks.js";
 import { net, seal } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
+import { isObject } from "../base/kinds.js";
+import { optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
 import type { Instance } from "../runtime/instance.js";
 import type { NativeTrained } from "../runtime/native.js";
 import { freeingMoments, trained, type Moments, type State, type Trained } from "./trained.js";
@@ -14,40 +16,32 @@ interface Part {
   readonly state: State;
 }
 
-function checkNumber(value: unknown, name: string, expected: string, good: (x: number) => boolean): number {
-  if (typeof value !== "number" || !Number.isFinite(Math.fround(value)) || !good(value))
-    throw invalidOption(name, expected, value);
-  return value;
+const notNegative = number("a number >= 0", (x) => x >= 0);
+const positive = number("a float32 number > 0", (x) => Math.fround(x) > 0);
+const below1 = number("numbers from 0 to below 1", (x) => x >= 0 && Math.fround(x) < 1);
+
+function checkBetas(value: unknown, name: string): readonly [number, number] {
+  const betas = readList(value, name, "two numbers");
+  if (betas.length !== 2) throw invalidOption(name, "two numbers", betas);
+  return [below1(betas[0], name), below1(betas[1], name)];
 }
 
-const notNegative = (value: unknown, name: string) => checkNumber(value, name, "a number >= 0", (x) => x >= 0);
-const positive = (value: unknown, name: string) =>
-  checkNumber(value, name, "a float32 number > 0", (x) => Math.fround(x) > 0);
+const optionTable = {
+  lr: notNegative,
+  betas: withDefault(checkBetas, [0.9, 0.999]),
+  eps: withDefault(positive, 1e-8),
+  weightDecay: withDefault(notNegative, 0.01),
+  clipNorm: optional(positive),
+  warmupSteps: withDefault(integer(0), 0),
+  totalSteps: optional(integer(1)),
+} satisfies OptionTable<AdamWOptions>;
 
-export function checkAdamWOptions(optionsLike: AdamWOptions) {
-  const given = checkOptions(optionsLike, "adamW", [
-    "lr",
-    "betas",
-    "eps",
-    "weightDecay",
-    "clipNorm",
-    "warmupSteps",
-    "totalSteps",
-  ]);
-  const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01, clipNorm, warmupSteps = 0, totalSteps } = given;
-  if (!Array.isArray(betas) || betas.length !== 2) throw invalidOption("betas", "two numbers", betas);
-  const below1 = (value: unknown) =>
-    checkNumber(value, "betas", "numbers from 0 to below 1", (x) => x >= 0 && Math.fround(x) < 1);
-  const warmup = checkInteger(warmupSteps, "warmupSteps", 0, maxExtent);
-  return {
-    lr: notNegative(given.lr, "lr"),
-    betas: [below1(betas[0]), below1(betas[1])] as const,
-    eps: positive(eps, "eps"),
-    weightDecay: notNegative(weightDecay, "weightDecay"),
-    clipNorm: clipNorm === undefined ? Infinity : positive(clipNorm, "clipNorm"),
-    warmupSteps: warmup,
-    totalSteps: totalSteps === undefined ? undefined : checkInteger(totalSteps, "totalSteps", warmup + 1, maxExtent),
-  };
+/** What it returns are valid options, too. `prefix`: of the options' names. */
+export function checkAdamWOptions(optionsLike: unknown, name = "adamW", prefix = "") {
+  const options = readOptions(optionsLike, name, optionTable, prefix);
+  const { warmupSteps, totalSteps } = options;
+  if (totalSteps !== undefined) checkInteger(totalSteps, `${prefix}totalSteps`, warmupSteps + 1, maxExtent);
+  return options;
 }
 
 const stateName = "an optimizer's state";
@@ -65,11 +59,17 @@ export class Optimizer implements AdamW {
   #skippedSteps = 0;
 
   constructor(instance: Instance, options: AdamWOptions) {
+    this.#options = checkAdamWOptions(options);
     instance.checkAlive();
     this.instance = instance;
-    this.#options = checkAdamWOptions(options);
     this.#free = freeingMoments(instance, this.#key, this.#moments);
     seal(this, this.#free);
+  }
+
+  /** Not by `instanceof`: objects may inherit from an optimizer and be none. */
+  static check(this: void, value: unknown, name: string): Optimizer {
+    if (isObject(value) && #options in value) return value as unknown as Optimizer;
+    throw invalidOption(name, "what adamW() has made", value);
   }
 
   get steps(): number {
@@ -83,23 +83,21 @@ export class Optimizer implements AdamW {
   }
 
   step(modules: readonly Trainable[]): StepResult {
-    this.#alive();
     return this.apply(this.prepare(modules));
   }
 
   /** Checks the modules, and makes all the room that a step with them takes. */
   prepare(modules: unknown): Part[] {
+    const list = readList(modules, "modules", "an array of modules and transformers");
     this.#alive();
-    if (!Array.isArray(modules)) throw invalidOption("modules", "an array of modules and transformers", modules);
-    const list = Array.from(modules as unknown[]);
     const parts = list.map((module, n) => {
       const of = trained.get(module as object);
       if (of === undefined) throw invalidOption(`modules[${n}]`, "a module or a transformer", module);
-      if (of.instance !== this.instance)
+      if (of.handle.instance !== this.instance)
         throw new HeadwiseError("invalid-option", `modules[${n}]: it belongs to another Headwise instance`);
       if (list.indexOf(module) < n || (of.owner !== undefined && list.includes(of.owner)))
         throw new HeadwiseError("invalid-option", `modules[${n}]: it is given twice, by itself or in its transformer`);
-      return { of, native: of.alive(), bytes: 8 * (module as MultiHeadAttention).parameterCount };
+      return { of, native: of.handle.alive(), bytes: 8 * (module as MultiHeadAttention).parameterCount };
     });
     return parts.map(({ of, native, bytes }) => {
       const state = of.moments.get(this.#key) ?? this.#makeState(native, bytes);
@@ -112,7 +110,7 @@ export class Optimizer implements AdamW {
 
   /** The step, with what `prepare` has returned. */
   apply(parts: readonly Part[]): StepResult {
-    const { betas, eps, weightDecay, clipNorm } = this.#options;
+    const { betas, eps, weightDecay, clipNorm = Infinity } = this.#options;
     const gradientNorm = Math.sqrt(parts.reduce((sum, { native }) => sum + native.sumOfSquares(), 0));
     const learningRate = this.#learningRate();
     // The core squares scaled gradients as float32. NaN and infinities would stay in the moments for good.

@@ -1,32 +1,60 @@
 /** The configuration of a module, and the parameters that follow from it. */
+import { fitRope, ropeTable } from "../attention/rotary_embedding.js";
 import {
   checkInteger,
-  checkOneOf,
-  checkOptions,
   checkScale,
+  integer,
   invalidOption,
-  isObject,
   maxExtent,
+  number,
+  oneOf,
+  readList,
+  refuseOtherLength,
+  seed,
 } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
-import { checkRope } from "../attention/rotary_embedding.js";
+import { group, optional, readOptions, withDefault, type Checked, type OptionTable } from "../base/options.js";
+import type { NativeConfig } from "../runtime/native.js";
 import type { MultiHeadAttentionConfig, ResolvedConfig } from "./types.js";
 
+/** A switch, or the heads' slopes, as float32. */
+function checkAlibi(value: unknown, name: string): boolean | readonly number[] {
+  if (typeof value === "boolean") return value;
+  const slopes = readList(value, name, "true, false or an array of slopes");
+  return Object.freeze(slopes.map((slope, h) => Math.fround(checkSlope(slope, `${name}[${h}]`))));
+}
+
+const checkSlope = number("a finite float32 number", () => true);
+
+const configTable = {
+  embedDim: integer(1),
+  numHeads: integer(0),
+  numKvHeads: optional(integer(0)),
+  headGroups: optional((value, name) => readList(value, name, "an array of key/value heads")),
+  headDim: optional(integer(1)),
+  valueHeadDim: optional(integer(1)),
+  keyDim: optional(integer(1)),
+  valueDim: optional(integer(1)),
+  outputDim: optional(integer(1)),
+  bias: withDefault(oneOf([true, false, "qkv"]), true),
+  scale: optional(checkScale),
+  softcap: withDefault(checkScale, 0),
+  rope: optional(group(ropeTable)),
+  alibi: withDefault(checkAlibi, false),
+  seed: withDefault(seed, 0),
+} satisfies OptionTable<MultiHeadAttentionConfig>;
+
 /** How many key/value heads there are; which head reads which, where a formula does not say it. */
-function checkGroups({ numKvHeads, headGroups }: Partial<MultiHeadAttentionConfig>, numHeads: number) {
+function fitGroups({ numHeads, numKvHeads, headGroups }: Checked<typeof configTable>) {
   if (headGroups === undefined) {
-    const least = Math.min(numHeads, 1);
-    const count = numKvHeads === undefined ? numHeads : checkInteger(numKvHeads, "numKvHeads", least, maxExtent);
+    const count = checkInteger(numKvHeads ?? numHeads, "numKvHeads", Math.min(numHeads, 1), maxExtent);
     if (count > numHeads || numHeads % count > 0) {
       throw new HeadwiseError("invalid-shape", `numKvHeads: ${count} does not divide numHeads = ${numHeads}`);
     }
     return { numKvHeads: count };
   }
-  if (!Array.isArray(headGroups)) throw invalidOption("headGroups", "an array of key/value heads", headGroups);
-  if (headGroups.length !== numHeads) {
-    throw new HeadwiseError("invalid-shape", `headGroups: expected ${numHeads} elements, got ${headGroups.length}`);
-  }
-  const kvHeads: number[] = Array.from(headGroups);
+  refuseOtherLength(headGroups, "headGroups", numHeads);
+  const kvHeads = headGroups as number[];
   if (!kvHeads.every((g, h) => (h === 0 ? g === 0 : g === kvHeads[h - 1] || g === kvHeads[h - 1]! + 1)))
     throw invalidOption("headGroups", "key/value heads that ascend from 0 without gaps", headGroups);
   const groups = groupsOf(kvHeads);
@@ -56,73 +84,35 @@ export function prunedConfig(config: ResolvedConfig, kept: readonly number[]): R
   return { ...rest, numHeads: kept.length, ...groupsOf(kept.map((h) => keptKvHeads.get(kvHeads[h]!)!)) };
 }
 
-/** `alibi`: a switch, or the heads' slopes, as float32. */
-function checkAlibi(alibi: unknown, numHeads: number): boolean | readonly number[] {
-  if (!Array.isArray(alibi)) {
-    if (typeof alibi !== "boolean") throw invalidOption("alibi", "true, false or an array of slopes", alibi);
-    return alibi;
-  }
-  if (alibi.length !== numHeads)
-    throw new HeadwiseError("invalid-shape", `alibi: expected ${numHeads} slopes, got ${alibi.length}`);
-  return Object.freeze(
-    Array.from(alibi, (slope: unknown, h) => {
-      if (typeof slope === "number" && Number.isFinite(Math.fround(slope))) return Math.fround(slope);
-      throw invalidOption(`alibi[${h}]`, "a finite float32 number", slope);
-    }),
-  );
-}
-
 /** Checks a configuration, and fills in the defaults. */
 export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig {
-  if (!isObject(config)) throw invalidOption("multiHeadAttention", "a configuration { embedDim, numHeads }", config);
-  const given = checkOptions(config, "multiHeadAttention", [
-    "embedDim",
-    "numHeads",
-    "numKvHeads",
-    "headGroups",
-    "headDim",
-    "valueHeadDim",
-    "keyDim",
-    "valueDim",
-    "outputDim",
-    "bias",
-    "scale",
-    "softcap",
-    "rope",
-    "alibi",
-    "seed",
-  ]);
-  const width = (name: keyof MultiHeadAttentionConfig, otherwise?: number) =>
-    given[name] === undefined && otherwise !== undefined ? otherwise : checkInteger(given[name], name, 1, maxExtent);
-  const embedDim = width("embedDim");
-  const numHeads = checkInteger(given.numHeads, "numHeads", 0, maxExtent);
+  if (config === undefined) throw invalidOption("multiHeadAttention", "a configuration { embedDim, numHeads }", config);
+  const given = readOptions(config, "multiHeadAttention", configTable);
+  const { embedDim, numHeads, bias, softcap, alibi, seed } = given;
   if (given.headDim === undefined && !(embedDim % numHeads === 0)) {
     throw new HeadwiseError(
       "invalid-option",
       `numHeads: ${numHeads} heads do not divide embedDim = ${embedDim}; change one of them or give headDim`,
     );
   }
-  const headDim = width("headDim", embedDim / numHeads);
-  const keyDim = width("keyDim", embedDim);
+  if (Array.isArray(alibi)) refuseOtherLength(alibi, "alibi", numHeads);
+  const headDim = given.headDim ?? embedDim / numHeads;
+  const keyDim = given.keyDim ?? embedDim;
   return {
     embedDim,
     numHeads,
-    ...checkGroups(given, numHeads),
+    ...fitGroups(given),
     headDim,
-    valueHeadDim: width("valueHeadDim", headDim),
+    valueHeadDim: given.valueHeadDim ?? headDim,
     keyDim,
-    valueDim: width("valueDim", keyDim),
-    outputDim: width("outputDim", embedDim),
-    bias: given.bias === undefined ? true : checkOneOf(given.bias, "bias", [true, false, "qkv"] as const),
-    scale: given.scale === undefined ? 1 / Math.sqrt(headDim) : checkScale(given.scale),
-    softcap: given.softcap === undefined ? 0 : checkScale(given.softcap, "softcap"),
-    ...(given.rope !== undefined && {
-      rope: Object.freeze(
-        checkRope(checkOptions(given.rope, "rope", ["base", "dim", "interleaved"]), headDim, "rope."),
-      ),
-    }),
-    alibi: given.alibi === undefined ? false : checkAlibi(given.alibi, numHeads),
-    seed: given.seed === undefined ? 0 : checkInteger(given.seed, "seed", 0, 2 ** 32 - 1),
+    valueDim: given.valueDim ?? keyDim,
+    outputDim: given.outputDim ?? embedDim,
+    bias,
+    scale: given.scale ?? 1 / Math.sqrt(headDim),
+    softcap,
+    ...(given.rope && { rope: Object.freeze(fitRope(given.rope, headDim, "rope.")) }),
+    alibi,
+    seed,
   };
 }
 
@@ -147,4 +137,16 @@ export function parametersOf(config: ResolvedConfig): Parameter[] {
     return hasBias ? [weight, { name: `${name}.bias`, shape: [outputs] }] : [weight];
   });
   return list.map((parameter, index) => ({ ...parameter, index }));
+}
+
+export function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig): NativeConfig {
+  return {
+    ...config,
+    alibi: config.alibi !== false,
+    qkvBias: config.bias !== false,
+    outBias: config.bias === true,
+    ropeDim: rope?.dim ?? 0,
+    ropeBase: rope?.base ?? 0,
+    ropeInterleaved: rope?.interleaved ?? false,
+  };
 }

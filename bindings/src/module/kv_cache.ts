@@ -1,37 +1,43 @@
 /** Keys and values that a module remembers between calls. */
-import { checkArray, checkInteger, checkOptions, invalidOption, maxExtent } from "../base/checks.js";
+import { integer, invalidOption, refuseOtherLength } from "../base/checks.js";
 import { net, seal } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
-import { freeing, type Instance } from "../runtime/instance.js";
+import { isObject } from "../base/kinds.js";
+import { readOptions } from "../base/options.js";
+import { freeing, Handle } from "../runtime/instance.js";
 import type { NativeCache, NativeModule } from "../runtime/native.js";
 import type { KvCache, ResolvedConfig } from "./types.js";
 
 export class Cache implements KvCache {
   declare [Symbol.dispose]: () => void;
   readonly capacity: number;
-  readonly #instance: Instance;
-  readonly #module: NativeModule;
+  readonly #module: Handle<NativeModule>;
+  readonly #handle: Handle<NativeCache>;
   readonly #free: () => void;
-  #native: NativeCache | undefined;
   #length: Int32Array;
 
-  constructor(instance: Instance, module: NativeModule, native: NativeCache, batch: number, capacity: number) {
-    this.#instance = instance;
+  constructor(module: Handle<NativeModule>, native: NativeCache, batch: number, capacity: number) {
     this.#module = module;
-    this.#native = native;
+    this.#handle = new Handle(module.instance, native, "cache");
     this.capacity = capacity;
     this.#length = new Int32Array(batch);
-    this.#free = freeing(instance, native);
+    this.#free = freeing(module.instance, native);
     seal(this, this.#free);
   }
 
+  /** Not by `instanceof`: objects may inherit from a cache and be none. */
+  static check(this: void, value: unknown, name: string): Cache {
+    if (isObject(value) && #handle in value) return value as unknown as Cache;
+    throw invalidOption(name, "what the module's cache() has made", value);
+  }
+
   get length(): Int32Array {
-    this.#alive();
+    this.#handle.alive();
     return this.#length.slice();
   }
 
   reset(): void {
-    this.#alive();
+    this.#handle.alive();
     this.#length = new Int32Array(this.#length.length);
   }
 
@@ -46,8 +52,9 @@ export class Cache implements KvCache {
    * @param fresh [B], how many of them are valid; all, where it is left out
    * @returns the tokens before and after; `commit` is for when the call has succeeded
    */
-  append(module: NativeModule, batch: number, tokens: number, fresh: unknown) {
-    const native = this.#alive();
+  append(module: Handle<NativeModule>, batch: number, tokens: number, fresh: Int32Array | undefined) {
+    module.alive();
+    const native = this.#handle.alive();
     if (module !== this.#module) throw new HeadwiseError("invalid-option", "cache: it belongs to another module");
     const before = this.#length;
     if (batch !== before.length) {
@@ -56,9 +63,9 @@ export class Cache implements KvCache {
         `query: expected a batch of ${before.length}, as cache has, got ${batch}`,
       );
     }
-    const counts = fresh === undefined ? undefined : checkArray<Int32Array>(fresh, "keyLengths", "Int32Array", batch);
+    if (fresh) refuseOtherLength(fresh, "keyLengths", batch);
     const after = before.map((length, b) => {
-      const count = counts === undefined ? tokens : counts[b]!;
+      const count = fresh === undefined ? tokens : fresh[b]!;
       if (count < 0 || count > tokens) throw invalidOption("keyLengths", `new tokens from 0 to L = ${tokens}`, count);
       if (length + count > this.capacity) {
         throw new HeadwiseError(
@@ -73,30 +80,24 @@ export class Cache implements KvCache {
   }
 
   dispose(): void {
-    this.#native = undefined;
+    this.#handle.end();
     net.unregister(this);
     this.#free();
   }
-
-  #alive(): NativeCache {
-    this.#instance.checkAlive();
-    if (this.#native === undefined) throw new HeadwiseError("disposed", "cache: it was disposed");
-    return this.#native;
-  }
 }
+
+const optionTable = { batch: integer(1), capacity: integer(1) };
 
 /** Makes room for `capacity` tokens in each of `batch` rows. */
 export function makeCache(
-  instance: Instance,
-  module: NativeModule,
+  module: Handle<NativeModule>,
   { numKvHeads, headDim, valueHeadDim }: ResolvedConfig,
   optionsLike: { batch: number; capacity: number } | undefined,
 ): Cache {
-  const options = checkOptions(optionsLike, "cache", ["batch", "capacity"]);
-  const batch = checkInteger(options.batch, "batch", 1, maxExtent);
-  const capacity = checkInteger(options.capacity, "capacity", 1, maxExtent);
+  const { batch, capacity } = readOptions(optionsLike, "cache", optionTable);
   const bytes = 4 * batch * (1 + capacity * numKvHeads * (headDim + valueHeadDim)); // 1: the row's length
-  const native = bytes >= 2 ** 32 ? null : module.cache(batch, capacity);
-  if (native === null) throw instance.outOfMemory(bytes, "keys and values");
-  return new Cache(instance, module, native, batch, capacity);
+  const native = module.alive();
+  const cache = bytes >= 2 ** 32 ? null : native.cache(batch, capacity);
+  if (cache === null) throw module.instance.outOfMemory(bytes, "keys and values");
+  return new Cache(module, cache, batch, capacity);
 }

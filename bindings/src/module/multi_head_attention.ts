@@ -1,27 +1,33 @@
 import { weightsStages } from "../attention/attention.js";
+import { fitVisibility, visibilityArgument, visibilityTable } from "../attention/visibility.js";
 import {
-  checkArray,
+  checkBoolean,
   checkGates,
   checkHeadList,
-  checkOneOf,
-  checkOptions,
-  invalidOption,
-  invalidShape,
+  checkInt32Array,
+  checkRate,
+  oneOf,
+  refuseOtherLength,
+  seed,
 } from "../base/checks.js";
 import { net, seal } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
-import { Staging, type Instance } from "../runtime/instance.js";
+import { group, optional, readOptions, withDefault, type Checked, type OptionTable } from "../base/options.js";
+import { product } from "../base/tensor.js";
+import type { TensorLike } from "../base/types.js";
+import { Handle, type Instance } from "../runtime/instance.js";
+import type { NativeModule } from "../runtime/native.js";
 import { Cache, makeCache } from "./kv_cache.js";
-import { parametersOf, prunedConfig, resolveConfig, type Parameter } from "./config.js";
-import type { NativeConfig, NativeModule } from "../runtime/native.js";
+import { nativeConfig, parametersOf, prunedConfig, resolveConfig, type Parameter } from "./config.js";
+import { forwardInputs, kSelf } from "./inputs.js";
 import { readParameters, writeParameters } from "./parameters.js";
-import { checkTensor, isTensorLike, product, refuseOtherShape } from "../base/tensor.js";
 import { freeingTrained, trained, type Moments } from "./trained.js";
-import { backward, checkTraining, type Tape } from "./training.js";
+import { backward, fitTraining, type Tape } from "./training.js";
 import type {
   BackwardOptions,
   ForwardOptions,
   ForwardResult,
+  ForwardReturn,
   InputGradients,
   KvCache,
   MultiHeadAttention,
@@ -29,22 +35,34 @@ import type {
   Parameters,
   ResolvedConfig,
 } from "./types.js";
-import type { Tensor, TensorLike } from "../base/types.js";
-import { checkVisibility, visibilityArgument, visibilityOptionNames } from "../attention/visibility.js";
 
-const forwardOptionNames = [
-  ...visibilityOptionNames,
-  ...(["cache", "positions", "train", "dropout", "seed", "return"] as const),
-];
-export const headOutputs = { values: 1, contributions: 2 } as const; // numbers of the core's HeadOutput
+/** In the order of the core's HeadOutput, which has none before them. */
+const headOutputs = ["values", "contributions"] as const;
+export const numberOfHeadOutput = (asked: (typeof headOutputs)[number] | undefined) =>
+  asked === undefined ? 0 : headOutputs.indexOf(asked) + 1;
+
+/** What `forward` may return beside its output; a transformer's too. */
+export const returnTable = {
+  weights: optional(oneOf(weightsStages)),
+  heads: optional(oneOf(headOutputs)),
+} satisfies OptionTable<ForwardReturn>;
+
+const forwardTable = {
+  ...visibilityTable,
+  cache: optional(Cache.check),
+  positions: optional(checkInt32Array),
+  train: withDefault(checkBoolean, false),
+  dropout: optional(checkRate),
+  seed: optional(seed),
+  return: group(returnTable),
+} satisfies OptionTable<ForwardOptions>;
 
 /** What there is to free of a module that is part of a model. Not made by its constructor, whose closures would keep it alive. */
 const nothing = () => {};
 
 /** What a module is part of, and must not outlive. */
 export interface Owner {
-  /** Throws where it was disposed. */
-  alive(): void;
+  readonly handle: Handle<object>;
   readonly model: object;
   /** Freed with it. */
   readonly moments: Moments;
@@ -56,11 +74,10 @@ export class Module implements MultiHeadAttention {
   readonly numHeads: number;
   readonly parameterCount: number;
   readonly keptHeads: readonly number[];
-  readonly #instance: Instance;
   readonly #parameters: readonly Parameter[];
   readonly #free: () => void;
   readonly #owner: Owner | undefined;
-  #native: NativeModule | undefined;
+  readonly #handle: Handle<NativeModule>;
   #tape: Tape | undefined; // of the last forward with train, until backward
   #trainForwards = 0;
 
@@ -71,8 +88,7 @@ export class Module implements MultiHeadAttention {
     keptHeads: readonly number[],
     owner?: Owner,
   ) {
-    this.#instance = instance;
-    this.#native = native;
+    this.#handle = new Handle(instance, native, "module", owner?.handle);
     this.#owner = owner;
     const slopes = () => Object.freeze(Array.from({ length: config.numHeads }, (_, h) => native.getSlope(h)));
     this.config = Object.freeze({ ...config, alibi: config.alibi && slopes() });
@@ -83,8 +99,7 @@ export class Module implements MultiHeadAttention {
     const moments: Moments = owner?.moments ?? new Map();
     this.#free = owner === undefined ? freeingTrained(instance, [native], [moments]) : nothing;
     trained.set(this, {
-      instance,
-      alive: () => this.#alive(),
+      handle: this.#handle,
       changed: () => void (this.#tape = undefined),
       owner: owner?.model,
       moments,
@@ -93,241 +108,144 @@ export class Module implements MultiHeadAttention {
   }
 
   get headGates(): Float32Array {
-    const native = this.#alive();
-    const staging = new Staging(this.#instance);
-    const gates = staging.output(this.numHeads);
-    staging.place();
-    native.getGates(staging.pointer(gates));
-    return staging.read(gates);
+    return this.#handle.call({}, { gates: [this.numHeads] }, (native, staged) => {
+      native.getGates(staged.pointers.gates);
+      return staged.results("gates").gates.data;
+    });
   }
 
-  setHeadGates(gates: Float32Array): void {
-    const native = this.#alive();
-    const staging = new Staging(this.#instance);
-    const slot = staging.input(checkGates(gates, "gates", this.numHeads));
-    staging.place();
-    native.setGates(staging.pointer(slot));
+  setHeadGates(gatesLike: Float32Array): void {
+    const gates = checkGates(gatesLike, "gates");
+    refuseOtherLength(gates, "gates", this.numHeads);
+    this.#handle.call({ gates }, {}, (native, { pointers }) => native.setGates(pointers.gates));
     this.#tape = undefined;
   }
 
   parameters(): Parameters {
-    const native = this.#alive();
-    return readParameters(this.#instance, this.#parameters, (index, to) => native.getParameter(index, to));
+    return readParameters(this.#handle, this.#parameters, (native, index, to) => native.getParameter(index, to));
   }
 
   backward(gradOutput: TensorLike, options?: BackwardOptions): InputGradients {
-    const gradients = backward(this.#instance, this.#alive(), this.#tape, gradOutput, options);
+    const gradients = backward(this.#handle, () => this.#tape, gradOutput, options);
     this.#tape = undefined;
     return gradients;
   }
 
   gradients(): Parameters {
-    const native = this.#alive();
-    new Staging(this.#instance).check(native.enableGradients());
+    this.#handle.call({}, {}, (native, staged) => staged.check(native.enableGradients()));
     const gates = { name: "head_gates", index: this.#parameters.length, shape: [this.numHeads] };
-    return readParameters(this.#instance, [...this.#parameters, gates], (index, to) =>
+    return readParameters(this.#handle, [...this.#parameters, gates], (native, index, to) =>
       index === gates.index ? native.getGateGradient(to) : native.getGradient(index, to),
     );
   }
 
   zeroGradients(): void {
-    this.#alive().zeroGradients();
+    this.#handle.alive().zeroGradients();
   }
 
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void {
-    const native = this.#alive();
-    writeParameters(this.#instance, this.#parameters, parameters, (index, from) => native.setParameter(index, from));
+    writeParameters(this.#handle, this.#parameters, parameters, (native, index, from) =>
+      native.setParameter(index, from),
+    );
     this.#tape = undefined;
   }
 
   forward(queryLike: TensorLike, ...rest: (TensorLike | ForwardOptions | undefined)[]): ForwardResult {
-    const native = this.#alive();
-    const staging = new Staging(this.#instance);
-    const { query, key, value, inputs, optionsLike } = this.#inputs(queryLike, rest);
-    const options = checkOptions(optionsLike, "forward", forwardOptionNames);
-    const training = checkTraining(options);
-    const asked = checkOptions(options.return, "return", ["weights", "heads"]);
-    if (asked.weights !== undefined) checkOneOf(asked.weights, "return.weights", weightsStages);
-    if (asked.heads !== undefined) checkOneOf(asked.heads, "return.heads", ["values", "contributions"]);
-
+    const { query, key, value, inputs, optionsLike } = forwardInputs(this.config, [queryLike, ...rest]);
+    const options = readOptions(optionsLike, "forward", forwardTable);
+    const { offset, keyLengths, positions, return: asked } = options;
+    const training = fitTraining(options);
     const { numHeads, outputDim, valueHeadDim } = this.config;
     const batched = query.shape.length === 3;
     const [batch, queries] = [batched ? query.shape[0]! : 1, query.shape.at(-2)!];
     const self = inputs === kSelf;
-    const step = this.#step(native, options, batch, queries, self);
+    const step = this.#step(options, batch, queries, self);
     const keys = step?.keys ?? key.shape.at(-2)!;
-    const { mask, causal, window, offset, keyLengths, positions } = options;
-    const visibility = checkVisibility(
-      { mask, causal, window, offset: step?.before ?? offset, keyLengths: step?.after ?? keyLengths },
+    const visibility = fitVisibility(
+      { ...options, offset: step?.before ?? offset, keyLengths: step?.after ?? keyLengths },
       [batch, numHeads, queries, keys],
-      staging,
     );
-    if (positions !== undefined && this.config.rope === undefined) {
+    if (positions !== undefined && this.config.rope === undefined)
       throw new HeadwiseError("invalid-option", "positions: only a module with rope has a use for them");
-    }
+    if (positions) refuseOtherLength(positions, "positions", batch * queries);
     const leading = batched ? [batch] : [];
-    const outputShape = [...leading, queries, outputDim];
-    const weightsShape = [...leading, numHeads, queries, keys];
-    const headsShape = [...leading, numHeads, queries, asked.heads === "values" ? valueHeadDim : outputDim];
-    const slots = {
-      query: staging.tensor(query),
-      key: staging.tensor(key),
-      value: staging.tensor(value),
-      positions:
-        positions === undefined
-          ? undefined
-          : staging.input(checkArray<Int32Array>(positions, "positions", "Int32Array", batch * queries)),
-      output: staging.output(product(outputShape)),
-      weights: asked.weights && staging.output(product(weightsShape)),
-      heads: asked.heads && staging.output(product(headsShape)),
-    };
-    staging.place();
-    const call = {
-      batch,
-      queries,
-      keys,
-      query: staging.pointer(slots.query),
-      key: staging.pointer(slots.key),
-      value: staging.pointer(slots.value),
-      queryPositions: staging.pointer(slots.positions),
-      keyPositions: self ? staging.pointer(slots.positions) : 0,
-      inputs,
-      output: staging.pointer(slots.output),
-      weights: staging.pointer(slots.weights),
-      weightsStage: weightsStages.indexOf(asked.weights ?? "probabilities"),
-      headOutput: asked.heads === undefined ? 0 : headOutputs[asked.heads],
-      heads: staging.pointer(slots.heads),
-    };
-    const seen = visibilityArgument(visibility, staging);
-    if (training === undefined) staging.check(native.forward(call, step?.native ?? null, ...seen));
-    else {
-      staging.check(native.trainForward(call, training.dropout, training.seed ?? this.#trainForwards, ...seen));
-      this.#tape = undefined; // the one before
-    }
-    const result = {
-      output: { data: staging.read(slots.output), shape: outputShape },
-      ...(slots.weights && { weights: { data: staging.read(slots.weights), shape: weightsShape } }),
-      ...(slots.heads && { heads: { data: staging.read(slots.heads), shape: headsShape } }),
-    };
+    const output = [...leading, queries, outputDim];
+    const weights = [...leading, numHeads, queries, keys];
+    const result = this.#handle.call(
+      {
+        ...{ query, key, value, queryPositions: positions, keyPositions: self ? positions : undefined },
+        ...visibility.inputs,
+      },
+      {
+        output,
+        weights: asked.weights && weights,
+        heads: asked.heads && [...leading, numHeads, queries, asked.heads === "values" ? valueHeadDim : outputDim],
+      },
+      (native, staged) => {
+        const weightsStage = weightsStages.indexOf(asked.weights ?? "probabilities");
+        const headOutput = numberOfHeadOutput(asked.heads);
+        // Scalar options go to the core by their own names.
+        const call = { ...options, batch, queries, keys, inputs, weightsStage, headOutput, ...staged.pointers };
+        const seen = visibilityArgument(visibility, staged.pointers);
+        if (training === undefined) staged.check(native.forward(call, step?.native ?? null, ...seen));
+        else {
+          staged.check(native.trainForward(call, training.dropout, training.seed ?? this.#trainForwards, ...seen));
+          this.#tape = undefined; // the one before
+        }
+        return staged.results("output", "weights", "heads");
+      },
+    );
     step?.commit(); // now that nothing can fail
     if (training !== undefined) {
-      this.#tape = { output: outputShape, weights: weightsShape, inputs: [query.shape, key.shape, value.shape] };
+      this.#tape = { output, weights, inputs: { query: query.shape, key: key.shape, value: value.shape } };
       this.#trainForwards = (this.#trainForwards + 1) >>> 0;
     }
     return result;
   }
 
   prune(heads: readonly number[]): MultiHeadAttention {
-    const native = this.#alive();
-    const staging = new Staging(this.#instance);
     const removed = checkHeadList(heads, "prune", this.numHeads);
     const kept = Array.from({ length: this.numHeads }, (_, h) => h).filter((h) => !removed.has(h));
-    const slot = staging.input(Uint32Array.from(kept));
-    staging.place();
-    const smaller = native.keepHeads(staging.pointer(slot), kept.length);
-    if (smaller === null) throw this.#instance.outOfMemory(4 * this.parameterCount, "parameters");
+    const smaller = this.#handle.call({ heads: Uint32Array.from(kept) }, {}, (native, { pointers }) =>
+      native.keepHeads(pointers.heads, kept.length),
+    );
+    const { instance } = this.#handle;
+    if (smaller === null) throw instance.outOfMemory(4 * this.parameterCount, "parameters");
     const keptHeads = kept.map((h) => this.keptHeads[h]!);
-    return new Module(this.#instance, smaller, prunedConfig(this.config, kept), keptHeads);
+    return new Module(instance, smaller, prunedConfig(this.config, kept), keptHeads);
   }
 
   cache(options: { batch: number; capacity: number }): KvCache {
-    return makeCache(this.#instance, this.#alive(), this.config, options);
+    return makeCache(this.#handle, this.config, options);
   }
 
   dispose(): void {
     if (this.#owner !== undefined) return; // with its model
-    this.#native = undefined;
+    this.#handle.end();
     net.unregister(this);
     this.#free();
   }
 
-  #alive(): NativeModule {
-    this.#instance.checkAlive();
-    this.#owner?.alive();
-    if (this.#native === undefined) throw new HeadwiseError("disposed", "this module was disposed");
-    return this.#native;
-  }
-
   /** What the call means for its cache, if it has one. */
-  #step(native: NativeModule, options: ForwardOptions, batch: number, tokens: number, self: boolean) {
-    const { cache, offset, keyLengths } = options;
+  #step({ cache, offset, keyLengths }: Checked<typeof forwardTable>, batch: number, tokens: number, self: boolean) {
     if (cache === undefined) return undefined;
-    if (!(cache instanceof Cache)) throw invalidOption("cache", "what the module's cache() has made", cache);
     if (!self) throw new HeadwiseError("invalid-option", "cache: for self-attention only, forward(query, options)");
     if (offset !== undefined)
       throw new HeadwiseError("invalid-option", "offset: with a cache it is the cache's length");
-    return cache.append(native, batch, tokens, keyLengths);
+    return cache.append(this.#handle, batch, tokens, keyLengths);
   }
-
-  /** Sorts out forward's three ways to be called, and checks the shapes against the configuration. */
-  #inputs(queryLike: TensorLike, rest: (TensorLike | ForwardOptions | undefined)[]) {
-    const args = [queryLike, ...rest];
-    const dropUndefined = () => {
-      while (args.length > 1 && args.at(-1) === undefined) args.pop();
-    };
-    dropUndefined();
-    const optionsLike = args.length > 1 && !isTensorLike(args.at(-1)) ? (args.pop() as ForwardOptions) : undefined;
-    dropUndefined();
-    if (args.length > 3) {
-      throw new HeadwiseError(
-        "invalid-option",
-        "forward: expected (query), (query, memory) or (query, key, value), then options",
-      );
-    }
-    const names = [
-      ["query", "query (as key)", "query (as value)"],
-      ["query", "memory", "memory (as value)"],
-      ["query", "key", "value"],
-    ][args.length - 1]!;
-    const [query, key = query!, value = key!] = args.map((t, n) => checkTensor(t, names[n]!)) as [
-      Tensor,
-      Tensor?,
-      Tensor?,
-    ];
-    const { embedDim, keyDim, valueDim } = this.config;
-    const rank = query.shape.length;
-    if (rank !== 2 && rank !== 3) throw invalidShape("query", `[B, L, ${embedDim}] or [L, ${embedDim}]`, query.shape);
-    const leading = query.shape.slice(0, -2);
-    const keys = key.shape.at(-2) ?? 1;
-    const expected = [
-      [...leading, query.shape.at(-2)!, embedDim],
-      [...leading, keys, keyDim],
-      [...leading, keys, valueDim],
-    ];
-    for (const [n, t] of [query, key, value].entries()) refuseOtherShape(t, names[n]!, expected[n]!);
-    // Said once, here: what follows asks no more whether inputs are the same.
-    const inputs = isSame(key, query) && isSame(value, query) ? kSelf : isSame(value, key) ? kMemory : kAll;
-    return { query, key, value, inputs, optionsLike };
-  }
-}
-
-/** The core's Inputs: self-attention; keys and values of one memory; all three. */
-const [kSelf, kMemory, kAll] = [0, 1, 2] as const;
-
-const isSame = (a: Tensor, b: Tensor) => a === b || (a.data === b.data && String(a.shape) === String(b.shape));
-
-function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig): NativeConfig {
-  return {
-    ...config,
-    alibi: config.alibi !== false,
-    qkvBias: config.bias !== false,
-    outBias: config.bias === true,
-    ropeDim: rope?.dim ?? 0,
-    ropeBase: rope?.base ?? 0,
-    ropeInterleaved: rope?.interleaved ?? false,
-  };
 }
 
 export function multiHeadAttention(instance: Instance, configLike: MultiHeadAttentionConfig): MultiHeadAttention {
-  instance.checkAlive();
   const config = resolveConfig(configLike);
   const bytes = 4 * parametersOf(config).reduce((count, { shape }) => count + product(shape), 0);
+  instance.checkAlive();
   // The core counts in 32 bits; what does not fit there is refused here.
   if (bytes >= 2 ** 32) throw instance.outOfMemory(bytes, "parameters");
-  const staging = new Staging(instance);
-  const kvHeads = config.headGroups && staging.input(Uint32Array.from(config.headGroups));
-  if (kvHeads) staging.place();
-  const native = instance.engine.multiHeadAttention(nativeConfig(config), staging.pointer(kvHeads), config.seed);
+  const kvHeads = config.headGroups && Uint32Array.from(config.headGroups);
+  const native = instance.engine.call({ kvHeads }, {}, (engine, { pointers }) =>
+    engine.multiHeadAttention(nativeConfig(config), pointers.kvHeads, config.seed),
+  );
   if (native === null) throw instance.outOfMemory(bytes, "parameters");
   if (Array.isArray(config.alibi)) config.alibi.forEach((slope: number, h) => native.setSlope(h, slope));
   return new Module(

@@ -1,49 +1,45 @@
 /** Parameters of modules and transformers, copied out and in by name. */
-import { invalidOption, show, typeTag } from "../base/checks.js";
+import { show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
-import { Staging, type Instance } from "../runtime/instance.js";
+import { readMembers } from "../base/options.js";
+import { checkTensor, refuseOtherShape } from "../base/tensor.js";
+import type { Tensor, TensorLike } from "../base/types.js";
+import type { Handle } from "../runtime/instance.js";
 import type { Parameter } from "./config.js";
-import { checkTensor, product, refuseOtherShape } from "../base/tensor.js";
 import type { Parameters } from "./types.js";
-import type { TensorLike } from "../base/types.js";
 
 /** @param get writes the parameter of that index to an address */
-export function readParameters(
-  instance: Instance,
+export function readParameters<N extends object>(
+  handle: Handle<N>,
   parameters: readonly Parameter[],
-  get: (index: number, to: number) => void,
+  get: (native: N, index: number, to: number) => void,
 ): Parameters {
-  const staging = new Staging(instance);
-  const slots = parameters.map(({ shape }) => staging.output(product(shape)));
-  staging.place();
-  return Object.fromEntries(
-    parameters.map(({ name, index, shape }, n) => {
-      get(index, staging.pointer(slots[n]));
-      return [name, { data: staging.read(slots[n]!), shape: [...shape] }];
-    }),
-  );
+  const shapes = Object.fromEntries(parameters.map(({ name, shape }) => [name, shape]));
+  return handle.call({}, shapes, (native, staged) => {
+    for (const { name, index } of parameters) get(native, index, staged.pointers[name]!);
+    return staged.results(...Object.keys(shapes)) as Parameters;
+  });
 }
 
 /** All of them or none. `set` reads the parameter of that index from an address. */
-export function writeParameters(
-  instance: Instance,
+export function writeParameters<N extends object>(
+  handle: Handle<N>,
   parameters: readonly Parameter[],
   values: Readonly<Record<string, TensorLike>>,
-  set: (index: number, from: number) => void,
+  set: (native: N, index: number, from: number) => void,
 ): void {
-  const staging = new Staging(instance);
-  if (typeTag(values) !== "Object") throw invalidOption("parameters", "an object of tensors by name", values);
   const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
-  const changes = Object.entries(values).map(([name, value]) => {
+  const changes: Record<string, Tensor> = {};
+  readMembers(values, "parameters", "an object of tensors by name").forEach((value, name) => {
     const parameter = byName.get(name);
     if (parameter === undefined) {
-      const names = parameters.map((known) => known.name).join(", ");
+      const names = [...byName.keys()].join(", ");
       throw new HeadwiseError("invalid-option", `parameters: unknown name ${show(name)}; there are ${names}`);
     }
-    const given = checkTensor(value, name);
-    refuseOtherShape(given, name, parameter.shape);
-    return { index: parameter.index, slot: staging.tensor(given) };
+    changes[name] = checkTensor(value, name);
+    refuseOtherShape(changes[name], name, parameter.shape);
   });
-  staging.place();
-  for (const { index, slot } of changes) set(index, staging.pointer(slot));
+  handle.call(changes, {}, (native, { pointers }) => {
+    for (const name of Object.keys(changes)) set(native, byName.get(name)!.index, pointers[name]!);
+  });
 }

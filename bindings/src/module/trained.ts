@@ -1,5 +1,5 @@
 /** What optimizers know of modules and transformers, apart from their public surface. */
-import { freeing, type Instance } from "../runtime/instance.js";
+import { freeing, type Handle, type Instance } from "../runtime/instance.js";
 import type { NativeMoments, NativeTrained } from "../runtime/native.js";
 
 /** The moments of one module's gradients, and how many steps have gone into them. */
@@ -12,9 +12,7 @@ export interface State {
 export type Moments = Map<object, State>;
 
 export interface Trained {
-  readonly instance: Instance;
-  /** Throws where it was disposed. */
-  alive(): NativeTrained;
+  readonly handle: Handle<NativeTrained>;
   /** Its parameters have: what a forward pass has kept for `backward` is of no use. */
   changed(): void;
   /** The transformer that it is part of. */

@@ -1,9 +1,10 @@
 /** One running binary: its memory, the objects alive in it, and the way of a call's data in and out. */
 import type { Choice } from "./choose.js";
 import { HeadwiseError } from "../base/errors.js";
+import type { TypedArray } from "../base/kinds.js";
 import type { Engine } from "./native.js";
 import type { Started } from "./start.js";
-import { product } from "../base/tensor.js";
+import { isSameMemory, product } from "../base/tensor.js";
 import type { Tensor } from "../base/types.js";
 
 /** The core's Status. */
@@ -14,17 +15,19 @@ const kAlignment = 64; // bytes
 const kFourGiB = 2 ** 32;
 
 export class Instance {
-  readonly engine: Engine;
+  readonly engine: Handle<Engine>;
   /** What must be freed before the engine goes. */
   readonly live = new Set<{ delete(): void }>();
   #started: Started;
+  #engine: Engine;
   #disposed = false;
 
   constructor(started: Started, { threads, tileRows }: Choice) {
     this.#started = started;
-    this.engine = new started.native.Engine(threads, tileRows);
+    this.#engine = new started.native.Engine(threads, tileRows);
+    this.engine = new Handle(this, this.#engine, "engine");
     try {
-      this.check(this.engine.status(), 0, `${threads} threads`);
+      this.check(this.#engine.status(), 0, `${threads} threads`);
     } catch (error) {
       this.dispose();
       throw error;
@@ -37,7 +40,7 @@ export class Instance {
 
   /** The error for a call that could not get memory; whatever the instance kept for calls is given back. */
   outOfMemory(bytes: number, what: string): HeadwiseError {
-    this.engine.releaseBuffers();
+    if (!this.#disposed) this.#engine.releaseBuffers();
     const size = `${Math.ceil(bytes / 2 ** 20)} MiB of ${what}`;
     return new HeadwiseError("out-of-memory", `could not get memory for ${size} (WebAssembly has 4 GiB at most)`);
   }
@@ -64,7 +67,7 @@ export class Instance {
     this.#disposed = true;
     for (const object of this.live) object.delete();
     this.live.clear();
-    this.engine.delete();
+    this.#engine.delete();
     this.#started.endThreads();
     // A page that keeps the handle must not keep 4 GiB of address space with it.
     this.#started = undefined as never;
@@ -82,75 +85,96 @@ export function freeing(instance: Instance, native: { delete(): void }): () => v
 /** What a call takes memory for. */
 const contents = "inputs and results, and room to compute";
 
-/** What calls read. */
-type Input = ArrayBufferView & { readonly length: number; readonly BYTES_PER_ELEMENT: number };
+/** What a call reads: arrays, and tensors or masks, as large as they were when they were checked. */
+type Input = TypedArray | { readonly data: TypedArray; readonly shape: readonly number[] };
+type Inputs = Readonly<Record<string, Input | undefined>>;
 
-/** A piece of the staging block: a call's input or result. */
-export interface Slot {
-  readonly offset: number;
-  readonly length: number;
-}
+/** The shapes of the floats that a call writes. */
+type Outputs = Readonly<Record<string, readonly number[] | undefined>>;
+
+/** Addresses by name: 0 of what was left out. */
+export type Pointers<Names extends PropertyKey> = { readonly [Name in Names]: number };
 
 /**
- * The way of one call's data: inputs and results are declared, then placed in one block of WebAssembly memory with one
- * copy each, and results are copied out once.
+ * A native object, and the one way to it and to the memory that it computes in. `call` takes values: all that the caller gave
+ * has been read by then, so nothing of the caller's (a getter that calls, disposes or fails) runs between the look whether the
+ * object lives and the end of the call.
  */
-export class Staging {
-  #instance: Instance;
+export class Handle<N extends object> {
+  #native: N | undefined;
+
+  /** @param owner what the object is part of, and must not outlive */
+  constructor(
+    readonly instance: Instance,
+    native: N,
+    private readonly name: string,
+    private readonly owner?: Handle<object>,
+  ) {
+    this.#native = native;
+  }
+
+  /** The native object, for what needs no memory. Throws where it was disposed. */
+  alive(): N {
+    this.instance.checkAlive();
+    this.owner?.alive();
+    if (this.#native === undefined) throw new HeadwiseError("disposed", `this ${this.name} was disposed`);
+    return this.#native;
+  }
+
+  /** Places a call's inputs and results in one block of WebAssembly memory, and makes the call. */
+  call<I extends Inputs, O extends Outputs, T>(
+    inputs: I,
+    outputs: O,
+    work: (native: N, staged: Staged<keyof I | keyof O, O>) => T,
+  ): T {
+    return work(this.alive(), new Staged(this.instance, inputs, outputs));
+  }
+
+  end(): void {
+    this.#native = undefined;
+  }
+}
+
+/** The array of an input, which must be as long as when it was checked: other arguments' getters may have taken its memory. */
+function arrayOf(name: string, input: Input): TypedArray {
+  if (!("data" in input)) return input;
+  const [array, length] = [input.data, product(input.shape)];
+  if (array.length === length) return array;
+  throw new HeadwiseError("invalid-shape", `${name}: an array of ${length} elements has ${array.length} now`);
+}
+
+/** A call's data in WebAssembly memory: inputs are copied in once, results copied out once. Holds until the next call's. */
+export class Staged<Names extends PropertyKey, O extends Outputs> {
+  readonly pointers: Pointers<Names>;
+  readonly #instance: Instance;
+  readonly #shapes: O;
   #bytes = 0;
-  #base = 0;
-  #inputs = new Map<Input, Slot>();
 
-  constructor(instance: Instance) {
-    instance.checkAlive();
+  constructor(instance: Instance, inputs: Inputs, outputs: O) {
     this.#instance = instance;
-  }
-
-  /** An array that the call reads. The same array twice is copied once. */
-  input(array: Input, length = array.length): Slot {
-    let slot = this.#inputs.get(array);
-    if (slot === undefined) {
-      slot = this.#reserve(length * array.BYTES_PER_ELEMENT, length);
-      this.#inputs.set(array, slot);
+    this.#shapes = outputs;
+    const pointers: Record<string, number> = {}; // from the block's start, until it has one
+    const sources: { readonly array: TypedArray; readonly offset: number }[] = [];
+    for (const name in inputs) {
+      const input = inputs[name];
+      if (input === undefined) continue;
+      const array = arrayOf(name, input);
+      let source = sources.find((other) => isSameMemory(other.array, array)); // which is copied once
+      if (source === undefined) sources.push((source = { array, offset: this.#reserve(array.byteLength) }));
+      pointers[name] = source.offset;
     }
-    return slot;
-  }
-
-  /** A tensor that the call reads, as large as it was when it was checked. */
-  tensor({ data, shape }: Tensor): Slot {
-    return this.input(data, product(shape));
-  }
-
-  /** Floats that the call writes. */
-  output(length: number): Slot {
-    return this.#reserve(4 * length, length);
-  }
-
-  /** Copies the inputs in. From here on `pointer` holds, until the next call's staging. */
-  place(): void {
-    this.#instance.checkAlive(); // options may have had getters
-    this.#base = this.#bytes >= kFourGiB ? 0 : this.#instance.engine.stage(this.#bytes);
-    if (this.#base === 0) throw this.#instance.outOfMemory(this.#bytes, contents);
-    const heap = new Uint8Array(this.#instance.memory.buffer);
-    for (const [array, slot] of this.#inputs) {
-      // Getters of later arguments may have done anything to the buffer.
-      if (array.length !== slot.length) {
-        throw new HeadwiseError("invalid-shape", `an array of ${slot.length} elements has ${array.length} now`);
-      }
-      if (slot.length === 0) continue; // its buffer may be detached
-      heap.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), this.#base + slot.offset);
+    for (const name in outputs) {
+      const shape = outputs[name];
+      if (shape !== undefined) pointers[name] = this.#reserve(4 * product(shape));
     }
-  }
-
-  /** Where a slot lies; 0 for none. */
-  pointer(slot: Slot | undefined): number {
-    return slot === undefined ? 0 : this.#base + slot.offset;
-  }
-
-  /** Writes where slots lie into a slot, after `place`. */
-  writePointers(to: Slot, slots: readonly (Slot | undefined)[]): void {
-    const pointers = Uint32Array.from(slots, (slot) => this.pointer(slot));
-    new Uint32Array(this.#instance.memory.buffer, this.pointer(to), to.length).set(pointers);
+    const base = this.#bytes >= kFourGiB ? 0 : instance.engine.alive().stage(this.#bytes);
+    if (base === 0) throw instance.outOfMemory(this.#bytes, contents);
+    const heap = new Uint8Array(instance.memory.buffer);
+    for (const { array, offset } of sources)
+      heap.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), base + offset);
+    for (const name in inputs) pointers[name] = name in pointers ? base + pointers[name]! : 0;
+    for (const name in outputs) pointers[name] = name in pointers ? base + pointers[name]! : 0;
+    this.pointers = pointers as Pointers<Names>;
   }
 
   /** Throws unless the core has reported success. */
@@ -158,20 +182,38 @@ export class Staging {
     this.#instance.check(status, this.#bytes, contents);
   }
 
-  /** A copy of a result. */
-  read(slot: Slot): Float32Array {
+  /** Writes words where a result would be. */
+  write(name: Names, words: readonly number[]): void {
+    new Uint32Array(this.#instance.memory.buffer, this.pointers[name], words.length).set(words);
+  }
+
+  /** Copies of the results of these names, but of those that were left out. */
+  results<Name extends keyof O>(...names: readonly Name[]): Results<Pick<O, Name>> {
+    const there = names.filter((name) => this.#shapes[name] !== undefined);
+    return Object.fromEntries(there.map((name) => [name, this.#read(name)])) as Results<Pick<O, Name>>;
+  }
+
+  #read(name: keyof O): Tensor {
+    const shape = this.#shapes[name]!;
+    const floats = product(shape);
     try {
       // A copy and not a view: memory may be shared, and it moves when it grows. slice() would fill its copy with zeros
       // first, which takes half as long again.
-      return new Float32Array(new Float32Array(this.#instance.memory.buffer, this.pointer(slot), slot.length));
+      const view = new Float32Array(this.#instance.memory.buffer, this.pointers[name as unknown as Names], floats);
+      return { data: new Float32Array(view), shape: [...shape] };
     } catch (error) {
-      throw new HeadwiseError("out-of-memory", `no room for a result of ${slot.length} floats`, { cause: error });
+      throw new HeadwiseError("out-of-memory", `no room for a result of ${floats} floats`, { cause: error });
     }
   }
 
-  #reserve(bytes: number, length: number): Slot {
+  #reserve(bytes: number): number {
     const offset = this.#bytes;
     this.#bytes += Math.ceil(bytes / kAlignment) * kAlignment;
-    return { offset, length };
+    return offset;
   }
 }
+
+/** Tensors by name, in the place of shapes. */
+type Results<O extends Outputs> = {
+  readonly [Name in keyof O as undefined extends O[Name] ? never : Name]: Tensor;
+} & { readonly [Name in keyof O as undefined extends O[Name] ? Name : never]?: Tensor };

@@ -1,5 +1,6 @@
 /** Where the four binaries are, and how they are fetched and compiled once. */
-import { invalidOption, typeTag } from "../base/checks.js";
+import { invalidOption } from "../base/checks.js";
+import { typeTag } from "../base/kinds.js";
 import { HeadwiseError } from "../base/errors.js";
 import type { Binary } from "./choose.js";
 import { nodeBuiltin } from "./machine.js";

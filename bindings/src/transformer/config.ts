@@ -2,17 +2,20 @@
 import {
   checkBoolean,
   checkInteger,
-  checkOneOf,
-  checkOptions,
+  checkRate,
+  integer,
   invalidOption,
-  isObject,
-  maxExtent,
+  oneOf,
+  readList,
+  refuseOtherLength,
+  seed,
 } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
-import { parametersOf, prunedConfig, resolveConfig, type Parameter } from "../module/config.js";
-import type { NativeTransformerConfig } from "../runtime/native.js";
+import { optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
 import { product } from "../base/tensor.js";
+import { parametersOf, prunedConfig, resolveConfig, type Parameter } from "../module/config.js";
 import type { ResolvedConfig } from "../module/types.js";
+import type { NativeTransformerConfig } from "../runtime/native.js";
 import type { ResolvedTransformerConfig, TransformerConfig } from "./types.js";
 
 /** In the order of the core's numbers. */
@@ -23,90 +26,59 @@ const positionKinds = ["none", "learned", "sinusoidal", "rotary", "alibi"] as co
 const maxLayers = 1000;
 const maxHeads = 4096;
 
+const configTable = {
+  vocabSize: integer(1),
+  contextLength: integer(1),
+  layers: integer(1, maxLayers),
+  embedDim: integer(1),
+  numHeads: integer(1, maxHeads),
+  numKvHeads: optional(integer(1, maxHeads)),
+  headDim: optional(integer(1)),
+  feedForwardDim: optional(integer(0)),
+  norm: withDefault(oneOf(norms), "layer"),
+  activation: withDefault(oneOf(activations), "gelu"),
+  positions: withDefault(oneOf(positionKinds), "learned"),
+  causal: withDefault(checkBoolean, true),
+  tieEmbeddings: withDefault(checkBoolean, true),
+  dropout: withDefault(checkRate, 0),
+  seed: withDefault(seed, 0),
+  heads: optional(checkHeads),
+} satisfies OptionTable<TransformerConfig>;
+
 /** Of a layer of the first model. */
 export const allHeads = ({ numHeads }: { numHeads: number }) =>
   Object.freeze(Array.from({ length: numHeads }, (_, h) => h));
 
-/** The heads of one layer that are left: indices in the first model, ascending. */
-function checkHeads(value: unknown, layers: number, numHeads: number): readonly (readonly number[])[] {
-  if (!Array.isArray(value)) throw invalidOption("heads", "an array of each layer's heads", value);
-  if (value.length !== layers)
-    throw new HeadwiseError("invalid-shape", `heads: expected ${layers} arrays, one a layer, got ${value.length}`);
-  return Array.from(value, (heads: unknown, n) => {
-    if (!Array.isArray(heads)) throw invalidOption(`heads[${n}]`, "an array of head indices", heads);
-    if (heads.length > numHeads)
-      throw new HeadwiseError("invalid-shape", `heads[${n}]: expected at most ${numHeads}, got ${heads.length}`);
-    const indices = heads.map((head) => checkInteger(head, `heads[${n}]`, 0, numHeads - 1));
-    if (indices.some((head, at) => at > 0 && head <= indices[at - 1]!))
-      throw invalidOption(`heads[${n}]`, "head indices that ascend", indices);
+/** The heads of each layer that are left: indices in the first model, ascending. */
+function checkHeads(value: unknown, name: string): readonly (readonly number[])[] {
+  return readList(value, name, "an array of each layer's heads", maxLayers).map((layer, n) => {
+    const at = `${name}[${n}]`;
+    const heads = readList(layer, at, "an array of head indices", maxHeads);
+    const indices = heads.map((head) => checkInteger(head, at, 0, maxHeads - 1));
+    if (indices.some((head, place) => place > 0 && head <= indices[place - 1]!))
+      throw invalidOption(at, "head indices that ascend", indices);
     return Object.freeze(indices);
   });
 }
 
 /** Checks a configuration, and fills in the defaults. */
 export function resolveTransformerConfig(config: TransformerConfig): ResolvedTransformerConfig {
-  if (!isObject(config)) throw invalidOption("transformer", "a configuration { vocabSize, … }", config);
-  const given = checkOptions(config, "transformer", [
-    "vocabSize",
-    "contextLength",
-    "layers",
-    "embedDim",
-    "numHeads",
-    "numKvHeads",
-    "headDim",
-    "feedForwardDim",
-    "norm",
-    "activation",
-    "positions",
-    "causal",
-    "tieEmbeddings",
-    "dropout",
-    "seed",
-    "heads",
-  ]);
-  const oneOf = <T>(name: keyof TransformerConfig, allowed: readonly T[], otherwise: T) =>
-    given[name] === undefined ? otherwise : checkOneOf<T>(given[name], name, allowed);
-  const boolean = (name: keyof TransformerConfig) =>
-    given[name] === undefined ? true : checkBoolean(given[name], name);
-  const layers = checkInteger(given.layers, "layers", 1, maxLayers);
-  const { embedDim, numHeads, numKvHeads, headDim, seed } = resolveConfig({
-    embedDim: given.embedDim as number,
-    numHeads: checkInteger(given.numHeads, "numHeads", 1, maxHeads),
+  if (config === undefined) throw invalidOption("transformer", "a configuration { vocabSize, … }", config);
+  const given = readOptions(config, "transformer", configTable);
+  const { layers, positions } = given;
+  const { embedDim, numHeads, numKvHeads, headDim } = resolveConfig({
+    embedDim: given.embedDim,
+    numHeads: given.numHeads,
     numKvHeads: given.numKvHeads,
     headDim: given.headDim,
-    seed: given.seed,
   });
-  const { dropout = 0 } = given;
-  if (typeof dropout !== "number" || !(dropout >= 0 && Math.fround(dropout) < 1))
-    throw invalidOption("dropout", "a number from 0 to below 1", dropout);
-  const positions = oneOf("positions", positionKinds, "learned");
   if (positions === "rotary" && headDim % 2 !== 0)
     throw new HeadwiseError("invalid-option", `positions: "rotary" needs an even headDim, got ${headDim}`);
-  return {
-    vocabSize: checkInteger(given.vocabSize, "vocabSize", 1, maxExtent),
-    contextLength: checkInteger(given.contextLength, "contextLength", 1, maxExtent),
-    layers,
-    embedDim,
-    numHeads,
-    numKvHeads,
-    headDim,
-    feedForwardDim:
-      given.feedForwardDim === undefined
-        ? 4 * embedDim
-        : checkInteger(given.feedForwardDim, "feedForwardDim", 0, maxExtent),
-    norm: oneOf("norm", norms, "layer"),
-    activation: oneOf("activation", activations, "gelu"),
-    positions,
-    causal: boolean("causal"),
-    tieEmbeddings: boolean("tieEmbeddings"),
-    dropout,
-    seed,
-    heads: Object.freeze(
-      given.heads === undefined
-        ? Array(layers).fill(allHeads({ numHeads }))
-        : checkHeads(given.heads, layers, numHeads),
-    ),
-  };
+  const heads = given.heads ?? Array<readonly number[]>(layers).fill(allHeads({ numHeads }));
+  refuseOtherLength(heads, "heads (one array a layer)", layers);
+  heads.forEach((ofLayer, n) => ofLayer.forEach((head) => checkInteger(head, `heads[${n}]`, 0, numHeads - 1)));
+  const feedForwardDim = given.feedForwardDim ?? 4 * embedDim;
+  return { ...given, numKvHeads, headDim, feedForwardDim, heads: Object.freeze(heads) };
 }
 
 /** The configuration of a layer's attention, with the heads that are left. */

@@ -1,10 +1,12 @@
 /** Generating tokens: one step of the core a token, and a choice by the logits. */
-import { checkInteger, checkOptions, checkScale, invalidOption, maxExtent, typeTag } from "../base/checks.js";
+import { checkInteger, checkScale, integer, invalidOption, maxExtent, readList, seed } from "../base/checks.js";
 import { net } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
-import { freeing, Staging, type Instance } from "../runtime/instance.js";
-import type { NativeModel, NativeSequence } from "../runtime/native.js";
+import { typeTag } from "../base/kinds.js";
+import { optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
 import { random } from "../base/random.js";
+import { freeing, type Handle } from "../runtime/instance.js";
+import type { NativeModel, NativeSequence } from "../runtime/native.js";
 import { checkTokens } from "./tokens.js";
 import type { GenerateOptions, ResolvedTransformerConfig } from "./types.js";
 
@@ -24,6 +26,13 @@ export function choose(logits: Float32Array, temperature: number, topK: number, 
   return chosen < 0 ? Math.max(logits.indexOf(largest), 0) : chosen; // rounding, or NaN
 }
 
+const optionTable = {
+  maxTokens: integer(0),
+  temperature: withDefault(checkScale, 1),
+  topK: optional(integer(1)),
+  seed: withDefault(seed, 0),
+} satisfies OptionTable<GenerateOptions>;
+
 /** Checks what `generate` is given. */
 export function checkGenerate(
   prompt: Int32Array | readonly number[],
@@ -33,42 +42,29 @@ export function checkGenerate(
   if (!causal) throw new HeadwiseError("invalid-option", "generate: only a causal model predicts what comes next");
   let tokens = prompt as Int32Array;
   if (Array.isArray(prompt)) {
-    tokens = Int32Array.from(prompt, (token, n) => checkInteger(token, `prompt[${n}]`, 0, vocabSize - 1));
+    const list = readList(prompt, "prompt", "tokens");
+    tokens = Int32Array.from(list, (token, n) => checkInteger(token, `prompt[${n}]`, 0, vocabSize - 1));
   } else if (typeTag(prompt) !== "Int32Array") {
     throw invalidOption("prompt", "an Int32Array or an array of tokens", prompt);
   }
   const { data } = checkTokens(tokens, "prompt", vocabSize, maxExtent);
-  const {
-    maxTokens,
-    temperature = 1,
-    topK,
-    seed = 0,
-  } = checkOptions(optionsLike, "generate", ["maxTokens", "temperature", "topK", "seed"]);
-  return {
-    prompt: data,
-    maxTokens: checkInteger(maxTokens, "maxTokens", 0, maxExtent),
-    temperature: checkScale(temperature, "temperature"),
-    topK: topK === undefined ? vocabSize : checkInteger(topK, "topK", 1, maxExtent),
-    seed: checkInteger(seed, "seed", 0, 2 ** 32 - 1),
-  };
+  const { topK = vocabSize, ...options } = readOptions(optionsLike, "generate", optionTable);
+  return { prompt: data, topK, ...options };
 }
 
-/** @param alive throws where the model was disposed */
 export function generate(
-  instance: Instance,
-  alive: () => NativeModel,
+  handle: Handle<NativeModel>,
   config: ResolvedTransformerConfig,
   options: ReturnType<typeof checkGenerate>,
 ): Generator<number, void, void> {
   const state = { free: () => {} };
-  const generator = steps(instance, alive, config, options, state);
+  const generator = steps(handle, config, options, state);
   net.register(generator, () => state.free()); // perhaps nobody goes through it to its end
   return generator;
 }
 
 function* steps(
-  instance: Instance,
-  alive: () => NativeModel,
+  handle: Handle<NativeModel>,
   { vocabSize, contextLength }: ResolvedTransformerConfig,
   { prompt, maxTokens, temperature, topK, seed }: ReturnType<typeof checkGenerate>,
   state: { free: () => void },
@@ -80,23 +76,24 @@ function* steps(
   let sequence: NativeSequence | undefined;
   try {
     for (let n = 0; n < maxTokens; ++n) {
-      const model = alive();
       if (sequence === undefined) {
-        const started = model.startSequence();
-        if (started === null) throw instance.outOfMemory(0, "keys and values");
+        const started = handle.alive().startSequence();
+        if (started === null) throw handle.instance.outOfMemory(0, "keys and values");
         sequence = started;
-        state.free = freeing(instance, started);
+        state.free = freeing(handle.instance, started);
       }
       if (context.length > contextLength) {
         fresh = context = context.slice(-half);
+        handle.alive();
         sequence.length = 0;
       }
-      const staging = new Staging(instance);
-      const tokens = staging.input(Int32Array.from(fresh));
-      const logits = staging.output(vocabSize);
-      staging.place();
-      staging.check(model.decode(sequence, staging.pointer(tokens), fresh.length, staging.pointer(logits)));
-      const token = choose(staging.read(logits), temperature, topK, draw);
+      const decoded = sequence;
+      const { logits } = handle.call({ tokens: Int32Array.from(fresh) }, { logits: [vocabSize] }, (model, staged) => {
+        const { tokens, logits } = staged.pointers;
+        staged.check(model.decode(decoded, tokens, fresh.length, logits));
+        return staged.results("logits");
+      });
+      const token = choose(logits.data, temperature, topK, draw);
       fresh = [token];
       context.push(token);
       yield token;

@@ -55,7 +55,6 @@ function readModel(file: Safetensors): { config: ResolvedTransformerConfig; gate
 }
 
 export function loadTransformer(instance: Instance, bytes: ArrayBuffer | Uint8Array): Transformer {
-  instance.checkAlive();
   const file = readSafetensors(bytes);
   const { config, gates } = readModel(file);
   const model = makeTransformer(instance, config);

@@ -1,25 +1,18 @@
 /** Arguments on their way to the worker: deep copies, in which objects that live there are references. */
-import { copyOfArray, isObject, namesOf, typeTag } from "../base/checks.js";
+import { elementsOf, invalidOption } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
+import { copyOfArray, isObject, isThenable, namesOf, typeTag } from "../base/kinds.js";
 import { isTensorLike } from "../base/tensor.js";
 import { remoteMark, type Kind, type RemoteReference } from "./protocol.js";
 
 /** Objects that live in a worker, their numbers there, and the connection to it. */
 export const remotes = new WeakMap<object, { connection: object; target: number; kind: Kind }>();
 
-/** Of plain arrays: shapes, heads. A sparse one may claim many more, and engines would walk through them all. */
-const maxElements = 2 ** 20;
-
-function copyOfElements<T extends ArrayBufferView>(array: T): T {
-  // Of the view alone: sending it would copy its whole buffer. A detached one has nothing left to copy.
-  if (array.byteLength > 0) return copyOfArray(array);
-  return new globalThis[typeTag(array) as "Float32Array"](0) as unknown as T;
-}
-
 /** `copies`: of each array of numbers, to be transferred. `name`: of an option, for messages. */
 function copyOf(value: unknown, name: string, copies: Map<unknown, ArrayBufferView>, connection: object): unknown {
   if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
-    if (!copies.has(value)) copies.set(value, copyOfElements(value));
+    // Of the view alone: sending it would copy its whole buffer.
+    if (!copies.has(value)) copies.set(value, copyOfArray(value as Uint8Array));
     return copies.get(value);
   }
   if (typeTag(value) === "ArrayBuffer") {
@@ -29,13 +22,7 @@ function copyOf(value: unknown, name: string, copies: Map<unknown, ArrayBufferVi
   if (typeof value === "function") {
     throw new HeadwiseError("invalid-option", `${name}: a function cannot be sent to the worker that computes`);
   }
-  if (Array.isArray(value)) {
-    if (value.length > maxElements) {
-      const given = `got one of ${value.length}`;
-      throw new HeadwiseError("invalid-shape", `expected plain arrays of at most ${maxElements} elements, ${given}`);
-    }
-    return Array.from(value, (element) => copyOf(element, name, copies, connection));
-  }
+  if (Array.isArray(value)) return elementsOf(value, name).map((element) => copyOf(element, name, copies, connection));
   if (!isObject(value)) return value;
   const remote = remotes.get(value);
   if (remote !== undefined) {
@@ -43,19 +30,21 @@ function copyOf(value: unknown, name: string, copies: Map<unknown, ArrayBufferVi
     if (remote.connection === connection) return { [remoteMark]: target, kind } satisfies RemoteReference;
     throw new HeadwiseError("invalid-option", `${kind}: it belongs to another Headwise instance`);
   }
+  if (isThenable(value)) throw invalidOption(name, "a value", value);
   const copy = (name: string, member: unknown) => [name, copyOf(member, name, copies, connection)];
   if (isTensorLike(value)) {
     const { data, shape, dims } = value as { data: unknown; shape?: unknown; dims?: unknown };
     return Object.fromEntries([copy("data", data), copy("shape", shape ?? dims)]);
   }
+  if (typeTag(value) !== "Object") return value; // a Map, a Date and so on: refused where they arrive, by name
   return Object.fromEntries(namesOf(value).map((name) => copy(name, value[name])));
 }
 
 /** A deep copy of arguments for a connection, and the buffers of it to be transferred. */
-export function copyArguments(args: readonly unknown[], connection: object) {
+export function copyArguments(method: string, args: readonly unknown[], connection: object) {
   const copies = new Map<unknown, ArrayBufferView>();
   try {
-    const copied = args.map((argument) => copyOf(argument, "an argument", copies, connection));
+    const copied = args.map((argument, n) => copyOf(argument, `${method}, argument ${n + 1}`, copies, connection));
     return { copied, buffers: [...copies.values()].map(({ buffer }) => buffer as ArrayBuffer) };
   } catch (error) {
     throw sendable(error);

@@ -1,9 +1,10 @@
 /** The connection of `headwise/worker` to its worker: every call settles, whatever becomes of it. */
 import { transfer, wrap, type Remote } from "comlink";
 
-import { isObject, typeTag } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
-import type { checkLoadOptions } from "../load.js";
+import { isObject, typeTag } from "../base/kinds.js";
+import { optional, type Checked } from "../base/options.js";
+import type { loadTable } from "../load.js";
 import { checkOnProgress, takeOptions } from "../base/long_work.js";
 import { aborted, checkSignal, onAbort } from "../base/signals.js";
 import type { Progress } from "../base/types.js";
@@ -85,7 +86,7 @@ export class Connection {
   }
 
   /** Chooses and starts the binary. */
-  load(options: ReturnType<typeof checkLoadOptions>, stage: Stage): Promise<Info> {
+  load(options: Checked<typeof loadTable>, stage: Stage): Promise<Info> {
     const { threads, simd, wasm } = options;
     const { name } = this.#use;
     const choose = async (refused?: string) => {
@@ -123,10 +124,10 @@ export class Connection {
   /** Copies the arguments of a call now; `send` sends it. */
   prepare(target: number, method: string, args: readonly unknown[]) {
     const { rest, taken } = takeOptions(args, ["signal", "onProgress"]);
-    const signal = checkSignal(taken.signal);
-    const onProgress = checkOnProgress(taken.onProgress);
+    const signal = optional(checkSignal)(taken.signal, "signal");
+    const onProgress = checkOnProgress(taken.onProgress, "onProgress");
     if (onProgress) rest.push({ ...(rest.pop() as object), onProgress: true }); // refused there by what has no progress
-    const { copied, buffers } = copyArguments(rest, this);
+    const { copied, buffers } = copyArguments(method, rest, this);
     const id = this.#nextId++;
     const call = { id, target, method, args: copied };
     const send = () => this.#request(() => this.#host.call(transfer(call, buffers)), { id, signal, onProgress });

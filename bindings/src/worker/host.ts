@@ -4,7 +4,7 @@ import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 
 import { Optimizer } from "../module/adamw.js";
 import { locate } from "../runtime/sources.js";
-import { isObject } from "../base/checks.js";
+import { isObject, typeTag } from "../base/kinds.js";
 import { choose, ThreadsRefused } from "../runtime/choose.js";
 import { HeadwiseError } from "../base/errors.js";
 import { Cache } from "../module/kv_cache.js";
@@ -92,8 +92,8 @@ function describe(value: unknown): unknown {
 
 /** An argument, with what lives here in the place of references. */
 function resolve(value: unknown): unknown {
-  if (!isObject(value) || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return value;
   if (Array.isArray(value)) return value.map(resolve);
+  if (!isObject(value) || typeTag(value) !== "Object") return value;
   if (!(remoteMark in value))
     return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, resolve(member)]));
   const object = objects.get(value[remoteMark] as number);
@@ -165,7 +165,8 @@ async function hold(lock: string): Promise<boolean> {
 const host: Host = {
   choose(options, lock, refused) {
     return reply(async () => {
-      if (taken && refused === undefined) throw new HeadwiseError("invalid-option", "worker: it serves another Headwise instance already");
+      if (taken && refused === undefined)
+        throw new HeadwiseError("invalid-option", "worker: it serves another Headwise instance already");
       taken = true;
       try {
         return { choice: choose(options, await detectMachine(), refused), locked: await hold(lock) };

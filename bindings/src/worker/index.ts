@@ -1,8 +1,10 @@
 /** Headwise off the calling thread: the surface of `load`, with promises. */
-import { checkOptions, invalidOption, isObject } from "../base/checks.js";
+import { invalidOption } from "../base/checks.js";
 import { makeDisposable, type NotYetDisposable } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
-import { checkLoadOptions, loadOptions } from "../load.js";
+import { isObject } from "../base/kinds.js";
+import { optional, readOptions, type OptionTable } from "../base/options.js";
+import { loadTable } from "../load.js";
 import { withinLimits, type Stage } from "../runtime/limit.js";
 import { nodeBuiltin } from "../runtime/machine.js";
 import { startWorker } from "../runtime/threads.js";
@@ -30,8 +32,8 @@ function makeWorker(): WorkerToUse {
   });
 }
 
-/** The `worker` option, or the worker that it makes. */
-function checkWorker(given: unknown): WorkerToUse {
+/** The worker that was given, or that the function given makes. */
+function workerFrom(given: unknown): WorkerToUse {
   const makes = typeof given === "function";
   const worker: unknown = makes ? startWorker("worker", given as () => unknown) : given;
   if (!isObject(worker) || typeof worker.postMessage !== "function" || typeof worker.terminate !== "function") {
@@ -42,14 +44,18 @@ function checkWorker(given: unknown): WorkerToUse {
   return { worker: worker as unknown as Worker, name, given: true, shared: !makes };
 }
 
+const optionTable = {
+  ...loadTable,
+  worker: optional((value: unknown) => value), // checked when it is there: a function makes it
+} satisfies OptionTable<WorkerLoadOptions>;
+
 /** Loads Headwise in a worker of its own. */
 export async function load(optionsLike?: WorkerLoadOptions): Promise<WorkerHeadwise> {
-  const { worker: given, ...rest } = checkOptions(optionsLike, "load", [...loadOptions, "worker"]);
-  const options = checkLoadOptions(rest);
+  const { worker: given, ...options } = readOptions(optionsLike, "load", optionTable);
   const end = (connection: Connection) =>
     connection.end(new HeadwiseError("disposed", "this Headwise instance was disposed"));
   const work = async (stage: Stage) => {
-    const connection = new Connection(given === undefined ? makeWorker() : checkWorker(given));
+    const connection = new Connection(given === undefined ? makeWorker() : workerFrom(given));
     stage.free = () => connection.abandon();
     return { connection, info: await connection.load(options, stage) };
   };

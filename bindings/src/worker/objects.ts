@@ -1,5 +1,5 @@
 /** Objects that live in the worker, as `headwise/worker` shows them. */
-import { isObject } from "../base/checks.js";
+import { isObject } from "../base/kinds.js";
 import { makeDisposable, net } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
 import { onAbort } from "../base/signals.js";

@@ -94,7 +94,10 @@ const transformer: Surface<WorkerTransformer> = {
   generators: ["generate"],
 };
 
-const optimizer: Surface<WorkerAdamW> = { plain: [], methods: { getSteps: "steps", getSkippedSteps: "skippedSteps", step: "step" } };
+const optimizer: Surface<WorkerAdamW> = {
+  plain: [],
+  methods: { getSteps: "steps", getSkippedSteps: "skippedSteps", step: "step" },
+};
 
 /** By kind, which error messages name. An iterator is what a generator method has returned. */
 export const surfaces = { headwise, module, cache, transformer, optimizer, iterator: { plain: [], methods: {} } };

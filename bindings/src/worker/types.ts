@@ -131,10 +131,7 @@ export interface WorkerTransformer {
 export interface WorkerAdamW {
   getSteps(options?: Abortable): Promise<number>;
   getSkippedSteps(options?: Abortable): Promise<number>;
-  step(
-    modules: readonly (WorkerMultiHeadAttention | WorkerTransformer)[],
-    options?: Abortable,
-  ): Promise<StepResult>;
+  step(modules: readonly (WorkerMultiHeadAttention | WorkerTransformer)[], options?: Abortable): Promise<StepResult>;
   /** Frees the memory in the worker. Idempotent. */
   dispose(): Promise<void>;
   /** `dispose`, where the engine has `Symbol.dispose`. */

@@ -75,7 +75,7 @@ const attentionErrors = [
   ["invalid-shape", ["query", "empty", "[0, 2, 3, 4]"], [random([0, 2, 3, 4], 1), heads, heads]],
   ["invalid-option", ["window", "an object", "3"], [flat, flat, flat, { window: 3 }]],
   ["invalid-option", ["window", '"lft"'], [flat, flat, flat, { window: { lft: 3 } }]],
-  ["invalid-option", ["window.left", ">= 0", "-1"], [flat, flat, flat, { window: { left: -1 } }]],
+  ["invalid-option", ["window.left", "from 0 to 2147483647", "-1"], [flat, flat, flat, { window: { left: -1 } }]],
   ["invalid-option", ["window.right", "integer", "Infinity"], [flat, flat, flat, { window: { right: Infinity } }]],
   ["invalid-option", ["offset", "integer", "Int32Array", "[1]"], [flat, flat, flat, { offset: [1] }]],
   ["invalid-shape", ["offset", "1", "2"], [flat, flat, flat, { offset: Int32Array.of(1, 2) }]],
