@@ -24,6 +24,6 @@ export async function toolchainEnvironment() {
       .filter(Boolean)
       .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
   );
-  // Emscripten writes TypeScript types with the tsc that it finds.
-  return { ...environment, PATH: `${environment.PATH}:${join(root, "node_modules/.bin")}` };
+  // Emscripten writes TypeScript types with the tsc that it finds; of three versions that the tests have, .bin has any.
+  return { ...environment, PATH: `${environment.PATH}:${join(root, "node_modules/typescript/bin")}` };
 }
