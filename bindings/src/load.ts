@@ -76,7 +76,10 @@ export async function load(optionsLike?: LoadOptions): Promise<Headwise> {
     startChosen(
       options,
       async (refused) => choose(options, await detectMachine(), refused),
-      async (choice) => startHeadwise(choice, await locate(choice.binary, options.wasm), stage),
+      async (choice) => {
+        stage.waitFor(`wasm, which was asked for headwise-${choice.binary}.wasm`, "invalid-file");
+        return startHeadwise(choice, await locate(choice.binary, options.wasm), stage);
+      },
     );
   return withinLimits(options, work, (late) => late.dispose());
 }

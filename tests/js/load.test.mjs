@@ -1,12 +1,14 @@
 // How the binary is chosen and found.
-import { describe, it } from "node:test";
+import { after, describe, it } from "node:test";
 import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { expect } from "chai";
 import { rolldown } from "rolldown";
 
 import { load } from "../../dist/index.js";
 import { load as loadWorker } from "../../dist/worker.js";
+import { serve } from "../support/server.mjs";
 import { expectError } from "./cases/support.mjs";
 
 const dist = new URL("../../dist/", import.meta.url);
@@ -93,6 +95,40 @@ for (const [entry, open] of [
       await works(dist.href.slice(0, -1));
       await works("dist/");
     });
+    it("is the working directory where the folder is empty", async () => {
+      const from = process.cwd();
+      process.chdir(fileURLToPath(dist));
+      try {
+        await works("");
+        await works((file) => file);
+      } finally {
+        process.chdir(from);
+      }
+    });
+    it("may be a folder whose address says more", async () => {
+      const server = await serve(fileURLToPath(dist));
+      try {
+        for (const end of ["?v=1", "", "/?v=1#part"]) await works(`${server.url.slice(0, -1)}${end}`);
+        expect(new Set(server.requests)).to.deep.equal(new Set(["/headwise-simd128.wasm"]));
+      } finally {
+        await server.close();
+      }
+    });
+    it("may be a function that gives a promise or a response", async () => {
+      const server = await serve(fileURLToPath(dist));
+      try {
+        await works(async (file) => new URL(file, dist));
+        await works(async (file) => readFile(new URL(file, dist)));
+        await works((file) => fetch(server.url + file));
+        await works(async (file) => new Response(await readFile(new URL(file, dist)))); // of no type
+        await expectError(expect, "invalid-file", ["could not load", `${server.url}nowhere`, "404"], () =>
+          works(() => fetch(`${server.url}nowhere`)),
+        );
+        await expectError(expect, "invalid-file", "the response that wasm gave", () => works(() => new Response("no")));
+      } finally {
+        await server.close();
+      }
+    });
     it("may be a function from file name to address, bytes or module", async () => {
       await works((file) => new URL(file, dist));
       await works((file) => new URL(file, dist).href);
@@ -129,6 +165,110 @@ for (const [entry, open] of [
     });
   });
 }
+
+for (const [entry, open] of [
+  ["headwise", load],
+  ["headwise/worker", loadWorker],
+]) {
+  describe(`the start of ${entry}`, () => {
+    it("ends when its signal aborts, and at once", async () => {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const never = open({ threads: 2, wasm: () => new Promise(() => {}), signal });
+      setTimeout(() => controller.abort(), 30);
+      await expectError(expect, "aborted", "aborted", () => never);
+      await expectError(expect, "aborted", "aborted", () => open({ signal }));
+      await expectError(expect, "invalid-option", ["signal", "AbortSignal"], () => open({ signal: {} }));
+    });
+    it("ends after its limit, and names what did not come", async () => {
+      const wasm = () => new Promise(() => {});
+      await expectError(expect, "invalid-file", ["no answer within 900 ms", "wasm"], () => open({ timeout: 900, wasm }));
+      for (const timeout of [0, -1, 1.5, "1", Infinity])
+        await expectError(expect, "invalid-option", "timeout: expected", () => open({ timeout }));
+    });
+  });
+}
+
+describe("a worker that is given", () => {
+  const made = [];
+  const keep = (worker) => (made.push(worker), worker);
+  const hostWorker = () => keep(new Worker(new URL("worker-host.js", dist)));
+  after(() => Promise.all(made.map((worker) => worker.terminate())));
+
+  it("and serves an instance is refused to a second load, which leaves it alone", async () => {
+    const worker = hostWorker();
+    const hw = await loadWorker({ worker, threads: 1 });
+    for (const given of [worker, () => worker])
+      await expectError(expect, "invalid-option", "serves another", () => loadWorker({ worker: given }));
+    // A second copy of the package does not know what the first one uses.
+    const { load: loadCopy } = await import(`${dist.href}worker.js?copy`);
+    await expectError(expect, "invalid-option", "serves another", () => loadCopy({ worker }));
+    expect((await hw.memory()).liveObjects).to.equal(0);
+    await hw.dispose();
+  });
+
+  it("is free again after a load that failed or was aborted", async () => {
+    const worker = hostWorker();
+    const nowhere = new URL("nowhere/", dist);
+    await expectError(expect, "invalid-file", "could not load", () => loadWorker({ worker, wasm: nowhere }));
+    const signal = AbortSignal.timeout(20);
+    await expectError(expect, "aborted", "aborted", () =>
+      loadWorker({ worker, signal, wasm: () => new Promise(() => {}) }),
+    );
+    await expectError(expect, "invalid-file", "no answer within 900 ms", () =>
+      loadWorker({ worker, timeout: 900, wasm: () => new Promise(() => {}) }),
+    );
+    const hw = await loadWorker({ worker, threads: 2 });
+    expect((await hw.memory()).liveObjects).to.equal(0);
+    await hw.dispose();
+  });
+
+  it("and is no host is left alone after the limit", async () => {
+    const source = 'require("node:worker_threads").parentPort.on("message", () => {})';
+    const worker = keep(new Worker(source, { eval: true }));
+    await expectError(expect, "worker-lost", ["no answer within 100 ms", "headwise/worker-host"], () =>
+      loadWorker({ worker, timeout: 100 }),
+    );
+    expect(worker.threadId).to.be.greaterThan(0); // -1 once it has ended
+  });
+
+  it("and ends by an error of its own says so", async () => {
+    const source = `import(${JSON.stringify(new URL("worker-host.js", dist).href)}).then(() =>
+      setTimeout(() => { throw new Error("mine"); }, 300));`;
+    const hw = await loadWorker({ worker: new Worker(source, { eval: true }), threads: 1 });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await expectError(expect, "worker-lost", "mine", () => hw.memory());
+  });
+});
+
+it("one signal serves any number of calls", async () => {
+  const warnings = [];
+  const note = (warning) => warnings.push(String(warning));
+  process.on("warning", note);
+  const { signal } = new AbortController();
+  const hw = await loadWorker({ threads: 1, signal });
+  const model = await hw.transformer({ vocabSize: 7, contextLength: 6, layers: 1, embedDim: 8, numHeads: 2 });
+  await Promise.all(Array.from({ length: 20 }, () => hw.memory({ signal })));
+  const generators = Array.from({ length: 20 }, () => model.generate([1], { maxTokens: 3, signal }));
+  await Promise.all(generators.map((generator) => generator.next()));
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  process.off("warning", note);
+  await hw.dispose();
+  expect(warnings).to.deep.equal([]);
+});
+
+it("an instance may be disposed of in its own onProgress", async () => {
+  const tokens = Int32Array.of(1, 2, 3, 4, 5, 6);
+  const batches = [{ tokens, targets: tokens }];
+  for (const last of [false, true]) {
+    const hw = await load({ threads: 1 });
+    const model = hw.transformer({ vocabSize: 7, contextLength: 6, layers: 2, embedDim: 8, numHeads: 2 });
+    const onProgress = ({ done, total }) => (!last || done === total) && hw.dispose();
+    await expectError(expect, "disposed", "disposed", () =>
+      hw.pruneByImportance(model, { method: "norm", batches }, { count: 1, batches, onProgress }),
+    );
+  }
+});
 
 it("the worker option takes a worker that is alive and serves no other instance", async () => {
   for (const worker of [5, null, {}, () => 5]) {

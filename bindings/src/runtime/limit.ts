@@ -3,11 +3,16 @@ import { HeadwiseError, type ErrorCode } from "../base/errors.js";
 import { aborted, onAbort } from "../base/signals.js";
 
 /** What a start waits for now, and what must be freed if that never comes. */
-export interface Stage {
-  waitingFor: string;
-  /** Of the error if it never comes. */
-  code: ErrorCode;
-  free: () => void;
+export class Stage {
+  what = "the engine";
+  code: ErrorCode = "unsupported";
+  free = () => {};
+
+  /** `code`: of the error if it never comes. */
+  waitFor(what: string, code: ErrorCode): void {
+    this.what = what;
+    this.code = code;
+  }
 }
 
 export interface Limits {
@@ -26,13 +31,13 @@ export async function withinLimits<T>(
   discard: (late: T) => void,
 ): Promise<T> {
   if (signal?.aborted) throw aborted(signal);
-  const stage: Stage = { waitingFor: "the engine", code: "unsupported", free: () => {} };
+  const stage = new Stage();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let unlisten = () => {};
   const result = work(stage);
   const end = new Promise<never>((_, reject) => {
     const late = () => {
-      const message = `load: no answer within ${timeout} ms from ${stage.waitingFor}. ${causes}`;
+      const message = `load: no answer within ${timeout} ms from ${stage.what}. ${causes}`;
       reject(new HeadwiseError(stage.code, message));
     };
     if (timeout !== undefined) timer = setTimeout(late, timeout);

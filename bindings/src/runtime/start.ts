@@ -19,11 +19,9 @@ export async function start({ binary, threads }: Choice, source: Source, stage: 
   const endThreads = () => pool.forEach((thread) => thread.terminate());
   stage.free = endThreads;
   try {
-    stage.code = "invalid-file";
-    stage.waitingFor = `headwise-${binary}.wasm${source instanceof URL ? ` from ${source.href}` : ""}`;
+    stage.waitFor(`headwise-${binary}.wasm${source instanceof URL ? ` from ${source.href}` : ""}`, "invalid-file");
     const module = await compile(source);
-    stage.code = "worker-lost";
-    stage.waitingFor = `${threads - 1} workers that run thread.js, which stands beside the package's other files`;
+    stage.waitFor(`${threads - 1} workers that run thread.js, beside the package's other files`, "worker-lost");
     const native = await new Promise<Native>((resolve, reject) => {
       const makeThread = () => {
         const failed = (why: string) => reject(new ThreadsRefused("unsupported", `a thread could not start: ${why}`));

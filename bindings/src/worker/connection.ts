@@ -91,8 +91,7 @@ export class Connection {
     const { name } = this.#use;
     const choose = async (refused?: string) => {
       const lock = `headwise-${Date.now()}-${Math.random()}`;
-      stage.code = "worker-lost";
-      stage.waitingFor = name;
+      stage.waitFor(name, "worker-lost");
       const { choice, locked } = await this.#request(() => this.#host.choose({ threads, simd }, lock, refused));
       this.#peer.hasAnswered();
       // Granted when the worker has died; browsers send no event for that.
@@ -101,10 +100,11 @@ export class Connection {
     };
     const start = async (choice: Choice) => {
       const file = `headwise-${choice.binary}.wasm`;
-      stage.waitingFor = file;
+      stage.waitFor(`wasm, which was asked for ${file}`, "invalid-file");
       const source = wasm === undefined ? undefined : await sendableSource(await locate(choice.binary, wasm));
       const from = typeof source === "string" ? ` from ${source}` : "";
-      stage.waitingFor = `${name}, which starts ${file}${from} on ${choice.threads} threads, each a worker (thread.js)`;
+      const threads = choice.threads > 1 ? ` and ${choice.threads - 1} more workers (thread.js)` : "";
+      stage.waitFor(`${name}, which starts ${file}${from}${threads}`, "worker-lost");
       const info = await this.#request(() => this.#host.start(choice, source));
       if ("refused" in info) throw new ThreadsRefused("unsupported", info.refused);
       return info;
