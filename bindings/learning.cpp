@@ -95,7 +95,7 @@ std::unique_ptr<Model> Model::keep_heads(Pointer kept, Pointer counts) {
 
 std::unique_ptr<Model> Engine::transformer(const TransformerConfig& config) {
   std::unique_ptr<Model> model(new (std::nothrow) Model(context_));
-  if (model == nullptr || model->transformer.create(config, context_) != Status::kOk ||
+  if (model == nullptr || model->transformer.create(config) != Status::kOk ||
       model->transformer.initialize(context_) != Status::kOk) {
     return nullptr;
   }

@@ -30,24 +30,31 @@ Status fill_sinusoidal(float* positions, std::size_t length, std::size_t E, Cont
 
 }  // namespace
 
-Status Embedding::create(std::size_t vocab_size, std::size_t context_length, std::size_t E, Positions positions,
-                         Context& context) {
+Status Embedding::create(std::size_t vocab_size, std::size_t context_length, std::size_t E, Positions positions) {
   kind_ = positions;
   E_ = E;
+  if (positions == Positions::kSinusoidal) scale_ = std::sqrt(static_cast<float>(E));
   HEADWISE_RETURN_IF_ERROR(tokens_.create(E, vocab_size, false));
-  if (positions != Positions::kLearned && positions != Positions::kSinusoidal) return Status::kOk;
-  HEADWISE_RETURN_IF_ERROR(positions_.create(context_length * E, true, 0.0f));
-  if (positions == Positions::kLearned) return Status::kOk;
-  scale_ = std::sqrt(static_cast<float>(E));
-  return fill_sinusoidal(positions_.value(), context_length, E, context);
+  return positions == Positions::kLearned ? positions_.create(context_length * E, true, 0.0f) : Status::kOk;
+}
+
+Status Embedding::prepare(std::size_t length, Context& context) {
+  if (kind_ != Positions::kSinusoidal || length <= sinusoid_rows_) return Status::kOk;
+  const std::size_t rows = std::max(length, 2 * sinusoid_rows_);  // twice: sequences grow token by token
+  sinusoid_rows_ = 0;
+  HEADWISE_RETURN_IF_ERROR(sinusoids_.reserve(std::uint64_t{rows} * E_));
+  HEADWISE_RETURN_IF_ERROR(fill_sinusoidal(sinusoids_.data(), rows, E_, context));
+  sinusoid_rows_ = rows;
+  return Status::kOk;
 }
 
 void Embedding::forward(const std::int32_t* tokens, std::size_t B, std::size_t L, std::size_t first, float* out,
                         ThreadPool& pool) const noexcept {
   const float* table = tokens_.input_slice(0, E_).data;
+  const float* positions = kind_ == Positions::kSinusoidal ? sinusoids_.data() : positions_.value();
   pool.parallel_for(B * L, 4.0 * static_cast<double>(B * L * E_), [&](std::size_t row, std::size_t) {
     const float* from = table + packed_at(static_cast<std::size_t>(tokens[row]), E_);
-    const float* position = positions_.count() == 0 ? nullptr : positions_.value() + (first + row % L) * E_;
+    const float* position = positions == nullptr ? nullptr : positions + (first + row % L) * E_;
     float* to = out + row * E_;
     for (std::size_t e = 0; e < E_; ++e) to[e] = scale_ * from[e * simd::kTile];
     if (position == nullptr) return;

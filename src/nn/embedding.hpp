@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/aligned_buffer.hpp"
 #include "core/context.hpp"
 #include "nn/linear.hpp"
 #include "nn/parameter_buffer.hpp"
@@ -17,8 +18,9 @@ class Embedding {
  public:
   // All zeros but for sinusoidal positions (Vaswani et al. 2017, 3.5): sin and cos of position / 10000^(2k / E) take
   // turns, and embeddings are multiplied by sqrt(E), as there (3.4), lest positions drown them.
-  Status create(std::size_t vocab_size, std::size_t context_length, std::size_t E, Positions positions,
-                Context& context);
+  Status create(std::size_t vocab_size, std::size_t context_length, std::size_t E, Positions positions);
+  // Makes what `forward` needs for positions below `length`: a model may name a context longer than memory could hold.
+  Status prepare(std::size_t length, Context& context);
 
   // out[b, i] = scale * embedding[tokens[b, i]] + position[first + i].   tokens: [B, L], out: [B, L, E]
   void forward(const std::int32_t* tokens, std::size_t B, std::size_t L, std::size_t first, float* out,
@@ -43,7 +45,9 @@ class Embedding {
   std::size_t E_ = 0;
   float scale_ = 1.0f;
   Linear tokens_;
-  ParameterBuffer positions_;  // [context length, E]
+  ParameterBuffer positions_;  // [context length, E], learned
+  AlignedBuffer sinusoids_;    // [sinusoid_rows_, E]: as many positions as there have been
+  std::size_t sinusoid_rows_ = 0;
 };
 
 }  // namespace headwise

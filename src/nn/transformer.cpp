@@ -61,10 +61,10 @@ void copy_parameters(Part& from, Part& to) {
 Transformer::Transformer() = default;
 Transformer::~Transformer() = default;
 
-Status Transformer::create_without_attention(const TransformerConfig& config, Context& context) {
+Status Transformer::create_without_attention(const TransformerConfig& config) {
   config_ = config;
   const std::size_t E = config.embed_dim, F = config.feed_forward_dim, N = config.layers;
-  HEADWISE_RETURN_IF_ERROR(embedding_.create(config.vocab_size, config.context_length, E, config.positions, context));
+  HEADWISE_RETURN_IF_ERROR(embedding_.create(config.vocab_size, config.context_length, E, config.positions));
   layers_.reset(new (std::nothrow) Layer[N]);
   saved_.reset(new (std::nothrow) Saved[N + 1]);
   if (layers_ == nullptr || saved_ == nullptr) return Status::kOutOfMemory;
@@ -79,8 +79,8 @@ Status Transformer::create_without_attention(const TransformerConfig& config, Co
   return config.tie_embeddings ? Status::kOk : head_.create(E, config.vocab_size, false);
 }
 
-Status Transformer::create(const TransformerConfig& config, Context& context) {
-  HEADWISE_RETURN_IF_ERROR(create_without_attention(config, context));
+Status Transformer::create(const TransformerConfig& config) {
+  HEADWISE_RETURN_IF_ERROR(create_without_attention(config));
   for (std::size_t n = 0; n < config.layers; ++n) {
     HEADWISE_RETURN_IF_ERROR(layers_[n].attention.create(attention_config(config)));
   }
@@ -120,7 +120,7 @@ Status Transformer::initialize(Context& context) {
 
 Status Transformer::keep_heads(const std::uint32_t* kept, const std::uint32_t* count, Transformer& smaller,
                                Context& context) {
-  HEADWISE_RETURN_IF_ERROR(smaller.create_without_attention(config_, context));
+  HEADWISE_RETURN_IF_ERROR(smaller.create_without_attention(config_));
   copy_parameters(embedding_, smaller.embedding_);
   copy_parameters(norm_, smaller.norm_);
   copy_parameters(head_, smaller.head_);

@@ -55,7 +55,7 @@ class Transformer {
   ~Transformer();
 
   // Weights start as zeros.
-  Status create(const TransformerConfig& config, Context& context);
+  Status create(const TransformerConfig& config);
   // From config.seed: embeddings and positions normal, matrices Xavier-uniform; those that write to the stream are
   // divided by sqrt(2 N), so that it does not grow with the layers (Radford et al. 2019).
   Status initialize(Context& context);
@@ -112,7 +112,7 @@ class Transformer {
     if (!config_.tie_embeddings) fn(head_);
   }
 
-  Status create_without_attention(const TransformerConfig& config, Context& context);
+  Status create_without_attention(const TransformerConfig& config);
   Linear& head() { return config_.tie_embeddings ? embedding_.tokens() : head_; }
   Workspace take_workspace(std::size_t rows, bool training, bool logits, Arena& arena);
   Status reserve(const TokenBatch& batch, bool training, bool logits, Workspace& workspace, Context& context);

@@ -115,6 +115,7 @@ Status Transformer::run(const TokenBatch& batch, bool training, Sequence* sequen
   const std::size_t rows = batch.B * batch.L, count = rows * config_.embed_dim;
   const std::int32_t past = sequence == nullptr ? 0 : sequence->length;
   const std::int32_t length = past + static_cast<std::int32_t>(batch.L);
+  HEADWISE_RETURN_IF_ERROR(embedding_.prepare(static_cast<std::size_t>(length), context));
   embedding_.forward(batch.tokens, batch.B, batch.L, static_cast<std::size_t>(past), saved_[0].input, pool);
   for (std::size_t n = 0; n < config_.layers; ++n) {
     Layer& layer = layers_[n];

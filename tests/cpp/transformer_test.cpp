@@ -46,7 +46,7 @@ struct Model {
   // Biases and norms at random, so that they show.
   explicit Model(const TransformerConfig& config, std::size_t threads = 1) {
     start(context, threads);
-    REQUIRE(transformer.create(config, context) == Status::kOk);
+    REQUIRE(transformer.create(config) == Status::kOk);
     REQUIRE(transformer.initialize(context) == Status::kOk);
     std::uint32_t seed = 100;
     transformer.for_each_parameter([&](const Parameter& parameter) {
@@ -269,7 +269,7 @@ TEST_CASE("initialisation: spreads as documented, and norms that change nothing"
   config.feed_forward_dim = 128, config.tie_embeddings = false;
   Context context;
   Transformer model;
-  REQUIRE(model.create(config, context) == Status::kOk);
+  REQUIRE(model.create(config) == Status::kOk);
   REQUIRE(model.initialize(context) == Status::kOk);
   NaiveTransformer<double> values(model);
   const auto deviation = [&](std::size_t index) {

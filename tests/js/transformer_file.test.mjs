@@ -77,5 +77,19 @@ it("a file that says more than it has is refused at once, in little memory", asy
     expect((process.resourceUsage().maxRSS - before) / 1024, `${part}: MiB`).to.be.lessThan(200); // and gigabytes
     expect(hw.memory().capacityBytes).to.equal(capacity);
   }
+  // A context that no memory could hold is no lie where nothing of the file tells its length: memory goes by what is used.
+  for (const positions of ["sinusoidal", "rotary", "alibi", "none"]) {
+    const small = readSafetensors(hw.transformer({ ...whole, positions }).save());
+    const bytes = writeSafetensors(Object.fromEntries(small.names.map((name) => [name, small.tensor(name)])), {
+      metadata: {
+        ...small.metadata,
+        config: JSON.stringify({ ...JSON.parse(small.metadata.config), contextLength: 2 ** 31 - 1 }),
+      },
+    });
+    const { usedBytes } = hw.memory();
+    const loaded = hw.loadTransformer(bytes);
+    loaded.forward(Int32Array.of(1, 2, 3));
+    expect(hw.memory().usedBytes - usedBytes, `${positions}: bytes`).to.be.lessThan(1e6);
+  }
   hw.dispose();
 });

@@ -126,10 +126,9 @@ export function* eachTransformerParameter(config: ResolvedTransformerConfig): Ge
 export const transformerParameters = (config: ResolvedTransformerConfig): Parameter[] =>
   Array.from(eachTransformerParameter(config), (parameter, index) => ({ ...parameter, index }));
 
-/** Bytes of the first model's parameters, and of positions that are not learned. */
+/** Bytes of the first model's parameters. */
 export function transformerBytes(config: ResolvedTransformerConfig): number {
-  const floats = transformerParameters(config).reduce((count, { shape }) => count + product(shape), 0);
-  return 4 * (floats + (config.positions === "sinusoidal" ? config.contextLength * config.embedDim : 0));
+  return 4 * transformerParameters(config).reduce((count, { shape }) => count + product(shape), 0);
 }
 
 export function nativeTransformerConfig({ heads: _, ...config }: ResolvedTransformerConfig): NativeTransformerConfig {

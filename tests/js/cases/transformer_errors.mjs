@@ -32,7 +32,7 @@ const configErrors = [
   ["invalid-option", ["heads[1]", "4"], { ...good, heads: [[0], [4]] }],
   ["invalid-option", ["heads[0]", "ascend"], { ...good, heads: [[1, 1], []] }],
   ["out-of-memory", ["parameters"], { ...good, vocabSize: 2 ** 31 - 1 }],
-  ["out-of-memory", ["parameters"], { ...good, positions: "sinusoidal", contextLength: 2 ** 31 - 1 }],
+  ["out-of-memory", ["parameters"], { ...good, positions: "learned", contextLength: 2 ** 31 - 1 }],
 ];
 
 const tokens = randomIntegers([2, 4], 0, 10, 1);
