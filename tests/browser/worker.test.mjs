@@ -20,6 +20,22 @@ const long = {
   webkit: { tokens: 6_000, promptly: 2_000 }, // WebKitGTK ends a terminated worker only when its call is over
 };
 
+/** Asks for a computation in a worker that serves several pages. */
+const portsOf = {
+  "service worker": async () => {
+    await navigator.serviceWorker.register("/tests/browser/serving_worker.js", { type: "module" });
+    const { active } = await navigator.serviceWorker.ready;
+    const answer = new Promise((resolve) => (navigator.serviceWorker.onmessage = ({ data }) => resolve(data)));
+    active.postMessage("compute");
+    return answer;
+  },
+  "shared worker": () => {
+    const { port } = new SharedWorker("/tests/browser/serving_worker.js", { type: "module" });
+    port.postMessage("compute");
+    return new Promise((resolve) => (port.onmessage = ({ data }) => resolve(data)));
+  },
+};
+
 for (const name of browserNames) {
   describe(name, () => {
     const { tokens, promptly } = long[name];
@@ -216,11 +232,158 @@ for (const name of browserNames) {
     });
 
     check("headwise/worker: a worker that cannot start rejects load", async () => {
-      const { code } = await page.evaluate(() =>
+      const { code, message } = await page.evaluate(() =>
         outcome(loads["headwise/worker"]({ worker: new Worker("/nowhere.js", { type: "module" }) })),
       );
       assert.equal(code, "worker-lost");
+      assert.match(message, /could not be loaded.*404.*Cross-Origin-Embedder-Policy/);
     });
+
+    check("headwise/worker: a worker that is no host rejects load within the limit, and lives on", async () => {
+      const { code, message, answer } = await page.evaluate(async () => {
+        const worker = new Worker("/tests/browser/echo_worker.js", { type: "module" });
+        const result = await outcome(loads["headwise/worker"]({ worker, timeout: 300 }));
+        const answer = new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)));
+        worker.postMessage("there?");
+        return { ...result, answer: await answer };
+      });
+      assert.equal(code, "worker-lost");
+      assert.match(message, /no answer within 300 ms from the worker given.*headwise\/worker-host/);
+      assert.equal(answer, "there?");
+      await assertClean();
+    });
+
+    check("headwise/worker: a worker in use is refused to a second load, and its instance works on", async () => {
+      const { second, first } = await page.evaluate(async () => {
+        const worker = new Worker("/dist/worker-host.js", { type: "module" });
+        const hw = await loads["headwise/worker"]({ worker });
+        const second = await outcome(loads["headwise/worker"]({ worker }));
+        const first = await outcome(attend(hw, 1));
+        await hw.dispose();
+        return { second, first };
+      });
+      assert.equal(second.code, "invalid-option");
+      assert.match(second.message, /serves another instance/);
+      assert.equal(first.value, "done");
+      await assertClean();
+    });
+
+    check("headwise/worker: an error of the user's own code in a worker does not end the instance", async () => {
+      const { value, message } = await page.evaluate(async () => {
+        const worker = new Worker("/tests/browser/failing_worker.js", { type: "module" });
+        const failed = new Promise((resolve) => worker.addEventListener("error", resolve, { once: true }));
+        addEventListener("error", (event) => event.preventDefault());
+        const hw = await loads["headwise/worker"]({ worker });
+        worker.postMessage("fail");
+        await failed;
+        const result = await outcome(attend(hw, 1));
+        await hw.dispose();
+        return result;
+      });
+      assert.equal(value, "done", message);
+    });
+
+    check("headwise/worker: loads where Web Locks are refused, and still notices a terminated worker", async () => {
+      const { value, lost, message } = await page.evaluate(async () => {
+        const worker = new Worker("/tests/browser/lockless_worker.js", { type: "module" });
+        const loaded = await outcome(loads["headwise/worker"]({ worker }).then((hw) => (window.hw = hw) && "loaded"));
+        if (!loaded.value) return loaded;
+        const done = await outcome(attend(window.hw, 1));
+        worker.terminate();
+        return { ...done, lost: (await outcome(window.hw.memory())).code };
+      });
+      assert.equal(value, "done", message);
+      assert.equal(lost, "worker-lost");
+      await assertClean();
+    });
+
+    check(
+      "headwise/worker: loads in a worker of an opaque origin, which has neither locks nor workers of its own",
+      async () => {
+        if (name === "webkit") return; // WebKitGTK 2.4x starts no module worker from a data: address
+        const open = await serve(root, { isolated: true, headers: { "Access-Control-Allow-Origin": "*" } });
+        const other = await browser.page(`${open.url}tests/browser/api.html`);
+        try {
+          const { value, message } = await other.evaluate(() => {
+            const source = `import ${JSON.stringify(new URL("/dist/worker-host.js", location).href)};`;
+            const worker = () => new Worker(`data:text/javascript,${encodeURIComponent(source)}`, { type: "module" });
+            return outcome(
+              (async () => {
+                const hw = await loads["headwise/worker"]({ worker });
+                await attend(hw, 1);
+                await hw.dispose();
+                return hw.info.threads;
+              })(),
+            );
+          });
+          assert.equal(value, 1, message);
+        } finally {
+          await other.close();
+          await open.close();
+        }
+      },
+    );
+
+    check("headwise/worker: threads whose script is missing cost auto its threads, not the load", async () => {
+      await mkdir(join(folder, "threadless"), { recursive: true });
+      for (const file of await readdir(dist))
+        if (/\.(js|wasm)$/.test(file) && file !== "thread.js")
+          await copyFile(join(dist, file), join(folder, "threadless", file));
+      const { auto, two } = await page.evaluate(async (address) => {
+        const { load } = await import(address);
+        const open = (options) =>
+          outcome(
+            (async () => {
+              const hw = await load(options);
+              await attend(hw, 1);
+              await hw.dispose();
+              return hw.info;
+            })(),
+          );
+        return { auto: await open({ threads: "auto" }), two: await open({ threads: 2 }) };
+      }, `${served}/threadless/worker.js`);
+      assert.equal(auto.value?.threads, 1, auto.message);
+      assert.equal(two.code, "unsupported", two.message);
+      if (name !== "webkit") assert.match(`${auto.value.reason} ${two.message}`, /thread.js.*thread.js/);
+    });
+
+    check("its script is refused in a window", async () => {
+      const { name: error, message } = await page.evaluate(() =>
+        import("/dist/worker-host.js").then(
+          () => ({ message: "it runs" }),
+          ({ name, message }) => ({ name, message }),
+        ),
+      );
+      assert.equal(error, "HeadwiseError", message);
+      assert.match(message, /headwise\/worker-host/);
+    });
+
+    for (const entry of entries) {
+      check(`${entry}: loads while other code on the page fails`, async () => {
+        const results = await page.evaluate(async (entry) => {
+          addEventListener("error", (event) => event.preventDefault());
+          const ad = setInterval(() => {
+            throw new Error("ad script");
+          });
+          const results = [];
+          for (let n = 0; n < 10; ++n)
+            results.push(await outcome(loads[entry]().then(async (hw) => (await hw.dispose(), "loaded"))));
+          clearInterval(ad);
+          return results.map(({ value, message }) => value ?? message);
+        }, entry);
+        assert.deepEqual(results, Array(10).fill("loaded"));
+      });
+    }
+
+    // Firefox and WebKitGTK have no service workers that are modules, or none in a window that is driven.
+    for (const [kind, open] of name === "chromium" ? Object.entries(portsOf) : []) {
+      check(`headwise: a ${kind} computes on one thread, and says why`, async () => {
+        const { threads, reason, value } = await page.evaluate(open);
+        assert.equal(value, 1);
+        assert.equal(threads, 1);
+        assert.match(reason, /1 thread: no worker can be started here/);
+      });
+    }
 
     check("headwise/worker: dispose rejects what is pending and what comes later", async () => {
       const result = await page.evaluate(async (tokens) => {

@@ -122,7 +122,14 @@ describe("a host", () => {
          await ((silent = "thread.js"), open("index.js", { timeout: 300, threads: 2 })),
        ];`,
     );
-    expectRefusal(host, "worker-lost", "no answer within 300 ms", `${dist.href}worker-host.js`, "404", "Embedder-Policy");
+    expectRefusal(
+      host,
+      "worker-lost",
+      "no answer within 300 ms",
+      `${dist.href}worker-host.js`,
+      "404",
+      "Embedder-Policy",
+    );
     expectRefusal(thread, "worker-lost", "no answer within 300 ms", "thread.js", "optimizeDeps");
   });
 
@@ -151,20 +158,26 @@ describe("a host", () => {
       for (const name of ["addEventListener", "removeEventListener", "dispatchEvent"]) globalThis[name] = target[name].bind(target);
       const ad = setInterval(() => dispatchEvent(Object.assign(new Event("error"), { message: "ad script" })), 0);`;
     const result = await runIn(setup, `${both.replace(";", "")}.map((result) => (clearInterval(ad), result));`);
-    for (const { value, threads } of result) expect({ value, threads: threads > 0 }).to.deep.equal({ value: 1, threads: true });
+    for (const { value, threads } of result)
+      expect({ value, threads: threads > 0 }).to.deep.equal({ value: 1, threads: true });
   });
 
   it("that is no worker does not run the worker's script", async () => {
     const importing = `return import(${JSON.stringify(new URL("worker-host.js", dist).href)}).then(
       () => "imported", ({ name, code, message }) => ({ name, code, message }))`;
-    const inWindow = "globalThis.document = {}; globalThis.addEventListener = () => { throw new Error('it listens'); };";
+    const inWindow =
+      "globalThis.document = {}; globalThis.addEventListener = () => { throw new Error('it listens'); };";
     for (const setup of ["", inWindow, inWindow + noNode])
       expectRefusal(await runIn(setup, importing), "unsupported", "headwise/worker-host");
   });
 
   it("without a FinalizationRegistry, without text codecs: importing looks at neither", async () => {
-    const missing = "delete globalThis.FinalizationRegistry; delete globalThis.TextDecoder; delete globalThis.TextEncoder;";
-    const names = await runIn(missing, `return Object.keys(await import(${JSON.stringify(new URL("worker.js", dist).href)}));`);
+    const missing =
+      "delete globalThis.FinalizationRegistry; delete globalThis.TextDecoder; delete globalThis.TextEncoder;";
+    const names = await runIn(
+      missing,
+      `return Object.keys(await import(${JSON.stringify(new URL("worker.js", dist).href)}));`,
+    );
     expect(names).to.include("load");
   });
 });

@@ -182,7 +182,9 @@ for (const [entry, open] of [
     });
     it("ends after its limit, and names what did not come", async () => {
       const wasm = () => new Promise(() => {});
-      await expectError(expect, "invalid-file", ["no answer within 900 ms", "wasm"], () => open({ timeout: 900, wasm }));
+      await expectError(expect, "invalid-file", ["no answer within 900 ms", "wasm"], () =>
+        open({ timeout: 900, wasm }),
+      );
       for (const timeout of [0, -1, 1.5, "1", Infinity])
         await expectError(expect, "invalid-option", "timeout: expected", () => open({ timeout }));
     });

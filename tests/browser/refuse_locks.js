@@ -1,0 +1,4 @@
+const request = async () => {
+  throw new DOMException("The request was denied.", "SecurityError");
+};
+Object.defineProperty(navigator, "locks", { value: { request } });
