@@ -263,7 +263,7 @@ for (const name of browserNames) {
         return { second, first };
       });
       assert.equal(second.code, "invalid-option");
-      assert.match(second.message, /serves another instance/);
+      assert.match(second.message, /serves another Headwise instance/);
       assert.equal(first.value, "done");
       await assertClean();
     });

@@ -1,6 +1,7 @@
 // What the tarball holds, and how much of it a page downloads.
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import filePlugin from "@size-limit/file";
@@ -60,6 +61,12 @@ test("arethetypeswrong finds nothing wrong", async () => {
   const args = ["node_modules/@arethetypeswrong/cli/dist/index.js", project.tarball, "--profile", "esm-only"];
   const { code, text } = await run(process.execPath, args);
   equal(code, 0, text);
+});
+
+test("each binary has an address of its own, for hosts that must import it", () => {
+  const { resolve } = createRequire(join(project.folder, "package.json"));
+  for (const binary of binaries)
+    equal(resolve(`headwise/headwise-${binary}.wasm`), join(dist, `headwise-${binary}.wasm`));
 });
 
 for (const entry of ["headwise", "headwise/worker"]) {

@@ -29,7 +29,8 @@ export class Peer {
 
   /** `given`: by the user, who has code in it too: its errors are none of ours. */
   constructor(worker: Worker | NodeWorker, given: boolean, listeners: Listeners) {
-    if (inUse.has(worker)) throw new HeadwiseError("invalid-option", "worker: it serves another instance already");
+    if (inUse.has(worker))
+      throw new HeadwiseError("invalid-option", "worker: it serves another Headwise instance already");
     inUse.add(worker);
     this.#worker = worker;
     this.#given = given;
