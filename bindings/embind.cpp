@@ -136,10 +136,14 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("feedForwardDim", &TransformerConfig::feed_forward_dim)
       .field("norm", &get_number<TransformerConfig, &TransformerConfig::norm>,
              &set_number<TransformerConfig, &TransformerConfig::norm>)
+      .field("normEpsilon", &TransformerConfig::norm_epsilon)
       .field("activation", &get_number<TransformerConfig, &TransformerConfig::activation>,
              &set_number<TransformerConfig, &TransformerConfig::activation>)
       .field("positions", &get_number<TransformerConfig, &TransformerConfig::positions>,
              &set_number<TransformerConfig, &TransformerConfig::positions>)
+      .field("ropeDim", &TransformerConfig::rope_dim)
+      .field("ropeBase", &TransformerConfig::rope_base)
+      .field("ropeInterleaved", &TransformerConfig::rope_interleaved)
       .field("causal", &TransformerConfig::causal)
       .field("tieEmbeddings", &TransformerConfig::tie_embeddings)
       .field("dropout", &TransformerConfig::dropout)

@@ -128,7 +128,7 @@ class Engine {
   Status status() const { return status_; }
   // Room for a call's inputs and results; the same block for every call. Null: out of memory.
   Pointer stage(double bytes);
-  // Gives back what is kept from call to call, so that a call that was refused memory leaves none behind.
+  // Frees the memory that is kept between calls.
   void release_buffers();
   Status attention(const AttentionCall& call, const VisibilityCall& visibility);
   Status attention(const AttentionCall& call) { return attention(call, {}); }

@@ -58,7 +58,7 @@ class Model {
   Transformer transformer;
 
  private:
-  // A call that was refused memory leaves none behind.
+  // A call that gets no memory keeps none.
   Status settle(Status status) {
     if (status != Status::kOk) transformer.release_buffers();
     return status;

@@ -16,8 +16,8 @@
 namespace headwise {
 namespace {
 
-// Query rows whose P and dS are kept at once: the gradients of keys and values are loaded and stored once a block. Not
-// counted in panels, whose height depends on the engine: results are the same in all of them.
+// Query rows whose P and dS are kept at once: the gradients of keys and values are loaded and stored once a block. A
+// fixed number of rows, not of panels, whose height depends on the engine: results are the same in all engines.
 constexpr std::size_t kBlockRows = 48;
 
 // Floats from row to row of P and dS: an odd number of cache lines, for columns to spread over the cache's sets.
@@ -158,7 +158,7 @@ void differentiate_panel(const AttentionArgs& args, const AttentionGradients& gr
     } else {
       differentiated.end = differentiated.begin;
     }
-    for (float* line : {weights, scores}) {  // what the block's other rows see and this one does not
+    for (float* line : {weights, scores}) {  // columns that other rows of the block see and this one does not
       std::fill(line + block.columns.begin, line + differentiated.begin, 0.0f);
       std::fill(line + differentiated.end, line + block.columns.end, 0.0f);
     }

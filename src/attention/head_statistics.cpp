@@ -82,6 +82,10 @@ void add_token_row(const float* row, const VisibleKeys& keys, const std::int32_t
 
 Status analyze_heads(const AnalysisArgs& args, Context& context, HeadStatistics* statistics) {
   const std::size_t B = args.B, H = args.H, L = args.L, S = args.S;
+  if (B == 0 || L == 0 || S == 0) {  // however many of the others there are
+    std::fill_n(statistics, H, HeadStatistics{});
+    return Status::kOk;
+  }
   const std::uint64_t row = Arena::padded(S);
   HEADWISE_RETURN_IF_ERROR(context.arena.reserve(context.pool.threads() * row));
   float* rows = context.arena.take(context.pool.threads() * row);

@@ -1,8 +1,9 @@
-// The steps of a panel, in their order. Its scores (in cache) are the only L x S there is: 6 rows of it. Two passes
+// The steps of a panel, in their order. No more than 6 rows of the L x S scores exist at a time, in cache. Two passes
 // over a panel without online rescaling were as fast as or faster than every online tiling tried, up to S = 2,048.
 #include "attention/panel.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/rows.hpp"
 #include "kernels/softmax.hpp"
@@ -12,9 +13,12 @@ namespace headwise {
 namespace {
 
 constexpr float kLog2E = 1.44269504088896340736f;
-constexpr std::size_t kKeysPerBlock = 16;  // that the rows of a panel read in turn; with 64, a decoder takes 6 % longer
+constexpr float kInfinity = -kNegativeInfinity;
+constexpr float kOrdinary = 1e38f;
+constexpr std::size_t kKeysPerBlock =
+    16;  // that the rows of a panel read one after the other; with 64, a decoding step takes 6 % longer
 
-// Scores are in base 2 (times log2 e) from the start, unless somebody looks at them or caps them in base e.
+// Scores are in base 2 (times log2 e) from the start, unless they are returned or capped, which is done in base e.
 bool natural_base(const AttentionArgs& args) noexcept {
   return args.softcap > 0.0f || (args.weights != nullptr && args.stage != WeightsStage::kProbabilities);
 }
@@ -37,9 +41,10 @@ void score_packed(const AttentionArgs& args, const Panel& panel, float* scores, 
   }
 }
 
-// Calls fn(row of the panel, its head's rows of `view` from key j on, j, number of keys) for a few keys at a time: rows
-// read in turn where their heads' keys are neighbours in memory, or the same. Heads that lie apart (a cache's) are read
-// one after the other: 1.5 to 2 times as fast a step where 1,024 to 4,096 keys come from memory.
+// Calls fn(row of the panel, its head's rows of `view` from key j on, j, number of keys) for a few keys at a time.
+// Where the heads' keys are adjacent in memory, or the same, all rows of the panel read a block of keys before the next
+// block. Heads that are apart (in a cache) are read one after the other: a step is 1.5 to 2 times as fast where 1,024
+// to 4,096 keys come from memory.
 template <class Fn>
 void for_each_key_block(const AttentionArgs& args, const HeadView<const float>& view, const Panel& panel,
                         const Fn& fn) noexcept {
@@ -91,51 +96,75 @@ void add_alibi(float* row, Keys columns, std::int64_t position, float slope) noe
   }
 }
 
-// Times log2 e still finite. Masks in use elsewhere hold the lowest float there is, which must not become -inf.
-constexpr float kLowestBias = -2.3e38f;
-
 // row[j] = -inf where bias[j] is -inf (whatever the score is: NaN in masked keys goes nowhere), else row[j] + bias[j],
 // the latter times `unit`.
 void add_bias(float* row, const float* bias, Keys columns, float unit) noexcept {
   const simd::Vec minus_infinity = simd::splat(kNegativeInfinity);
   const simd::Vec factor = simd::splat(unit);
-  const simd::Vec lowest = simd::splat(kLowestBias);
   std::size_t j = columns.begin;
   for (; j + simd::kLanes <= columns.end; j += simd::kLanes) {
     const simd::Vec b = simd::load(bias + j);
-    const simd::Vec sum = simd::fma(simd::max_skipping_nan(b, lowest), factor, simd::load(row + j));
+    const simd::Vec sum = simd::fma(b, factor, simd::load(row + j));
     simd::store(row + j, simd::select(b == minus_infinity, minus_infinity, sum));
   }
   for (; j < columns.end; ++j) {
-    const float b = bias[j] < kLowestBias ? kLowestBias : bias[j];
-    row[j] = bias[j] == kNegativeInfinity ? kNegativeInfinity : row[j] + b * unit;
+    row[j] = bias[j] == kNegativeInfinity ? kNegativeInfinity : row[j] + bias[j] * unit;
   }
 }
 
-// Adds ALiBi and the mask, and sets what each row may not see, up to the end of the last tile, to -inf.
+// Adds ALiBi and the mask to row r, and sets what it may not see, up to the end of the last tile, to -inf.
+// bias: the row of the mask, null: there is none; unit: of the scores
+void mask_row(const AttentionArgs& args, const Panel& panel, std::size_t r, const float* bias, float unit,
+              float* row) noexcept {
+  const std::size_t i = panel.i[r];
+  if (args.slopes != nullptr) {
+    add_alibi(row, {panel.columns.begin, panel.padded_end()},
+              static_cast<std::int64_t>(i) + args.visibility.offset(panel.b), args.slopes[panel.h[r]] * unit);
+  }
+  const Keys seen{panel.range.begin(i), panel.range.end(i)};
+  simd::fill(row + panel.columns.begin, seen.begin - panel.columns.begin, kNegativeInfinity);
+  simd::fill(row + seen.end, panel.padded_end() - seen.end, kNegativeInfinity);
+  if (bias != nullptr) add_bias(row, bias, seen, unit);
+}
+
+const float* bias_row(const AttentionArgs& args, const Panel& panel, std::size_t r, float* scratch) noexcept {
+  return args.visibility.mask.bias_row(panel.b, panel.h[r], panel.i[r], panel.columns.begin, panel.columns.end,
+                                       scratch);
+}
+
 void mask_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept {
-  const Visibility& visibility = args.visibility;
+  const float unit = score_unit(args);
   const float* bias = nullptr;
   for (std::size_t r = 0; r < panel.rows; ++r) {
-    const std::size_t h = panel.h[r], i = panel.i[r];
-    float* row = scratch.scores + r * scratch.row;
-    if (args.slopes != nullptr) {
-      add_alibi(row, {panel.columns.begin, panel.padded_end()},
-                static_cast<std::int64_t>(i) + visibility.offset(panel.b), args.slopes[h] * score_unit(args));
+    if (r == 0 || panel.h[r] != panel.h[r - 1] || !args.visibility.mask.same_for_all_queries()) {
+      bias = bias_row(args, panel, r, scratch.bias);
     }
-    const Keys seen{panel.range.begin(i), panel.range.end(i)};
-    simd::fill(row + panel.columns.begin, seen.begin - panel.columns.begin, kNegativeInfinity);
-    simd::fill(row + seen.end, panel.padded_end() - seen.end, kNegativeInfinity);
-    if (visibility.mask.empty()) continue;
-    if (r == 0 || h != panel.h[r - 1] || !visibility.mask.same_for_all_queries()) {
-      bias = visibility.mask.bias_row(panel.b, h, i, panel.columns.begin, panel.columns.end, scratch.bias);
-    }
-    add_bias(row, bias, seen, score_unit(args));
+    mask_row(args, panel, r, bias, unit, scratch.scores + r * scratch.row);
   }
 }
 
-// Turns each row of scores into unnormalised probabilities and writes 1 / sum. Rows that see no key become zeros; a row
-// whose visible scores are all -inf or NaN becomes NaN, as in the formula.
+// Scores in base e become unnormalised probabilities. Returns their sum. The maximum is subtracted before the factor
+// log2 e, with which large scores would overflow.   row: [columns]
+float softmax_natural(float* row, std::size_t columns, float maximum, const simd::Exp2& exp2) noexcept {
+  subtract_and_multiply_row(row, columns, maximum, kLog2E);
+  return row_exp2(row, columns, 0.0f, exp2);
+}
+
+// Row r once more, with scores in base e: those in base 2 overflow from 2.36e38 on, and so does the bias of masks that
+// hold the lowest float there is. Rare.
+[[gnu::cold, gnu::noinline]] float softmax_row_again(const AttentionArgs& args, const Panel& panel, std::size_t r,
+                                                     const PanelScratch& scratch, const simd::Exp2& exp2) noexcept {
+  const auto [begin, end] = panel.columns;
+  float* row = scratch.scores + r * scratch.row;
+  const std::size_t g = args.kv_heads.of(panel.h[r], args.shape), columns = panel.padded_end() - begin;
+  dot_rows(args.query.at(panel.b, panel.h[r], panel.i[r]), args.key.at(panel.b, g, begin), args.key.row, end - begin,
+           args.shape.D, args.scale, row + begin);
+  mask_row(args, panel, r, bias_row(args, panel, r, scratch.bias), 1.0f, row);
+  return softmax_natural(row + begin, columns, row_maximum(row + begin, columns), exp2);
+}
+
+// Each row of scores becomes unnormalised probabilities, and inverse_sums[r] 1 / their sum. Rows that see no key become
+// zeros; a row whose visible scores are all -inf or NaN becomes NaN, as in the formula.
 void softmax_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
                    float* inverse_sums) noexcept {
   const std::size_t columns = panel.padded_end() - panel.columns.begin;
@@ -144,15 +173,19 @@ void softmax_panel(const AttentionArgs& args, const Panel& panel, const PanelScr
   const bool natural = natural_base(args);
   for (std::size_t r = 0; r < panel.rows; ++r) {
     float* row = scores + r * scratch.row;
-    if (natural) multiply_row(row, columns, kLog2E);
     const float maximum = row_maximum(row, columns);
     if (maximum == kNegativeInfinity &&
         args.visibility.visible_keys(panel.b, panel.h[r], panel.i[r], args.shape.S, scratch.bias).count() == 0) {
       std::fill(row, row + columns, 0.0f);
       inverse_sums[r] = 0.0f;
-    } else {
-      inverse_sums[r] = 1.0f / row_exp2(row, columns, maximum, exp2);
+      continue;
     }
+    float sum = natural ? softmax_natural(row, columns, maximum, exp2) : row_exp2(row, columns, maximum, exp2);
+    // Beside a maximum of ordinary size, a score or a bias that has overflowed to -inf has the weight 0 all the same.
+    if (!natural && !(std::abs(maximum) < kOrdinary && sum < kInfinity)) {
+      sum = softmax_row_again(args, panel, r, scratch, exp2);
+    }
+    inverse_sums[r] = 1.0f / sum;
   }
 }
 
@@ -217,7 +250,7 @@ void weighted_sum_panel(const AttentionArgs& args, const Panel& panel, const Pan
   };
   std::fill_n(todo, panel.rows, true);
   add_todo(add_weighted_rows);
-  // Perhaps 0 times infinity, which is to add nothing. Each row for itself: threads share rows out in different ways.
+  // 0 times infinity must add nothing. Decided for each row by itself: its panel depends on the number of threads.
   for (std::size_t r = 0; r < panel.rows; ++r) todo[r] = !all_finite(output_row(r), Dv);
   add_todo(add_weighted_rows_skipping_zeros);
   for (std::size_t r = 0; r < panel.rows; ++r) {

@@ -48,14 +48,15 @@ void cos_sin(double angle, float& cos, float& sin) noexcept {
 }  // namespace
 
 RotaryTable take_rotary_table(const Rotary& rotary, std::uint64_t rows, Arena& arena) {
-  return {arena.take(rows * (rotary.dim / 2)), arena.take(rows * (rotary.dim / 2))};
+  const std::size_t pairs = (rotary.dim + 1) / 2;
+  return {arena.take(rows * pairs), arena.take(rows * pairs)};
 }
 
 // Without the standard library's pow, cos and sin, whose tables would add 8 KB to each binary's download.
 void fill_rotary_table(const Rotary& rotary, const TokenPositions& positions, Rotation rotation,
                        const RotaryTable& table, ThreadPool& pool) noexcept {
-  const std::size_t pairs = rotary.dim / 2, rows = positions.table_rows();
-  const double ratio = root(1.0 / static_cast<double>(rotary.base), std::max<std::size_t>(pairs, 1));  // of neighbours
+  const std::size_t pairs = (rotary.dim + 1) / 2, rows = positions.table_rows();
+  const double base = rotary.base, ratio = root(1.0 / (base * base), std::max<std::size_t>(rotary.dim, 1));
   const double direction = rotation == Rotation::kForward ? 1.0 : -1.0;
   pool.parallel_for(rows, 40.0 * static_cast<double>(rows * pairs), [&](std::size_t n, std::size_t) {
     double angle = direction * static_cast<double>(positions.at(n));

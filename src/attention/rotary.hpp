@@ -1,5 +1,5 @@
 // Rotary position embedding (Su et al. 2021; ONNX RotaryEmbedding): pairs of a head's numbers are rotated by an angle
-// that grows with the token's position, so that scores depend on distances.
+// that grows with the token's position, so that scores depend on the distance of query and key.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,7 @@ struct TokenPositions {
   }
 };
 
-// Cosines and sines of angles, [rows, dim / 2] each.
+// Cosines and sines of angles, [rows, ceil(dim / 2)] each.
 struct RotaryTable {
   float* cos;
   float* sin;
@@ -40,7 +40,8 @@ RotaryTable take_rotary_table(const Rotary& rotary, std::uint64_t rows, Arena& a
 
 enum class Rotation { kForward, kBackward };
 
-// pairs: a row's; frequencies fall from 1 to base^(-2 (pairs - 1) / dim). Computed in double: positions go beyond 2^31.
+// cos, sin: of position * base^(-2k / dim), or of minus that. dim may be odd here. Computed in double: positions go
+// beyond 2^31.
 void fill_rotary_table(const Rotary& rotary, const TokenPositions& positions, Rotation rotation,
                        const RotaryTable& table, ThreadPool& pool) noexcept;
 

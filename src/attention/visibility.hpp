@@ -10,7 +10,7 @@
 
 namespace headwise {
 
-// How far queries see to either side, in keys; further than any key where a side is open.
+// How far queries see to either side, in keys; kOpen: without a limit.
 struct Window {
   static constexpr std::int64_t kOpen = std::int64_t{1} << 62;
   std::int64_t left = kOpen, right = kOpen;
@@ -37,7 +37,7 @@ class KeyRange {
   bool open_;  // the same for all queries: saves 3 % where rows are short
 };
 
-// The keys that one query sees: those in [begin, end) that the mask, if there is one, does not take.
+// The keys that one query sees: those in [begin, end) that the mask, if there is one, does not exclude.
 struct VisibleKeys {
   std::size_t begin, end;
   const float* bias;  // valid in [begin, end); null: no mask
@@ -62,7 +62,7 @@ struct Visibility {
   // Where query 0 of batch row b stands among the keys.
   std::int64_t offset(std::size_t b) const noexcept { return offsets == nullptr ? 0 : offsets[b]; }
 
-  // What the mask leaves aside.
+  // The keys that all but the mask allow.
   KeyRange key_range(std::size_t b, std::size_t S) const noexcept {
     std::size_t keys = std::min(S, mask.columns());
     if (key_lengths != nullptr) keys = std::min(keys, static_cast<std::size_t>(std::max(key_lengths[b], 0)));

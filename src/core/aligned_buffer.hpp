@@ -38,6 +38,12 @@ class AlignedBuffer {
     const std::size_t bytes = (static_cast<std::size_t>(count) * sizeof(float) + kAlignment - 1) & ~(kAlignment - 1);
     data_ = static_cast<float*>(std::aligned_alloc(kAlignment, bytes));
     if (data_ == nullptr) return Status::kOutOfMemory;
+    // emmalloc adds sizes to addresses in 32 bits: near 4 GiB it may take a free block for larger than it is.
+    if (const auto begin = reinterpret_cast<std::uintptr_t>(data_); begin + bytes < begin) {
+      std::free(data_);
+      data_ = nullptr;
+      return Status::kOutOfMemory;
+    }
     bytes_ = bytes;
     bytes_in_use.fetch_add(bytes, std::memory_order_relaxed);
     return Status::kOk;

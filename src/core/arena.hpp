@@ -13,7 +13,7 @@ namespace headwise {
 class Arena {
  public:
   Arena() = default;
-  // A part of memory that somebody else owns, of `room` floats.
+  // Over `room` floats of memory that it does not own.
   Arena(float* memory, std::uint64_t room) : memory_(memory), room_(room) {}
 
   // Floats that take(count) uses up.

@@ -1,4 +1,4 @@
-// What an instance shares between its calls, which take turns.
+// What the calls of an instance share. Only one runs at a time.
 #pragma once
 
 #include "core/arena.hpp"

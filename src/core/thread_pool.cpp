@@ -22,7 +22,7 @@ constexpr int kSpins = 1 << 16;
 inline void pause() {}
 #endif
 
-// Sleeps while `value` is `old`, or returns for no reason; wake_all ends it after `value` has changed. On Emscripten
+// Sleeps while `value` is `old`; may wake spuriously. After a change of `value`, wake_all ends it. On Emscripten
 // the futex itself: std::atomic::wait polls there (four idle threads took 4 % of a core), and a condition variable woke
 // threads after 0.18 ms in the median, where the futex took 0.08.
 #if defined(__EMSCRIPTEN_PTHREADS__)

@@ -1,6 +1,6 @@
-// Which attention weights dropout leaves out (Srivastava et al. 2014): a hash of where a weight stands, so that the
-// backward pass finds the same ones again without a stored mask, on any number of threads and lanes. 0.6 ns a weight: 4
-// % of a training forward pass at L = 512, 8 heads of 64. A mask would be the only L x S there is.
+// Which attention probabilities dropout sets to zero (Srivastava et al. 2014): decided by a hash of their indices, so
+// that the backward pass finds the same ones without a stored mask of L x S, on any number of threads and lanes. It
+// takes 0.6 ns a probability: 4 % of a training forward pass at L = 512, 8 heads of 64.
 #pragma once
 
 #include <cstddef>
@@ -11,14 +11,14 @@
 namespace headwise {
 
 struct Dropout {
-  float rate = 0.0f;  // 0 <= rate < 1: the share of weights that is left out, in steps of 2^-24
+  float rate = 0.0f;  // 0 <= rate < 1: the share that is set to zero, in steps of 2^-24
   std::uint32_t seed = 0;
 
-  // What the other weights are multiplied with.
+  // What the others are multiplied with.
   float scale() const noexcept { return 1.0f / (1.0f - rate); }
 };
 
-// The weights of query i of head h of batch row b.
+// The probabilities of query i of head h of batch row b.
 class DropoutRow {
  public:
   DropoutRow(const Dropout& dropout, std::size_t b, std::size_t h, std::size_t i) noexcept
@@ -26,7 +26,7 @@ class DropoutRow {
     for (const std::size_t index : {b, h, i}) key_ = mix(key_ + static_cast<std::uint32_t>(index) * kStep);
   }
 
-  // row[j] = 0 where weight j is left out, else row[j] * factor.   columns [begin, end) of whole vectors
+  // row[j] = 0 where j is dropped, else row[j] * factor.   columns [begin, end) of whole vectors
   void apply(float* row, std::size_t begin, std::size_t end, float factor) const noexcept;
 
  private:

@@ -5,9 +5,9 @@
 namespace headwise {
 namespace {
 
-// One row of a tile has two chains of sums, each of which waits for itself: 28 GB/s of weights. Of three tiles side by
-// side it has six: 65 GB/s, and the same sums bit for bit. Four would reach 70 in V8's newer compiler (Node 24), but 33
-// instead of 60 in the older one (Node 20), which runs out of registers.
+// One row of a tile has two chains of dependent additions: 28 GB/s of weights. Three tiles side by side have six: 65
+// GB/s, and the same sums bit for bit. Four would reach 70 in V8's newer compiler (Node 24), but 33 instead of 60 in
+// the older one (Node 20), which runs out of registers.
 constexpr std::size_t kSideBySide = 3;
 
 void gemm_row(const float* a, const PackedMatrix& b, Range tile_range, Start start, const float* bias,

@@ -1,7 +1,7 @@
 // Normalisation of one row, and its gradient: out = (x - mean) * inverse * weight + bias. Layer norm (Ba et al. 2016)
 // takes the mean away and divides by the standard deviation; RMS norm (Zhang & Sennrich 2019) divides by the root of
-// the mean square, with mean 0 and without bias. A row stays in the first-level cache for all its passes: layer norm's
-// further one takes 0.3 ns an element, which no model's time shows.
+// the mean square, with mean 0 and without bias. A row stays in the first-level cache for all its passes: the
+// additional one of layer norm takes 0.3 ns an element, which is not measurable in a model's time.
 #pragma once
 
 #include <cmath>
@@ -53,7 +53,7 @@ inline void norm_row_backward(const float* x, std::size_t E, RowNorm norm, bool 
   simd::Vec sum = simd::splat(0.0f), product = simd::splat(0.0f);
   simd::for_each_vector(E, [&](std::size_t n, auto part) {
     const simd::Vec y = (simd::load(x + n, part) - mean) * inverse, out = simd::load(grad_out + n, part);
-    const simd::Vec g = out * simd::load(weight + n, part);  // 0 in the lanes behind a row, which weight decides
+    const simd::Vec g = out * simd::load(weight + n, part);  // 0 in the lanes beyond the row, since the weight is
     sum = sum + g;
     product = simd::fma(g, y, product);
     simd::store(weight_gradient + n, simd::fma(out, y, simd::load(weight_gradient + n, part)), part);

@@ -18,7 +18,7 @@ void pack_rows(const float* rows, std::size_t row, std::size_t n_count, std::siz
         }
       };
       for (; k + simd::kLanes <= depth; k += simd::kLanes) squares(simd::kLanes);
-      // A square may reach into the row behind it, where there is one.
+      // A square may reach into the next row, where there is one.
       if (k < depth && (n_count - n - simd::kTile) * row >= simd::kLanes) {
         squares(depth - k);
         k = depth;
@@ -41,7 +41,7 @@ void unpack_rows(const float* packed, std::size_t n_count, std::size_t depth, fl
 
 namespace {
 
-// packed[j][0 … 8) = rows[j][0 … lanes), zeros behind, for one panel of fewer than 8 columns.
+// packed[j][0 … 8) = rows[j][0 … lanes), padded with zeros, for one panel of fewer than 8 columns.
 void pack_narrow_panel(const float* rows, std::size_t row, std::size_t depth, std::size_t lanes,
                        float* packed) noexcept {
   // Whole vectors, although they reach into the next row; but not beyond the last one.

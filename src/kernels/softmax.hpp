@@ -1,5 +1,5 @@
-// Softmax of one row of scores that lie in base 2 (already multiplied by log2 e), in place and unnormalised. Two
-// vectors side by side hide the latency of the sums; four, or exponentials in lockstep, were no faster.
+// The steps of an unnormalised softmax of one row of scores in base 2 (multiplied by log2 e), in place. Two vectors
+// side by side hide the latency of the sums; four, or exponentials in lockstep, were no faster.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,13 @@ inline constexpr float kNegativeInfinity = -std::numeric_limits<float>::infinity
 inline void multiply_row(float* row, std::size_t columns, float factor) noexcept {
   for (std::size_t j = 0; j < columns; j += simd::kLanes) {
     simd::store(row + j, simd::load(row + j) * simd::splat(factor));
+  }
+}
+
+// row[j] = (row[j] - subtrahend) * factor.   columns: a multiple of 8
+inline void subtract_and_multiply_row(float* row, std::size_t columns, float subtrahend, float factor) noexcept {
+  for (std::size_t j = 0; j < columns; j += simd::kLanes) {
+    simd::store(row + j, (simd::load(row + j) - simd::splat(subtrahend)) * simd::splat(factor));
   }
 }
 

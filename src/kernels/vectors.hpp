@@ -1,6 +1,6 @@
-// Rows of any length, a vector at a time: what is left at the end of a row is a vector whose last lanes do not count.
-// For loops with work to do for each element; a part passes through memory, so that rows that are only copied or filled
-// are as fast with a scalar tail.
+// Rows of any length, a vector at a time. The rest of a row is a vector of which only the first lanes count. It passes
+// through memory, so this is for loops that compute: rows that are only copied or filled are as fast with a scalar
+// tail.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ inline Vec load(const float* from, Whole) noexcept { return load(from); }
 inline void store(float* to, Vec v, Whole) noexcept { store(to, v); }
 inline Vec zero_rest(Vec v, Whole) noexcept { return v; }
 
-// Zeros behind.
+// Padded with zeros.
 inline Vec load(const float* from, Part part) noexcept {
   alignas(64) float lane[kLanes] = {};
   std::copy_n(from, part.lanes, lane);

@@ -29,15 +29,15 @@ struct Row {
   bool correct;
 };
 
-// The loss of one row; `powers` gets 2^(log2 e (logit - largest)), and zeros behind.   powers: [V up to a multiple of
+// The loss of one row; `powers` becomes e^(logit - largest), padded with zeros.   powers: [V up to a multiple of
 // 8]
 Row measure(const float* logits, std::size_t V, std::size_t target, float* powers, double& sum) {
   const std::size_t columns = simd::round_up(V, simd::kTile);
   std::copy_n(logits, V, powers);
   std::fill(powers + V, powers + columns, kNegativeInfinity);
   const float largest = row_maximum(powers, columns);
-  multiply_row(powers, columns, kLog2E);
-  sum = row_exp2(powers, columns, largest * kLog2E, simd::Exp2());
+  subtract_and_multiply_row(powers, columns, largest, kLog2E);  // in this order large logits do not overflow
+  sum = row_exp2(powers, columns, 0.0f, simd::Exp2());
   const auto first = static_cast<std::size_t>(std::find(logits, logits + V, largest) - logits);
   return {logarithm(sum) + (static_cast<double>(largest) - logits[target]), first == target};
 }
@@ -88,7 +88,7 @@ Loss cross_entropy(float* logits, const std::int32_t* targets, std::size_t rows,
       }
     }
   });
-  for (std::size_t i = 0; i < rows; ++i) {  // in order, whoever computed them
+  for (std::size_t i = 0; i < rows; ++i) {  // in order, whichever thread computed them
     loss.mean += row[i].loss;
     loss.correct += row[i].correct;
   }

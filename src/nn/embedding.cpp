@@ -10,13 +10,13 @@ namespace {
 
 constexpr std::size_t kColumnsPerTask = 32;
 
-// Where number e of token v lies in a packed matrix [V, E]: its next one is simd::kTile behind.
+// Where number e of token v lies in a packed matrix [V, E]: the next number is simd::kTile further on.
 std::size_t packed_at(std::size_t v, std::size_t E) { return v / simd::kTile * simd::kTile * E + v % simd::kTile; }
 
 // positions: [length, E]
 Status fill_sinusoidal(float* positions, std::size_t length, std::size_t E, Context& context) {
   const std::size_t pairs = (E + 1) / 2;
-  const Rotary rotary{.dim = 2 * pairs};
+  const Rotary rotary{.dim = E};
   Arena counted;
   take_rotary_table(rotary, length, counted);
   HEADWISE_RETURN_IF_ERROR(context.arena.reserve(counted.used()));

@@ -11,13 +11,13 @@
 
 namespace headwise {
 
-// Rotary embedding and ALiBi are attention's: nothing is added here.
+// Rotary embedding and ALiBi are part of attention: the embedding adds nothing for them.
 enum class Positions : int { kNone = 0, kLearned = 1, kSinusoidal = 2, kRotary = 3, kAlibi = 4 };
 
 class Embedding {
  public:
-  // All zeros but for sinusoidal positions (Vaswani et al. 2017, 3.5): sin and cos of position / 10000^(2k / E) take
-  // turns, and embeddings are multiplied by sqrt(E), as there (3.4), lest positions drown them.
+  // All zeros, except sinusoidal positions (Vaswani et al. 2017, 3.5): numbers 2k and 2k + 1 are the sine and the
+  // cosine of position / 10000^(2k / E). With these, embeddings are multiplied by sqrt(E), as in the paper (3.4).
   Status create(std::size_t vocab_size, std::size_t context_length, std::size_t E, Positions positions);
   // Makes what `forward` needs for positions below `length`: a model may name a context longer than memory could hold.
   Status prepare(std::size_t length, Context& context);

@@ -15,8 +15,9 @@ std::size_t tasks_of(std::size_t rows) { return (rows + kRowsPerTask - 1) / kRow
 
 }  // namespace
 
-Status Norm::create(NormKind kind, std::size_t E) {
+Status Norm::create(NormKind kind, float epsilon, std::size_t E) {
   kind_ = kind;
+  epsilon_ = epsilon;
   E_ = E;
   HEADWISE_RETURN_IF_ERROR(weight_.create(E, false, 1.0f));
   return bias_.create(centred() ? E : 0, false, 0.0f);
@@ -27,7 +28,7 @@ void Norm::forward(const float* x, std::size_t rows, float* out, ThreadPool& poo
   pool.parallel_for(tasks_of(rows), kFlops * static_cast<double>(rows * E_), [&](std::size_t task, std::size_t) {
     for (std::size_t i = task * kRowsPerTask; i < std::min((task + 1) * kRowsPerTask, rows); ++i) {
       const float* row_i = x + i * E_;
-      norm_row(row_i, E_, row_norm(row_i, E_, centred(), epsilon()), weight_.value(), bias, out + i * E_);
+      norm_row(row_i, E_, row_norm(row_i, E_, centred(), epsilon_), weight_.value(), bias, out + i * E_);
     }
   });
 }
@@ -47,7 +48,7 @@ void Norm::backward(const float* x, const float* grad_out, std::size_t rows, flo
     std::fill_n(weight, sums, 0.0f);
     for (std::size_t i = task * kRowsPerTask; i < std::min((task + 1) * kRowsPerTask, rows); ++i) {
       const float* row_i = x + i * E_;
-      norm_row_backward(row_i, E_, row_norm(row_i, E_, centred(), epsilon()), centred(), weight_.value(),
+      norm_row_backward(row_i, E_, row_norm(row_i, E_, centred(), epsilon_), centred(), weight_.value(),
                         grad_out + i * E_, grad_x + i * E_, weight, bias);
     }
   });

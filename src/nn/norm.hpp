@@ -10,14 +10,14 @@
 namespace headwise {
 
 enum class NormKind : int {
-  kLayer = 0,  // weight and bias, epsilon 1e-5
-  kRms = 1,    // weight alone, epsilon 1e-6
+  kLayer = 0,  // weight and bias
+  kRms = 1,    // weight alone
 };
 
 class Norm {
  public:
   // Weights start as ones, biases as zeros.
-  Status create(NormKind kind, std::size_t E);
+  Status create(NormKind kind, float epsilon, std::size_t E);
 
   // x, out: [rows, E]
   void forward(const float* x, std::size_t rows, float* out, ThreadPool& pool) const noexcept;
@@ -36,9 +36,9 @@ class Norm {
 
  private:
   bool centred() const { return kind_ == NormKind::kLayer; }
-  float epsilon() const { return centred() ? 1e-5f : 1e-6f; }
 
   NormKind kind_ = NormKind::kLayer;
+  float epsilon_ = 0.0f;
   std::size_t E_ = 0;
   ParameterBuffer weight_, bias_;  // [E]
 };

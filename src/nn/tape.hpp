@@ -13,7 +13,7 @@ struct Activations {
   float* key;    // [B, T, G*D]
   float* value;  // [B, T, G*Dv]
   float* heads;  // [B, L, H*Dv], the heads' outputs, concatenated
-  float* gated;  // the same, times their gates; `heads` itself where nobody needs these any more
+  float* gated;  // the same, times their gates; `heads` itself where ungated ones are not needed
 };
 
 // The memory is kept from step to step.

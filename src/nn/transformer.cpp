@@ -25,7 +25,9 @@ MultiHeadAttentionConfig attention_config(const TransformerConfig& config) {
           .qkv_bias = bias,
           .out_bias = bias,
           .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.head_dim))),
-          .rope_dim = config.positions == Positions::kRotary ? config.head_dim : 0,
+          .rope_dim = config.positions == Positions::kRotary ? config.rope_dim : 0,
+          .rope_base = config.rope_base,
+          .rope_interleaved = config.rope_interleaved,
           .alibi = config.positions == Positions::kAlibi};
 }
 
@@ -56,7 +58,7 @@ void copy_parameters(Part& from, Part& to) {
 
 }  // namespace
 
-// The way of the stream's rows is in transformer_run.cpp.
+// The forward and the backward pass are in transformer_run.cpp.
 
 Transformer::Transformer() = default;
 Transformer::~Transformer() = default;
@@ -70,12 +72,12 @@ Status Transformer::create_without_attention(const TransformerConfig& config) {
   if (layers_ == nullptr || saved_ == nullptr) return Status::kOutOfMemory;
   for (std::size_t n = 0; n < N; ++n) {
     Layer& layer = layers_[n];
-    HEADWISE_RETURN_IF_ERROR(layer.norm1.create(config.norm, E));
+    HEADWISE_RETURN_IF_ERROR(layer.norm1.create(config.norm, config.norm_epsilon, E));
     if (F == 0) continue;
-    HEADWISE_RETURN_IF_ERROR(layer.norm2.create(config.norm, E));
+    HEADWISE_RETURN_IF_ERROR(layer.norm2.create(config.norm, config.norm_epsilon, E));
     HEADWISE_RETURN_IF_ERROR(layer.feed_forward.create(E, F, config.activation, config.norm == NormKind::kLayer));
   }
-  HEADWISE_RETURN_IF_ERROR(norm_.create(config.norm, E));
+  HEADWISE_RETURN_IF_ERROR(norm_.create(config.norm, config.norm_epsilon, E));
   return config.tie_embeddings ? Status::kOk : head_.create(E, config.vocab_size, false);
 }
 
@@ -141,8 +143,19 @@ Status Transformer::start_sequence(Sequence& sequence) {
   if (sequence.caches == nullptr) return Status::kOutOfMemory;
   for (std::size_t n = 0; n < config_.layers; ++n) {
     const MultiHeadAttentionConfig& config = layers_[n].attention.config();
-    HEADWISE_RETURN_IF_ERROR(sequence.caches[n].create(1, config.num_kv_heads, config_.context_length, config.head_dim,
-                                                       config.value_head_dim));
+    HEADWISE_RETURN_IF_ERROR(
+        sequence.caches[n].create(1, config.num_kv_heads, 0, config.head_dim, config.value_head_dim));
+  }
+  return Status::kOk;
+}
+
+// Capacities double, so that all growth together copies each token about once.
+Status Transformer::make_room(Sequence& sequence, std::size_t tokens) {
+  for (std::size_t n = 0; n < config_.layers; ++n) {
+    KvCache& cache = sequence.caches[n];
+    if (tokens <= cache.capacity()) continue;
+    const std::size_t capacity = std::max(tokens, std::min(2 * cache.capacity(), config_.context_length));
+    HEADWISE_RETURN_IF_ERROR(cache.grow(capacity, static_cast<std::size_t>(sequence.length)));
   }
   return Status::kOk;
 }

@@ -1,5 +1,5 @@
-// A transformer that reads tokens and says how likely each token is next: layers of attention and feed-forward, each
-// behind a norm, whose outputs are added to a stream (Vaswani et al. 2017; norms first: Xiong et al. 2020).
+// A transformer that reads tokens and computes how likely each token is next. Its layers add the outputs of attention
+// and feed-forward to the residual stream, each after a norm (Vaswani et al. 2017; pre-norm: Xiong et al. 2020).
 #pragma once
 
 #include <cstddef>
@@ -21,14 +21,18 @@ struct TransformerConfig {
   std::size_t num_heads, num_kv_heads, head_dim;              // of each layer, before any is pruned
   std::size_t feed_forward_dim;                               // F; 0: attention only
   NormKind norm;                                              // linear layers have biases with kLayer alone
+  float norm_epsilon;
   Activation activation;
   Positions positions;
+  std::size_t rope_dim;  // with Positions::kRotary, as in MultiHeadAttentionConfig
+  float rope_base;
+  bool rope_interleaved;
   bool causal, tie_embeddings;
-  float dropout;  // of attention weights and of what is added to the stream, in training
+  float dropout;  // of attention probabilities and of what is added to the residual stream, in training
   std::uint32_t seed;
 };
 
-// What forward writes beside the logits, of one layer; null: nothing.
+// What forward writes of one layer, beside the logits; null: nothing.
 struct Capture {
   float* weights = nullptr;  // [B, H, L, L]
   WeightsStage stage = WeightsStage::kProbabilities;
@@ -36,7 +40,7 @@ struct Capture {
   HeadOutput head_output = HeadOutput::kNone;
 };
 
-// Tokens, and for learning what should come of them, [B, L] each; targets: kIgnored where nothing should.
+// Tokens and their targets, [B, L] each. A target of kIgnored does not count.
 struct TokenBatch {
   std::size_t B, L;
   const std::int32_t* tokens;
@@ -45,10 +49,10 @@ struct TokenBatch {
 
 class Transformer {
  public:
-  // The keys and values of one sequence, for decoding.
+  // The decode state: keys and values of one sequence, whose memory grows with it.
   struct Sequence {
     std::unique_ptr<KvCache[]> caches;  // [N]
-    std::int32_t length = 0;            // tokens so far; the caller may forget them all
+    std::int32_t length = 0;            // tokens so far; the caller may set it to 0 to start anew
   };
 
   Transformer();
@@ -56,10 +60,10 @@ class Transformer {
 
   // Weights start as zeros.
   Status create(const TransformerConfig& config);
-  // From config.seed: embeddings and positions normal, matrices Xavier-uniform; those that write to the stream are
-  // divided by sqrt(2 N), so that it does not grow with the layers (Radford et al. 2019).
+  // From config.seed: embeddings and positions normal, matrices Xavier-uniform; those that write to the residual stream
+  // are divided by sqrt(2 N), so that it does not grow with the layers (Radford et al. 2019).
   Status initialize(Context& context);
-  // Makes `smaller` a copy with only the heads kept[…] of each layer, count[n] of layer n, one layer behind the other.
+  // Makes `smaller` a copy with only the heads kept[…] of each layer, count[n] of layer n, one layer after the other.
   Status keep_heads(const std::uint32_t* kept, const std::uint32_t* count, Transformer& smaller, Context& context);
 
   const TransformerConfig& config() const { return config_; }
@@ -72,11 +76,11 @@ class Transformer {
   // changed nothing.
   Status accumulate(const TokenBatch& batch, bool fresh, Loss& loss, Context& context);
 
-  // Gives back what is kept from call to call.
+  // Frees the memory that is kept between calls.
   void release_buffers();
 
   Status start_sequence(Sequence& sequence);
-  // Appends tokens to those before; logits: [V], of the last one.
+  // Appends tokens to those before; logits: [V], of the last one. A failed call has changed nothing.
   Status decode(Sequence& sequence, const std::int32_t* tokens, std::size_t count, float* logits, Context& context);
 
   Status enable_gradients();
@@ -116,11 +120,12 @@ class Transformer {
   Linear& head() { return config_.tie_embeddings ? embedding_.tokens() : head_; }
   Workspace take_workspace(std::size_t rows, bool training, bool logits, Arena& arena);
   Status reserve(const TokenBatch& batch, bool training, bool logits, Workspace& workspace, Context& context);
-  // The stream through all layers and the last norm, whose output workspace.normed is then: [rows, E].
+  // Runs all layers and the last norm, whose output is written to workspace.normed: [rows, E].
   Status run(const TokenBatch& batch, bool training, Sequence* sequence, const Capture* captures,
              const Workspace& workspace, Context& context);
   Status measure(const TokenBatch& batch, bool training, Workspace& workspace, Loss& loss, Context& context);
   Status run_back(const TokenBatch& batch, const Workspace& workspace, Context& context);
+  Status make_room(Sequence& sequence, std::size_t tokens);
   Dropout dropout(std::size_t place) const;
 
   TransformerConfig config_{};
@@ -130,7 +135,7 @@ class Transformer {
   Linear head_;                     // [V, E] where embeddings are not tied
   std::unique_ptr<Saved[]> saved_;  // [N + 1]
   Arena activations_;               // kept from call to call
-  std::uint32_t steps_ = 0;         // calls of accumulate: each drops others
+  std::uint32_t steps_ = 0;         // calls of accumulate: each draws a new dropout mask
 };
 
 }  // namespace headwise

@@ -1,4 +1,4 @@
-// The way of a batch of tokens through a transformer, and of its gradients back.
+// The forward and the backward pass of a transformer.
 #include <algorithm>
 
 #include "kernels/dropout.hpp"
@@ -38,7 +38,7 @@ void drop(const Dropout& dropout, float* x, std::size_t count, ThreadPool& pool)
   });
 }
 
-// What passed through dropout: `gradient` itself without it, else a copy.
+// The gradient through dropout: `gradient` itself without dropout, else a copy.
 const float* dropped(const Dropout& dropout, const float* gradient, float* copy, std::size_t count, ThreadPool& pool) {
   if (dropout.rate == 0.0f) return gradient;
   std::copy_n(gradient, count, copy);
@@ -46,7 +46,7 @@ const float* dropped(const Dropout& dropout, const float* gradient, float* copy,
   return copy;
 }
 
-// Where dropout strikes in a layer.
+// Where a layer has dropout.
 enum Place : std::size_t { kWeights, kAttention, kFeedForward, kPlaces };
 
 }  // namespace
@@ -86,7 +86,7 @@ Transformer::Workspace Transformer::take_workspace(std::size_t rows, bool traini
   return workspace;
 }
 
-// Makes room for everything that may come, so that nothing fails once gradients are added to.
+// Makes room for the whole call at its start: once gradients are added to, nothing can fail.
 Status Transformer::reserve(const TokenBatch& batch, bool training, bool logits, Workspace& workspace,
                             Context& context) {
   const std::size_t rows = batch.B * batch.L, threads = context.pool.threads();
@@ -163,7 +163,7 @@ Status Transformer::run_back(const TokenBatch& batch, const Workspace& workspace
   const auto scratch = [&](std::uint64_t floats) {  // there is room: see reserve
     return context.arena.reserve(floats) == Status::kOk ? context.arena.take(0) : nullptr;
   };
-  float* gradient = workspace.gradient;  // of the stream, from its end to its beginning
+  float* gradient = workspace.gradient;  // of the residual stream, from the last layer to the first
   const auto through_norm = [&](Norm& norm, const float* x, const float* grad_out) {
     norm.backward(x, grad_out, rows, gradient, scratch(norm.backward_scratch(rows)), pool);
   };
@@ -227,6 +227,7 @@ Status Transformer::decode(Sequence& sequence, const std::int32_t* tokens, std::
                            Context& context) {
   Workspace workspace;
   const TokenBatch batch{1, count, tokens};
+  HEADWISE_RETURN_IF_ERROR(make_room(sequence, static_cast<std::size_t>(sequence.length) + count));
   HEADWISE_RETURN_IF_ERROR(reserve(batch, false, false, workspace, context));
   HEADWISE_RETURN_IF_ERROR(run(batch, false, &sequence, nullptr, workspace, context));
   head().forward(workspace.normed + (count - 1) * config_.embed_dim, 1, logits, context);

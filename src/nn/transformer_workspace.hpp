@@ -7,17 +7,17 @@ namespace headwise {
 
 // Of one layer, until its backward pass.
 struct Transformer::Saved {
-  float* input;                // [T, E], the stream before it
-  float* mid;                  // [T, E], the stream between attention and feed-forward
-  float* normed;               // [T, E], what the feed-forward layer sees
+  float* input;                // [T, E], the residual stream before the layer
+  float* mid;                  // [T, E], the residual stream between attention and feed-forward
+  float* normed;               // [T, E], the input of the feed-forward layer
   FeedForward::Hidden hidden;  // [T, F]
 };
 
 struct Transformer::Workspace {
-  float* normed;           // [T, E], after a norm: what the attention sees
-  float* branch;           // [T, E], what is added to the stream
+  float* normed;           // [T, E], after a norm: the input of attention
+  float* branch;           // [T, E], what is added to the residual stream
   float* logits;           // [T, V], then their gradient
-  float* gradient;         // [T, E], of the stream
+  float* gradient;         // [T, E], of the residual stream
   float* dropped;          // [T, E], of a branch, through dropout
   float* branch_gradient;  // [T, E], of a norm's output
   float* active;           // [T, F], of the feed-forward layer's hidden values

@@ -275,6 +275,27 @@ TEST_CASE("what is masked or has no gradient may hold anything") {
   }
 }
 
+TEST_CASE("scores beyond 2.36e38 have gradients") {
+  for (const std::size_t L : {1, 7}) {
+    Case c{.shape = {1, 1, 1, L, 2, 1, 2}, .scale = 1.0f};
+    Inputs in(c);
+    std::fill(in.q.begin(), in.q.end(), 3e38f);
+    in.k = {1.0f, 1.0f};
+    const Result result = run(c, in, 1);
+    for (std::size_t i = 0; i < L; ++i) {  // both weights are 1 / 2
+      for (std::size_t n = 0; n < 2; ++n)
+        CHECK(result.output[2 * i + n] == doctest::Approx((in.v[n] + in.v[2 + n]) / 2));
+      CHECK(result.q[i] == doctest::Approx(0.0));
+    }
+    for (std::size_t n = 0; n < 2; ++n) {
+      double sum = 0;
+      for (std::size_t i = 0; i < L; ++i) sum += in.grad_output[2 * i + n] / 2;
+      CHECK(result.v[n] == doctest::Approx(sum));
+      CHECK(result.v[2 + n] == doctest::Approx(sum));
+    }
+  }
+}
+
 TEST_CASE("dropout leaves out its share of the weights, others for each seed, batch row, head and query") {
   const std::size_t columns = 4096;
   const auto mask = [&](const Dropout& dropout, std::size_t b, std::size_t h, std::size_t i) {

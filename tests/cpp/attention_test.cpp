@@ -18,6 +18,7 @@ struct Case {
   bool heads_in_rows = true;
   Floats gates = {};
   float scale = 0.3f;
+  const Mask* mask = nullptr;  // or this one
 };
 
 struct Inputs {
@@ -69,6 +70,7 @@ Result run(const Case& c, const Inputs& in, std::size_t threads, bool weights,
   const std::size_t M = mask_columns(c);
   if (c.integer_mask) args.visibility.mask = Mask(MaskType::kUint8, in.bytes.data(), {1, s.H, s.L, M});
   if (c.float_mask) args.visibility.mask = Mask(MaskType::kFloat, in.bias.data(), {s.B, 1, s.L, M});
+  if (c.mask != nullptr) args.visibility.mask = *c.mask;
   if (!c.kv_heads.empty()) args.kv_heads.table = c.kv_heads.data();
   args.scale = c.scale;
   args.softcap = c.softcap;
@@ -230,6 +232,18 @@ TEST_CASE("attention agrees with the double reference for every shape and mask")
   }
 }
 
+TEST_CASE("heads of more than one wave agree with the double reference") {
+  for (const AttentionShape& shape : std::initializer_list<AttentionShape>{
+           {3, 4, 4, 130, 130, 64, 64}, {2, 6, 3, 40, 700, 64, 40}, {5, 4, 4, 64, 90, 96, 64}}) {
+    for (const bool in_rows : {true, false}) {
+      Case c{.shape = shape};
+      c.heads_in_rows = in_rows;
+      c.causal = !in_rows;
+      check(c);
+    }
+  }
+}
+
 TEST_CASE("softcap and ALiBi agree with the double reference, with every mask") {
   for (const AttentionShape& shape : {kShapes[3], kShapes[6], kShapes[8]}) {
     Case c{.shape = shape};
@@ -295,6 +309,116 @@ TEST_CASE("NaN and infinities in masked keys and values reach nothing") {
       for (std::size_t n = 0; n < clean.output.size(); ++n) {
         CHECK(poisoned.output[n] == doctest::Approx(clean.output[n]).epsilon(1e-5));
       }
+    }
+  }
+}
+
+TEST_CASE("NaN in the last number of the last head's last, masked value reaches nothing") {
+  for (const std::size_t L : {1, 9}) {
+    for (const std::size_t Dv : {1, 8, 9, 15}) {
+      for (const bool in_rows : {true, false}) {
+        Case c{.shape = {2, 4, 2, L, 21, 8, Dv}};
+        c.key_lengths = {21, 20};
+        c.heads_in_rows = in_rows;
+        Inputs in(c.shape);
+        const Result clean = run(c, in, 1, true);
+        view<float>(c, in.v.data(), 2, 21, Dv).at(1, 1, 20)[Dv - 1] = kNaN;
+        const Result spoiled = run(c, in, 1, true);
+        for (std::size_t n = 0; n < clean.output.size(); ++n) {
+          CHECK(spoiled.output[n] == doctest::Approx(clean.output[n]).epsilon(1e-5));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a gate of 0 makes zeros of NaN and infinities, also where weights are asked for") {
+  for (const std::size_t L : {2, 9}) {
+    for (const float bad : {kNaN, kInf}) {
+      Case c{.shape = {1, 2, 2, L, 12, 8, 8}};
+      c.gates = {0.0f, 1.0f};
+      Inputs in(c.shape);
+      for (std::size_t j = 0; j < 12; ++j) std::fill_n(in.v.begin() + j * 16, 8, bad);
+      for (const bool weights : {false, true}) {
+        const Floats output = run(c, in, 1, weights).output;
+        for (std::size_t i = 0; i < L; ++i) {
+          for (std::size_t n = 0; n < 8; ++n) {
+            CHECK(output[i * 16 + n] == 0.0f);
+            CHECK(std::isfinite(output[i * 16 + 8 + n]));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a mask of fewer columns masks the keys beyond, whatever lies behind it in memory") {
+  for (const std::size_t L : {1, 9}) {
+    Case shorter{.shape = {1, 1, 1, L, 21, 8, 8}};
+    shorter.key_lengths = {13};
+    const Inputs in(shorter.shape);
+    const Result expected = run(shorter, in, 1, true);
+    const Floats zeros(13, 0.0f);
+    Floats bias(21, 5.0f);  // all rows share one
+    std::copy(zeros.begin(), zeros.end(), bias.begin());
+    const std::vector<std::uint8_t> bytes(21, 1);
+    for (const Mask& mask :
+         {Mask(MaskType::kFloat, bias.data(), {1, 1, 1, 13}), Mask(MaskType::kUint8, bytes.data(), {1, 1, 1, 13})}) {
+      Case c{.shape = shorter.shape};
+      c.mask = &mask;
+      const Result result = run(c, in, 1, true);
+      CHECK(result.output == expected.output);
+      CHECK(result.weights == expected.weights);
+    }
+  }
+}
+
+// One head of width 1; query 1 everywhere, so that keys are scores.
+Result weigh(std::size_t L, const Floats& scores, const Mask* mask, bool overflows_in_keys, WeightsStage stage) {
+  const std::size_t S = scores.size();
+  Case c{.shape = {1, 1, 1, L, S, 1, 1}};
+  c.scale = 1.0f;
+  c.mask = mask;
+  Inputs in(c.shape);
+  // 3e38 is the query's part of the score, or the key's.
+  std::fill(in.q.begin(), in.q.end(), overflows_in_keys ? 1.0f : 3e38f);
+  for (std::size_t j = 0; j < S; ++j) in.k[j] = overflows_in_keys ? scores[j] : scores[j] / 3e38f;
+  return run(c, in, 1, true, stage);
+}
+
+TEST_CASE("scores up to the largest float have weights, and so have masks down to the lowest") {
+  const float lowest = std::numeric_limits<float>::lowest();
+  for (const std::size_t L : {1, 9}) {
+    for (const bool in_keys : {false, true}) {
+      const auto weights = [&](const Floats& scores, const Mask* mask = nullptr) {
+        const Floats all = weigh(L, scores, mask, in_keys, WeightsStage::kProbabilities).weights;
+        for (std::size_t i = 1; i < L; ++i) {
+          CHECK(std::equal(all.begin(), all.begin() + scores.size(), all.begin() + i * scores.size()));
+        }
+        return Floats(all.begin(), all.begin() + scores.size());
+      };
+      CHECK(weights({3e38f, 1.5e38f}) == Floats{1.0f, 0.0f});
+      CHECK(weights({3e38f, 3e38f, -3e38f}) == Floats{0.5f, 0.5f, 0.0f});
+      CHECK(weights({-3e38f, -3e38f}) == Floats{0.5f, 0.5f});
+      CHECK(weights({2.5e38f, 2.5e38f, 2.4e38f, 0.0f}) == Floats{0.5f, 0.5f, 0.0f, 0.0f});
+      // A row of a mask that holds nothing but the lowest float: all keys alike, up to the last ones behind whole
+      // vectors.
+      const Floats all_lowest(11, lowest);
+      const Mask mask(MaskType::kFloat, all_lowest.data(), {1, 1, 1, 11});
+      for (const float weight : weights(Floats(11, 0.0f), &mask)) CHECK(weight == doctest::Approx(1.0 / 11));
+      Floats tail(11, 0.0f);
+      tail[10] = lowest;
+      const Mask of_tail(MaskType::kFloat, tail.data(), {1, 1, 1, 11});
+      const Floats with_tail = weights(Floats(11, 0.0f), &of_tail);
+      CHECK(with_tail[10] == 0.0f);
+      CHECK(with_tail[0] == doctest::Approx(0.1));
+      const Floats finite = {-3e38f, -2.5e38f, -3e38f};
+      const Mask finite_mask(MaskType::kFloat, finite.data(), {1, 1, 1, 3});
+      CHECK(weights(Floats(3, 0.0f), &finite_mask) == Floats{0.0f, 1.0f, 0.0f});
+      const Floats masked = weigh(L, Floats(3, 0.0f), &finite_mask, in_keys, WeightsStage::kMasked).weights;
+      for (std::size_t n = 0; n < masked.size(); ++n) CHECK(masked[n] == finite[n % 3]);
+      CHECK(weigh(L, {3e38f, 1.5e38f}, nullptr, in_keys, WeightsStage::kMasked).output[0] ==
+            weigh(L, {3e38f, 1.5e38f}, nullptr, in_keys, WeightsStage::kProbabilities).output[0]);
     }
   }
 }

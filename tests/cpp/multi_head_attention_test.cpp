@@ -227,6 +227,39 @@ TEST_CASE("tokens through a cache, some at once and then one by one, give the ro
   }
 }
 
+TEST_CASE("places of a cache that are still empty score 0, whatever they hold") {
+  Config config = kConfig;
+  config.key_dim = config.value_dim = 60;
+  Module module(config);
+  KvCache cache;
+  REQUIRE(cache.create(2, 4, 8, 15, 17) == Status::kOk);
+  std::fill_n(cache.keys().data, 2 * 4 * 8 * 15, kNaN);
+  std::fill_n(cache.values().data, 2 * 4 * 8 * 17, kNaN);
+  const Floats x = random_floats(2 * 5 * 60, 1);
+  Floats output(2 * 5 * 31), weights(2 * 4 * 5 * 5, kNaN);
+  const std::vector<std::int32_t> before = {0, 0}, after = {2, 5};
+  ForwardArgs args{.B = 2,
+                   .L = 5,
+                   .S = 5,
+                   .query = x.data(),
+                   .visibility = {},
+                   .cache = &cache,
+                   .output = output.data(),
+                   .weights = weights.data(),
+                   .stage = WeightsStage::kScores};
+  args.visibility.offsets = before.data();
+  args.visibility.key_lengths = after.data();
+  REQUIRE(module.mha.forward(args, module.context) == Status::kOk);
+  check_room(module.context.arena);
+  for (const float value : output) CHECK(std::isfinite(value));
+  for (std::size_t row = 0; row < 4 * 5; ++row) {
+    for (std::size_t j = 0; j < 5; ++j) {
+      CHECK((weights[row * 5 + j] == 0.0f) == (j >= 2));
+      CHECK(std::isfinite(weights[(20 + row) * 5 + j]));
+    }
+  }
+}
+
 TEST_CASE("given positions stand in for places") {
   Config config = kConfig;
   config.rope_dim = 14;

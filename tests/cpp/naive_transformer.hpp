@@ -68,7 +68,7 @@ class NaiveTransformer {
         T& value = x[row * E + e] = embedding[static_cast<std::size_t>(tokens[row]) * E + e];
         const std::size_t i = row % L;
         if (learned) value += positions[i * E + e];
-        const T angle = static_cast<T>(i) / std::pow(T{10000}, static_cast<T>(e / 2 * 2) / static_cast<T>(E + E % 2));
+        const T angle = static_cast<T>(i) / std::pow(T{10000}, static_cast<T>(e / 2 * 2) / static_cast<T>(E));
         if (sinus) value = value * std::sqrt(static_cast<T>(E)) + (e % 2 == 0 ? std::sin(angle) : std::cos(angle));
       }
     }
@@ -144,7 +144,7 @@ class NaiveTransformer {
       T mean = 0, squares = 0;
       for (std::size_t n = 0; biased() && n < E; ++n) mean += x[row + n] / static_cast<T>(E);
       for (std::size_t n = 0; n < E; ++n) squares += (x[row + n] - mean) * (x[row + n] - mean);
-      const T root = std::sqrt(squares / static_cast<T>(E) + static_cast<T>(biased() ? 1e-5 : 1e-6));
+      const T root = std::sqrt(squares / static_cast<T>(E) + static_cast<T>(config.norm_epsilon));
       for (std::size_t n = 0; n < E; ++n) {
         out[row + n] = (x[row + n] - mean) / root * weight[n] + (bias == nullptr ? T{0} : (*bias)[n]);
       }
@@ -167,12 +167,15 @@ class NaiveTransformer {
     return linear(up, rows);
   }
 
-  // Turns the pairs (k, k + D / 2) of one head's rows.
-  static void rotate(Values& x, std::size_t L, std::size_t D) {
+  // Rotates the pairs of one head's rows.
+  void rotate(Values& x, std::size_t L, std::size_t D) const {
+    const std::size_t pairs = config.rope_dim / 2;
     for (std::size_t i = 0; i < L; ++i) {
-      for (std::size_t k = 0; k < D / 2; ++k) {
-        const T angle = static_cast<T>(i) * std::pow(T{10000}, -static_cast<T>(2 * k) / static_cast<T>(D));
-        T &a = x[i * D + k], &b = x[i * D + k + D / 2];
+      for (std::size_t k = 0; k < pairs; ++k) {
+        const T exponent = -static_cast<T>(2 * k) / static_cast<T>(config.rope_dim);
+        const T angle = static_cast<T>(i) * std::pow(static_cast<T>(config.rope_base), exponent);
+        T& a = x[i * D + (config.rope_interleaved ? 2 * k : k)];
+        T& b = x[i * D + (config.rope_interleaved ? 2 * k + 1 : k + pairs)];
         const T first = a * std::cos(angle) - b * std::sin(angle);
         b = a * std::sin(angle) + b * std::cos(angle);
         a = first;

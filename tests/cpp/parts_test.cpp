@@ -39,7 +39,7 @@ TEST_CASE("norms and their gradients agree with double precision, on any number 
         ThreadPool pool;
         REQUIRE(pool.start(threads) == Status::kOk);
         Norm norm;
-        REQUIRE(norm.create(kind, E) == Status::kOk);
+        REQUIRE(norm.create(kind, static_cast<float>(epsilon), E) == Status::kOk);
         const Floats x = random_floats(rows * E, 1, 3.0f), grad_out = random_floats(rows * E, 2);
         std::vector<Doubles> values;
         norm.visit([&](ParameterBuffer& buffer) {
@@ -157,6 +157,16 @@ TEST_CASE("cross-entropy: loss, hits and gradient, in rows of every length") {
       check_gradient(ours.data(), gradient);
     }
   }
+}
+
+TEST_CASE("cross-entropy of logits up to the largest float") {
+  Context context;
+  REQUIRE(context.arena.reserve(cross_entropy_scratch(1, 3, 1)) == Status::kOk);
+  Floats logits = {3e38f, 3e38f, -3e38f};
+  const std::int32_t target = 1;
+  const Loss loss = cross_entropy(logits.data(), &target, 1, 3, true, context);
+  CHECK(loss.mean == doctest::Approx(std::log(2.0)));
+  CHECK(logits == Floats{0.5f, -0.5f, 0.0f});
 }
 
 TEST_CASE("cross-entropy of no target at all is 0, and so are its gradients") {

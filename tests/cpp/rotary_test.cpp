@@ -1,5 +1,6 @@
 #include "attention/rotary.hpp"
 
+#include <limits>
 #include <numeric>
 
 #include "support.hpp"
@@ -22,6 +23,29 @@ TEST_CASE("angles are accurate at far positions") {
       CHECK(std::abs(sin[n * 3 + k] - std::sin(angle)) < 1e-7);
     }
   }
+}
+
+TEST_CASE("counted positions pass 2^31, and go back") {
+  Context context;
+  start(context, 1);
+  const Rotary rotary{.dim = 2};
+  const std::vector<std::int32_t> first = {std::numeric_limits<std::int32_t>::max(), -3};
+  const TokenPositions positions{.B = 2, .L = 2, .first = first.data()};
+  const Floats x = {1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f, 7.0f, 8.0f};
+  Floats there(8), back(8);
+  const auto from = [](const Floats& values) { return HeadView<const float>::heads_in_rows(values.data(), 1, 2, 2); };
+  const auto to = [](Floats& values) { return HeadView<float>::heads_in_rows(values.data(), 1, 2, 2); };
+  REQUIRE(rotate_to_positions(rotary, {2, 1, 2, 2, from(x), to(there)}, positions, context) == Status::kOk);
+  check_room(context.arena);
+  for (std::size_t row = 0; row < 4; ++row) {
+    const double angle = static_cast<double>(first[row / 2]) + static_cast<double>(row % 2);
+    CHECK(there[2 * row] == doctest::Approx(std::cos(angle) * x[2 * row] - std::sin(angle) * x[2 * row + 1]));
+    CHECK(there[2 * row + 1] == doctest::Approx(std::sin(angle) * x[2 * row] + std::cos(angle) * x[2 * row + 1]));
+  }
+  Floats cos(4), sin(4);
+  rotate_to_positions(rotary, {2, 1, 2, 2, from(there), to(back)}, positions, Rotation::kBackward,
+                      {cos.data(), sin.data()}, context.pool);
+  for (std::size_t n = 0; n < 8; ++n) CHECK(back[n] == doctest::Approx(x[n]));
 }
 
 TEST_CASE("pairs are rotated, halves or neighbours, and what lies beyond dim stays") {

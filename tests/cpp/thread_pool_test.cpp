@@ -41,6 +41,22 @@ TEST_CASE("helpers that sleep wake for the next job" * doctest::description("and
   CHECK(inside.load() == 2);
 }
 
+TEST_CASE("the caller waits for a helper that takes long") {
+  if (!kHasThreads) return;
+  ThreadPool pool;
+  REQUIRE(pool.start(2) == Status::kOk);
+  for (int round = 0; round < 3; ++round) {
+    std::atomic<int> inside{0}, done{0};
+    pool.parallel_for(2, kWorthSharing, [&](std::size_t, std::size_t worker) {
+      inside.fetch_add(1);
+      while (inside.load() < 2) std::this_thread::yield();  // one task each
+      if (worker != 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      done.fetch_add(1);
+    });
+    CHECK(done.load() == 2);
+  }
+}
+
 TEST_CASE("small work stays on the caller") {
   if (!kHasThreads) return;
   ThreadPool pool;

@@ -18,8 +18,12 @@ constexpr TransformerConfig kTiny = {.vocab_size = 7,
                                      .head_dim = 4,
                                      .feed_forward_dim = 10,
                                      .norm = NormKind::kLayer,
+                                     .norm_epsilon = 1e-5f,
                                      .activation = Activation::kGelu,
                                      .positions = Positions::kLearned,
+                                     .rope_dim = 4,
+                                     .rope_base = 10000.0f,
+                                     .rope_interleaved = false,
                                      .causal = true,
                                      .tie_embeddings = true,
                                      .dropout = 0.0f,
@@ -27,7 +31,7 @@ constexpr TransformerConfig kTiny = {.vocab_size = 7,
 
 // Every option at least once.
 std::vector<TransformerConfig> configs() {
-  std::vector<TransformerConfig> list(7, kTiny);
+  std::vector<TransformerConfig> list(9, kTiny);
   list[1].norm = NormKind::kRms, list[1].activation = Activation::kSiluGated, list[1].positions = Positions::kRotary;
   list[1].num_heads = 4, list[1].num_kv_heads = 2;
   list[2].activation = Activation::kRelu, list[2].positions = Positions::kSinusoidal, list[2].tie_embeddings = false;
@@ -36,6 +40,9 @@ std::vector<TransformerConfig> configs() {
   list[4].positions = Positions::kNone, list[4].causal = false, list[4].vocab_size = 13;
   list[5].dropout = 0.3f, list[5].layers = 1, list[5].embed_dim = 12, list[5].head_dim = 6;
   list[6].dropout = 0.2f, list[6].norm = NormKind::kRms, list[6].feed_forward_dim = 0, list[6].tie_embeddings = false;
+  list[7].positions = Positions::kRotary, list[7].head_dim = 6, list[7].norm_epsilon = 0.05f;
+  list[7].rope_base = 100.0f, list[7].rope_interleaved = true;
+  list[8].embed_dim = 43, list[8].layers = 1, list[8].feed_forward_dim = 0;  // wider than a task of the embedding
   return list;
 }
 
@@ -169,6 +176,43 @@ TEST_CASE("each step of training drops others; evaluation none; without targets 
   for (const Floats& zeros : model.gradients()) CHECK(zeros == Floats(zeros.size(), 0.0f));
 }
 
+TEST_CASE("dropout on rows of more than one task, forwards and backwards") {
+  TransformerConfig config = kTiny;
+  config.dropout = 0.4f, config.context_length = 160, config.embed_dim = 40, config.layers = 1;
+  Model model(config);
+  const std::size_t B = 1, L = 160;  // 6,400 numbers: 4,096 and some
+  const Integers tokens = random_tokens(B * L, 7, 1), targets = random_tokens(B * L, 7, 2);
+  NaiveTransformer<double> exact(model.transformer);
+  exact.training = true;
+  Loss loss;
+  REQUIRE(model.transformer.accumulate({B, L, tokens.data(), targets.data()}, true, loss, model.context) ==
+          Status::kOk);
+  const auto value = [&] { return exact.loss(tokens, targets, B, L); };
+  CHECK(std::abs(loss.mean - value()) < 1e-5);
+  const std::vector<Floats> gradients = model.gradients();
+  for (const std::size_t index : {11, 17}) {  // biases of the attention's and of the feed-forward layer's output
+    REQUIRE(exact.parameters[index].size() == 40);
+    check_gradient(gradients[index].data(), central_differences(exact.parameters[index], value));
+  }
+}
+
+TEST_CASE("no batch rows: no logits, no loss, no gradients") {
+  for (const TransformerConfig& config : configs()) {
+    Model model(config);
+    const std::int32_t token = 0;
+    float logits = 7.0f;
+    Loss loss;
+    const TokenBatch none{0, 5, &token, &token};
+    REQUIRE(model.transformer.forward(none, nullptr, &logits, model.context) == Status::kOk);
+    CHECK(logits == 7.0f);
+    REQUIRE(model.transformer.evaluate(none, loss, model.context) == Status::kOk);
+    CHECK(loss.count == 0);
+    REQUIRE(model.transformer.accumulate(none, true, loss, model.context) == Status::kOk);
+    CHECK(loss.mean == 0.0);
+    for (const Floats& zeros : model.gradients()) CHECK(zeros == Floats(zeros.size(), 0.0f));
+  }
+}
+
 // Sequences whose second half repeats the first. Loss and parameters after some steps.
 std::pair<double, std::vector<Floats>> learn_to_copy(TransformerConfig config, std::size_t threads, int steps) {
   config.context_length = 12, config.embed_dim = 32, config.num_heads = 4, config.num_kv_heads = 4;
@@ -230,6 +274,45 @@ TEST_CASE("decoding step by step gives the logits of a whole forward pass") {
         for (std::size_t v = 0; v < V; ++v) CHECK(std::abs(logits[v] - exact[row * V + v]) < 1e-5);
       }
     }
+  }
+}
+
+TEST_CASE("the decode state grows with the text") {
+  TransformerConfig config = kTiny;
+  config.context_length = 1u << 30, config.positions = Positions::kAlibi;
+  Model model(config);
+  const std::size_t V = config.vocab_size, length = 41;
+  const Integers tokens = random_tokens(length, V, 5);
+  Floats logits(V), expected(length * V);
+  REQUIRE(model.transformer.forward({1, length, tokens.data()}, nullptr, expected.data(), model.context) ==
+          Status::kOk);
+  Transformer::Sequence sequence;
+  REQUIRE(model.transformer.start_sequence(sequence) == Status::kOk);
+  std::size_t growths = 0;
+  for (std::size_t n = 0; n < length; ++n) {
+    const std::size_t before = sequence.caches[0].capacity();
+    REQUIRE(model.transformer.decode(sequence, tokens.data() + n, 1, logits.data(), model.context) == Status::kOk);
+    growths += sequence.caches[0].capacity() > before;
+    CHECK(sequence.caches[0].capacity() <= 2 * n + 1);
+    for (std::size_t v = 0; v < V; ++v) CHECK(std::abs(logits[v] - expected[n * V + v]) < 1e-5);
+  }
+  CHECK(growths <= 7);  // 1, 2, 4 … 64
+}
+
+TEST_CASE("a cache that cannot grow stays as it is") {
+  KvCache cache;
+  REQUIRE(cache.create(2, 2, 3, 2, 1) == Status::kOk);
+  std::fill_n(cache.keys().data, 2 * 2 * 3 * 2, 1.0f);
+  std::fill_n(cache.values().data, 2 * 2 * 3, 2.0f);
+  for (const std::size_t b : {0, 1}) *cache.keys().at(b, 1, 1) = 5.0f + static_cast<float>(b);
+  CHECK(cache.grow(SIZE_MAX / 8, 2) == Status::kOutOfMemory);
+  CHECK(cache.capacity() == 3);
+  CHECK(*cache.keys().at(1, 1, 1) == 6.0f);
+  REQUIRE(cache.grow(9, 2) == Status::kOk);
+  CHECK(cache.capacity() == 9);
+  for (const std::size_t b : {0, 1}) {
+    CHECK(*cache.keys().at(b, 1, 1) == 5.0f + static_cast<float>(b));
+    CHECK(*cache.values().at(b, 1, 1) == 2.0f);
   }
 }
 

@@ -8,6 +8,7 @@ import { errorCases } from "./cases/errors.mjs";
 import { generateCases } from "./cases/generate.mjs";
 import { headImportanceCases } from "./cases/head_importance.mjs";
 import { hostileCases } from "./cases/hostile.mjs";
+import { limitCases } from "./cases/limits.mjs";
 import { moduleCases } from "./cases/module.mjs";
 import { moduleOptionCases } from "./cases/module_options.mjs";
 import { optimizerCases } from "./cases/optimizer.mjs";
@@ -51,4 +52,5 @@ export const cases = [
   ...pruneByImportanceCases,
   ...errorCases,
   ...hostileCases,
+  ...limitCases,
 ].map((each) => (each.alone ? { ...each, run: alone(each.run) } : each));

@@ -60,6 +60,22 @@ for (const [entry, open] of Object.entries({ headwise: load, "headwise/worker": 
     hw.transformer({ vocabSize: 400_000, contextLength: 4, layers: 1, embedDim: 64, numHeads: 1 }),
   );
   await model.dispose();
+  const writer = await hw.transformer({
+    vocabSize: 9,
+    contextLength: 2 ** 22, // 256 MiB of keys and values
+    layers: 1,
+    embedDim: 8,
+    numHeads: 1,
+    positions: "none",
+  });
+  const generated = [];
+  for await (const token of writer.generate([1], { maxTokens: 20 })) generated.push(token);
+  expect(generated.length).to.equal(20);
+  const prompt = Array.from({ length: 2 ** 20 }, (_, n) => n % 9);
+  await expectError(expect, "out-of-memory", "64 MiB of keys and values", async () => {
+    for await (const _ of writer.generate(prompt, { maxTokens: 1 }));
+  });
+  await writer.dispose();
   await optimizer.dispose();
   const { output } = await hw.attention(square(3, 4), square(3, 4), square(3, 4));
   expect([...output.data]).to.deep.equal(Array(12).fill(0.5));

@@ -43,6 +43,25 @@ for (const [entry, open] of Object.entries({ headwise: load, "headwise/worker": 
     await expectError(expect, "invalid-option", "Uint8Array", () => hw.loadTransformer("model.safetensors"));
     expect((await hw.memory()).liveObjects).to.equal(live);
     await model.dispose();
+  });
+
+  it(`${entry}: a file from before normEpsilon and rope opens with what was meant then`, async () => {
+    const hw = await open({ threads: 1 });
+    for (const more of [{ norm: "rms", positions: "rotary" }, {}]) {
+      const model = await makeTransformer(hw, more);
+      const file = readSafetensors(await model.save());
+      const { normEpsilon, rope, ...older } = JSON.parse(file.metadata.config);
+      expect(normEpsilon).to.equal(more.norm === "rms" ? 1e-6 : 1e-5);
+      expect(rope).to.deep.equal(more.norm === "rms" ? { base: 10000, dim: 4, interleaved: false } : undefined);
+      const tensors = Object.fromEntries(file.names.map((name) => [name, file.tensor(name)]));
+      const metadata = { ...file.metadata, config: JSON.stringify(older) };
+      const opened = await hw.loadTransformer(writeSafetensors(tensors, { metadata }));
+      expect(opened.config).to.deep.equal(model.config);
+      const tokens = Int32Array.of(3, 1, 4, 1, 5);
+      expect(await opened.forward(tokens)).to.deep.equal(await model.forward(tokens));
+      await opened.dispose();
+      await model.dispose();
+    }
     await hw.dispose();
   });
 }

@@ -1,16 +1,14 @@
 // The oracle of transformers and of their optimizer, on that of the attention module.
 import { linear, multiHeadAttention, product } from "./reference.mjs";
 
-const epsilons = { layer: 1e-5, rms: 1e-6 };
-
-function norm(x, kind, weight, bias, round) {
+function norm(x, { norm: kind, normEpsilon }, weight, bias, round) {
   const width = weight.data.length;
   const data = new Float64Array(x.data.length);
   for (let row = 0; row < data.length; row += width) {
     const values = [...x.data.subarray(row, row + width)];
     const mean = kind === "layer" ? round(values.reduce((sum, v) => sum + v, 0) / width) : 0;
     const square = values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / width;
-    const root = round(Math.sqrt(round(square + epsilons[kind])));
+    const root = round(Math.sqrt(round(square + normEpsilon)));
     values.forEach((v, n) => {
       data[row + n] = round(round(round(v - mean) / root) * weight.data[n] + (bias?.data[n] ?? 0));
     });
@@ -29,7 +27,7 @@ function add(x, y, round) {
 }
 
 /** The configuration of a layer's module; the heads that are left read the key/value heads that they read at first. */
-function moduleConfig({ numHeads, numKvHeads, headDim, positions }, heads) {
+function moduleConfig({ numHeads, numKvHeads, headDim, positions, rope }, heads) {
   const first = heads.map((h) => Math.floor((h * numKvHeads) / numHeads));
   const left = [...new Set(first)];
   return {
@@ -39,7 +37,7 @@ function moduleConfig({ numHeads, numKvHeads, headDim, positions }, heads) {
     scale: 1 / Math.sqrt(headDim),
     softcap: 0,
     alibi: positions === "alibi",
-    ...(positions === "rotary" && { rope: { base: 10000, dim: headDim, interleaved: false } }),
+    rope,
   };
 }
 
@@ -54,7 +52,7 @@ export function transformer(config, parameters, tokens, gates, round = (v) => v)
       let value = parameters["embedding.weight"].data[tokens.data[row] * E + e];
       if (config.positions === "learned") value += parameters["positions.weight"].data[(row % L) * E + e];
       if (config.positions === "sinusoidal") {
-        const angle = (row % L) / 10000 ** ((e - (e % 2)) / (E + (E % 2)));
+        const angle = (row % L) / 10000 ** ((e - (e % 2)) / E);
         value = round(value * Math.sqrt(E)) + (e % 2 === 0 ? Math.sin(angle) : Math.cos(angle));
       }
       data[row * E + e] = round(value);
@@ -62,7 +60,7 @@ export function transformer(config, parameters, tokens, gates, round = (v) => v)
   let x = { data, shape: [B, L, E] };
   const slopes = Array.from({ length: H }, (_, h) => 2 ** ((-8 * (h + 1)) / H)); // for a power of two
   const weights = [];
-  const normed = (name) => norm(x, config.norm, parameter(name).weight, parameter(name).bias, round);
+  const normed = (name) => norm(x, config, parameter(name).weight, parameter(name).bias, round);
   for (let n = 0; n < config.layers; ++n) {
     const name = `layers.${n}`;
     const own = Object.fromEntries(

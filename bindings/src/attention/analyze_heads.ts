@@ -1,6 +1,6 @@
 import { checkInt32Array, invalidShape, refuseOtherLength } from "../base/checks.js";
 import { optional, readOptions, type OptionTable } from "../base/options.js";
-import { checkTensor, refuseEmpty } from "../base/tensor.js";
+import { checkTensor } from "../base/tensor.js";
 import type { TensorLike } from "../base/types.js";
 import type { Instance } from "../runtime/instance.js";
 import type { AnalyzeHeadsOptions, HeadStatistics } from "./types.js";
@@ -26,7 +26,6 @@ export function analyzeHeads(
   const { tokens } = options;
   const rank = weights.shape.length;
   if (rank < 2 || rank > 4) throw invalidShape("weights", "[B, H, L, S], [H, L, S] or [L, S]", weights.shape);
-  refuseEmpty(weights, "weights");
   const extents = [...Array<number>(4 - rank).fill(1), ...weights.shape] as [number, number, number, number];
   const [batch, heads, queries, keys] = extents;
   const visibility = fitVisibility(options, extents);

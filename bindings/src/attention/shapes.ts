@@ -30,10 +30,10 @@ export function checkHeads(rank: number, heads: unknown, name: string): number |
   return undefined;
 }
 
-/** Width of a head of a tensor that is not empty but for its length. */
+/** Width of a head of a tensor that is not empty but for batch and length. */
 export function widthOf(t: Tensor, name: string, heads: number, headsName: string): number {
   const rank = t.shape.length;
-  refuseEmpty(t, name, rank - 2);
+  refuseEmpty(t, name);
   const width = t.shape[rank - 1]!;
   if (rank !== 3) return width;
   if (width % heads !== 0) throw invalidShape(name, `a last axis that ${headsName} = ${heads} divides`, t.shape);

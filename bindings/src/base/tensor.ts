@@ -91,8 +91,9 @@ export function refuseOtherShape(t: Tensor, name: string, shape: readonly number
   if (!sameShape(t.shape, shape)) throw invalidShape(name, `[${shape.join(", ")}]`, t.shape);
 }
 
-/** Refuses tensors with an empty axis. `mayBeEmpty`: an axis that is let pass. */
-export function refuseEmpty(t: Tensor, name: string, mayBeEmpty?: number): void {
-  if (t.shape.some((extent, axis) => extent === 0 && axis !== mayBeEmpty))
-    throw invalidShape(name, "no empty axis" + (mayBeEmpty === undefined ? "" : " but that of the length"), t.shape);
+/** Refuses tensors of [batch, …, length, width] with an empty axis, but for batch and length; at rank 2 there is no batch. */
+export function refuseEmpty(t: Tensor, name: string): void {
+  const rank = t.shape.length;
+  if (t.shape.some((extent, axis) => extent === 0 && axis !== rank - 2 && (axis !== 0 || rank === 2)))
+    throw invalidShape(name, "no empty axis but batch and length", t.shape);
 }

@@ -38,14 +38,14 @@ function repeatedKey(text: string): string | undefined {
 }
 
 /**
- * Parses a JSON text whose opening brackets, from the outside in, are `brackets` at most: "{[" is an object of arrays. Other
- * brackets are refused before JSON.parse, which takes 50 bytes and more for each that is open. A key that an object has
+ * Parses a JSON text whose opening brackets, from the outside in, are among `brackets` at most: ["{", "[{"] is an object of arrays
+ * or objects, "{[" one of arrays. Other brackets are refused before JSON.parse, which takes 50 bytes and more for each that is open. A key that an object has
  * twice is refused too: JSON.parse keeps the last.
  * @param invalid makes the error; `key`: of the outermost object, where the brackets are wrong
  */
 export function parseJson(
   text: string,
-  brackets: string,
+  brackets: string | readonly string[],
   invalid: (message: string, key?: string) => HeadwiseError,
 ): unknown {
   let [depth, keys] = [0, 0];
@@ -55,7 +55,7 @@ export function parseJson(
       if (depth === 1) key = text.slice(begin, end);
       ++keys;
     } else if (mark === "]" || mark === "}") --depth;
-    else if (mark !== brackets[depth++]) throw invalid("has a bracket that does not belong there", key);
+    else if (!brackets[depth++]?.includes(mark)) throw invalid("has a bracket that does not belong there", key);
   });
   let value: unknown;
   try {

@@ -116,6 +116,11 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
   };
 }
 
+/** The core's fields of a rotary embedding; none: `ropeDim` is 0. */
+export function nativeRope(rope: ResolvedConfig["rope"]) {
+  return { ropeDim: rope?.dim ?? 0, ropeBase: rope?.base ?? 0, ropeInterleaved: rope?.interleaved ?? false };
+}
+
 export interface Parameter {
   readonly name: string;
   readonly index: number; // its place among the core's
@@ -145,8 +150,6 @@ export function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig)
     alibi: config.alibi !== false,
     qkvBias: config.bias !== false,
     outBias: config.bias === true,
-    ropeDim: rope?.dim ?? 0,
-    ropeBase: rope?.base ?? 0,
-    ropeInterleaved: rope?.interleaved ?? false,
+    ...nativeRope(rope),
   };
 }

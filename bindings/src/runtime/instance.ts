@@ -78,7 +78,9 @@ export class Instance {
 export function freeing(instance: Instance, native: { delete(): void }): () => void {
   instance.live.add(native);
   return () => {
-    if (instance.live.delete(native)) native.delete();
+    if (!instance.live.delete(native)) return;
+    native.delete();
+    if (instance.live.size === 0) instance.engine.alive().releaseBuffers();
   };
 }
 

@@ -155,8 +155,12 @@ export interface NativeTransformerConfig {
   headDim: number;
   feedForwardDim: number;
   norm: number;
+  normEpsilon: number;
   activation: number;
   positions: number;
+  ropeDim: number;
+  ropeBase: number;
+  ropeInterleaved: boolean;
   causal: boolean;
   tieEmbeddings: boolean;
   dropout: number;

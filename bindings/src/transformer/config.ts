@@ -1,19 +1,21 @@
 /** The configuration of a transformer, and the parameters that follow from it. */
+import { fitRope, ropeTable } from "../attention/rotary_embedding.js";
 import {
   checkBoolean,
   checkInteger,
   checkRate,
   integer,
   invalidOption,
+  number,
   oneOf,
   readList,
   refuseOtherLength,
   seed,
 } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
-import { optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
+import { group, optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
 import { product } from "../base/tensor.js";
-import { parametersOf, prunedConfig, resolveConfig, type Parameter } from "../module/config.js";
+import { nativeRope, parametersOf, prunedConfig, resolveConfig, type Parameter } from "../module/config.js";
 import type { ResolvedConfig } from "../module/types.js";
 import type { NativeTransformerConfig } from "../runtime/native.js";
 import type { ResolvedTransformerConfig, TransformerConfig } from "./types.js";
@@ -22,6 +24,9 @@ import type { ResolvedTransformerConfig, TransformerConfig } from "./types.js";
 const norms = ["layer", "rms"] as const;
 const activations = ["relu", "gelu", "silu-gated"] as const;
 const positionKinds = ["none", "learned", "sinusoidal", "rotary", "alibi"] as const;
+
+const defaultEpsilon = { layer: 1e-5, rms: 1e-6 };
+const ropeDefaults = { base: undefined, dim: undefined, interleaved: false };
 
 const maxLayers = 1000;
 const maxHeads = 4096;
@@ -36,8 +41,10 @@ const configTable = {
   headDim: optional(integer(1)),
   feedForwardDim: optional(integer(0)),
   norm: withDefault(oneOf(norms), "layer"),
+  normEpsilon: optional(number("a float32 number > 0", (x) => Math.fround(x) > 0)),
   activation: withDefault(oneOf(activations), "gelu"),
   positions: withDefault(oneOf(positionKinds), "learned"),
+  rope: optional(group(ropeTable)),
   causal: withDefault(checkBoolean, true),
   tieEmbeddings: withDefault(checkBoolean, true),
   dropout: withDefault(checkRate, 0),
@@ -72,13 +79,24 @@ export function resolveTransformerConfig(config: TransformerConfig): ResolvedTra
     numKvHeads: given.numKvHeads,
     headDim: given.headDim,
   });
-  if (positions === "rotary" && headDim % 2 !== 0)
-    throw new HeadwiseError("invalid-option", `positions: "rotary" needs an even headDim, got ${headDim}`);
+  const { rope = ropeDefaults, normEpsilon = defaultEpsilon[given.norm], ...rest } = given;
+  if (positions !== "rotary" && given.rope !== undefined)
+    throw new HeadwiseError("invalid-option", 'rope: only with positions: "rotary"');
+  if (positions === "rotary" && headDim % 2 !== 0 && rope.dim === undefined)
+    throw new HeadwiseError("invalid-option", `positions: "rotary" needs an even headDim or rope.dim, got ${headDim}`);
   const heads = given.heads ?? Array<readonly number[]>(layers).fill(allHeads({ numHeads }));
   refuseOtherLength(heads, "heads (one array a layer)", layers);
   heads.forEach((ofLayer, n) => ofLayer.forEach((head) => checkInteger(head, `heads[${n}]`, 0, numHeads - 1)));
   const feedForwardDim = given.feedForwardDim ?? 4 * embedDim;
-  return { ...given, numKvHeads, headDim, feedForwardDim, heads: Object.freeze(heads) };
+  return {
+    ...rest,
+    numKvHeads,
+    headDim,
+    feedForwardDim,
+    normEpsilon,
+    ...(positions === "rotary" && { rope: Object.freeze(fitRope(rope, headDim, "rope.")) }),
+    heads: Object.freeze(heads),
+  };
 }
 
 /** The configuration of a layer's attention, with the heads that are left. */
@@ -92,7 +110,7 @@ export function attentionConfig(config: ResolvedTransformerConfig, layer: number
     seed,
     bias: config.norm === "layer",
     alibi: positions === "alibi",
-    ...(positions === "rotary" && { rope: {} }),
+    ...(config.rope && { rope: config.rope }),
   });
   return prunedConfig(whole, config.heads[layer]!);
 }
@@ -126,16 +144,27 @@ export function* eachTransformerParameter(config: ResolvedTransformerConfig): Ge
 export const transformerParameters = (config: ResolvedTransformerConfig): Parameter[] =>
   Array.from(eachTransformerParameter(config), (parameter, index) => ({ ...parameter, index }));
 
+/** Bytes of the keys and values of a sequence. */
+export function keyValueBytes(config: ResolvedTransformerConfig, tokens: number): number {
+  const heads = config.heads.reduce((count, _, n) => count + attentionConfig(config, n).numKvHeads, 0);
+  return 8 * heads * config.headDim * tokens;
+}
+
 /** Bytes of the first model's parameters. */
 export function transformerBytes(config: ResolvedTransformerConfig): number {
   return 4 * transformerParameters(config).reduce((count, { shape }) => count + product(shape), 0);
 }
 
-export function nativeTransformerConfig({ heads: _, ...config }: ResolvedTransformerConfig): NativeTransformerConfig {
+export function nativeTransformerConfig({
+  heads: _,
+  rope,
+  ...config
+}: ResolvedTransformerConfig): NativeTransformerConfig {
   return {
     ...config,
     norm: norms.indexOf(config.norm),
     activation: activations.indexOf(config.activation),
     positions: positionKinds.indexOf(config.positions),
+    ...nativeRope(rope),
   };
 }

@@ -7,13 +7,20 @@ import { optional, readOptions, withDefault, type OptionTable } from "../base/op
 import { random } from "../base/random.js";
 import { freeing, type Handle } from "../runtime/instance.js";
 import type { NativeModel, NativeSequence } from "../runtime/native.js";
+import { keyValueBytes } from "./config.js";
 import { checkTokens } from "./tokens.js";
 import type { GenerateOptions, ResolvedTransformerConfig } from "./types.js";
 
+const decodeState = "keys and values, and room to compute";
+
 /** A token, drawn from softmax(logits / temperature) of the `topK` largest; of equal ones, the first. */
 export function choose(logits: Float32Array, temperature: number, topK: number, draw: () => number): number {
-  const largest = logits.reduce((most, logit) => (logit > most ? logit : most), -Infinity);
-  if (temperature === 0) return Math.max(logits.indexOf(largest), 0);
+  const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity); // NaN where one is
+  if (!Number.isFinite(largest)) {
+    const message = `generate: expected finite logits, but the largest is ${largest}: the model's parameters are not finite, or too large`;
+    throw new HeadwiseError("invalid-option", message);
+  }
+  if (temperature === 0) return logits.indexOf(largest);
   const least = topK < logits.length ? logits.slice().sort().at(-topK)! : -Infinity;
   let places = topK; // ties at the end of the list
   for (const logit of logits) if (logit > least) --places;
@@ -23,7 +30,7 @@ export function choose(logits: Float32Array, temperature: number, topK: number, 
   });
   let left = draw() * weights.reduce((sum, weight) => sum + weight, 0);
   const chosen = weights.findIndex((weight) => weight > 0 && (left -= weight) < 0);
-  return chosen < 0 ? Math.max(logits.indexOf(largest), 0) : chosen; // rounding, or NaN
+  return chosen < 0 ? logits.indexOf(largest) : chosen; // rounding
 }
 
 const optionTable = {
@@ -65,10 +72,12 @@ export function generate(
 
 function* steps(
   handle: Handle<NativeModel>,
-  { vocabSize, contextLength }: ResolvedTransformerConfig,
+  config: ResolvedTransformerConfig,
   { prompt, maxTokens, temperature, topK, seed }: ReturnType<typeof checkGenerate>,
   state: { free: () => void },
 ): Generator<number, void, void> {
+  const { vocabSize, contextLength } = config;
+  const { instance } = handle;
   const half = Math.max(contextLength >> 1, 1);
   let context = Array.from(prompt.length > contextLength ? prompt.subarray(-half) : prompt);
   let fresh = context; // tokens that the model has not seen
@@ -78,9 +87,9 @@ function* steps(
     for (let n = 0; n < maxTokens; ++n) {
       if (sequence === undefined) {
         const started = handle.alive().startSequence();
-        if (started === null) throw handle.instance.outOfMemory(0, "keys and values");
+        if (started === null) throw instance.outOfMemory(keyValueBytes(config, context.length), decodeState);
         sequence = started;
-        state.free = freeing(handle.instance, started);
+        state.free = freeing(instance, started);
       }
       if (context.length > contextLength) {
         fresh = context = context.slice(-half);
@@ -90,7 +99,8 @@ function* steps(
       const decoded = sequence;
       const { logits } = handle.call({ tokens: Int32Array.from(fresh) }, { logits: [vocabSize] }, (model, staged) => {
         const { tokens, logits } = staged.pointers;
-        staged.check(model.decode(decoded, tokens, fresh.length, logits));
+        const status = model.decode(decoded, tokens, fresh.length, logits);
+        instance.check(status, keyValueBytes(config, context.length), decodeState);
         return staged.results("logits");
       });
       const token = choose(logits.data, temperature, topK, draw);

@@ -25,7 +25,11 @@ function inFile<T>(what: string, read: () => T): T {
  * A text of the metadata, as JSON. Parsing takes several times the text's size, so a text that is far longer than the
  * file's tensors is refused: for each head, which has two numbers there at least, it has one gate and one index.
  */
-function metadataJson({ metadata, names, info }: Safetensors, key: string, brackets: string): unknown {
+function metadataJson(
+  { metadata, names, info }: Safetensors,
+  key: string,
+  brackets: string | readonly string[],
+): unknown {
   const text = metadata[key] ?? "";
   const floats = names.reduce((count, name) => count + product(info(name).shape), 0);
   const longest = 10_000 + 20 * floats;
@@ -38,7 +42,7 @@ function metadataJson({ metadata, names, info }: Safetensors, key: string, brack
 function readModel(file: Safetensors): { config: ResolvedTransformerConfig; gates: readonly number[][] } {
   if (file.metadata.format !== format)
     throw invalidFile(`its metadata says no format ${format}: it is no saved transformer`);
-  const given = metadataJson(file, "config", "{[[");
+  const given = metadataJson(file, "config", ["{", "[{", "["]);
   const config = inFile("config", () => resolveTransformerConfig(given as ResolvedTransformerConfig));
   // One after the other, so that a configuration that is larger than the file is refused at the first that is missing.
   for (const { name, shape } of eachTransformerParameter(config)) {

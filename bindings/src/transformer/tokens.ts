@@ -34,7 +34,7 @@ export function checkTokens(
   const shape = checkShape(given.shape, copy.length, name);
   if (shape.length !== 1 && shape.length !== 2) throw invalidShape(name, "[L] or [B, L]", shape);
   const [length, batch = 1] = [...shape].reverse() as [number, number?];
-  if (copy.length === 0) throw invalidShape(name, "no empty axis", shape);
+  if (length === 0) throw invalidShape(name, "at least one token", shape);
   if (length > contextLength) throw invalidShape(name, `at most contextLength = ${contextLength} tokens`, shape);
   const wrong = copy.findIndex((token) => token < least || token >= vocabSize);
   if (wrong >= 0) throw invalidOption(`${name}[${wrong}]`, `an integer from ${least} to ${vocabSize - 1}`, copy[wrong]);

@@ -1,6 +1,6 @@
 /** The public types of transformers. */
 import type { Bytes, Tensor, TensorLike } from "../base/types.js";
-import type { WeightsStage } from "../attention/types.js";
+import type { RopeConfig, WeightsStage } from "../attention/types.js";
 import type { AdamW, MultiHeadAttention, Parameters } from "../module/types.js";
 
 /** Tokens: one sequence [L], or B of one length [B, L]. Integers from 0 to vocabSize − 1. */
@@ -31,13 +31,17 @@ export interface TransformerConfig {
   headDim?: number;
   /** F, hidden width of the feed-forward layers; 0: there are none. Default 4 E. */
   feedForwardDim?: number;
-  /** `"layer"` (default; Ba et al. 2016): with ε = 1e-5, and biases in all linear layers but the last; `"rms"` (Zhang & Sennrich 2019): with ε = 1e-6, and no biases at all. */
+  /** `"layer"` (default; Ba et al. 2016): with biases in all linear layers but the last; `"rms"` (Zhang & Sennrich 2019): without any biases. */
   norm?: "layer" | "rms";
+  /** ε of the norms, added to the variance (`"layer"`) or the mean square (`"rms"`): a float32 number > 0. Default 1e-5 (`"layer"`) or 1e-6 (`"rms"`). */
+  normEpsilon?: number;
   /** Of the feed-forward layers. `"gelu"` (default): the form with tanh (Hendrycks & Gimpel 2016); `"silu-gated"`: W_down (silu(W_gate x) ∘ W_up x) (Shazeer 2020). */
   activation?: "relu" | "gelu" | "silu-gated";
   /** How tokens know their places: `"learned"` vectors (default), `"sinusoidal"` ones (Vaswani et al. 2017, 3.4 and 3.5: embeddings are then multiplied by √E), or by attention: `"rotary"`, `"alibi"`, `"none"`. */
   positions?: "learned" | "rotary" | "sinusoidal" | "alibi" | "none";
-  /** Whether a token sees none behind it. Default true. */
+  /** Rotary embedding, with `positions: "rotary"` alone: as in `MultiHeadAttentionConfig`. Default: base 10000, all of headDim, halves. */
+  rope?: RopeConfig;
+  /** Whether each token attends only to itself and earlier ones. Default true. */
   causal?: boolean;
   /** Whether the logits are products with the embeddings, or with a matrix of their own. Default true. */
   tieEmbeddings?: boolean;
@@ -49,8 +53,10 @@ export interface TransformerConfig {
   heads?: readonly (readonly number[])[];
 }
 
-/** A configuration with every default filled in. `heads`: of each layer, the indices in the first model of the heads that are left. */
-export type ResolvedTransformerConfig = Readonly<Required<TransformerConfig>>;
+/** A configuration with every default filled in. `rope`: with rotary positions alone. `heads`: of each layer, the indices in the original model of the heads that remain. */
+export type ResolvedTransformerConfig = Readonly<
+  Required<Omit<TransformerConfig, "rope">> & { rope?: Readonly<Required<RopeConfig>> }
+>;
 
 /** What `Transformer.forward` may return of its layers. */
 export interface Capture {

@@ -10,6 +10,15 @@ export const options = [
   { norm: "rms", activation: "silu-gated", positions: "rotary", numKvHeads: 2, tieEmbeddings: false },
   { activation: "relu", positions: "sinusoidal", embedDim: 15, numHeads: 2, headDim: 5 },
   { positions: "alibi", feedForwardDim: 0, norm: "rms" },
+  {
+    positions: "rotary",
+    rope: { base: 500, dim: 2, interleaved: true },
+    normEpsilon: 0.3,
+    heads: [
+      [0, 1, 3],
+      [0, 2],
+    ],
+  },
   { positions: "none", causal: false, heads: [[], [1, 3]], numKvHeads: 2 },
 ];
 export const tokens = randomIntegers([2, 7], 0, 10, 1);

@@ -22,6 +22,13 @@ const configErrors = [
   ["invalid-option", ["activation", '"tanh"'], { ...good, activation: "tanh" }],
   ["invalid-option", ["positions", '"absolute"'], { ...good, positions: "absolute" }],
   ["invalid-option", ["positions", "even", "3"], { ...good, positions: "rotary", headDim: 3 }],
+  ["invalid-option", ["normEpsilon", "> 0", "0"], { ...good, normEpsilon: 0 }],
+  ["invalid-option", ["normEpsilon", "> 0", "1e-50"], { ...good, normEpsilon: 1e-50 }],
+  ["invalid-option", ["normEpsilon", "> 0", '"1e-5"'], { ...good, normEpsilon: "1e-5" }],
+  ["invalid-option", ["rope", "rotary"], { ...good, rope: {} }],
+  ["invalid-option", ["rope.base", "-1"], { ...good, positions: "rotary", rope: { base: -1 } }],
+  ["invalid-option", ["rope.dim", "D = 4", "6"], { ...good, positions: "rotary", rope: { dim: 6 } }],
+  ["invalid-option", ["rope", '"theta"'], { ...good, positions: "rotary", rope: { theta: 1 } }],
   ["invalid-option", ["causal", "1"], { ...good, causal: 1 }],
   ["invalid-option", ["tieEmbeddings", '"yes"'], { ...good, tieEmbeddings: "yes" }],
   ["invalid-option", ["dropout", "1"], { ...good, dropout: 1 }],
@@ -45,8 +52,8 @@ const tokenErrors = [
   ["invalid-option", ["tokens.shape", "undefined"], { data: new Int32Array(2) }],
   ["invalid-shape", ["tokens", "[3]", "2"], { data: new Int32Array(2), shape: [3] }],
   ["invalid-shape", ["tokens", "[L] or [B, L]", "[1, 1, 2]"], { data: new Int32Array(2), shape: [1, 1, 2] }],
-  ["invalid-shape", ["tokens", "empty", "[0]"], new Int32Array(0)],
-  ["invalid-shape", ["tokens", "empty", "[0, 4]"], { data: new Int32Array(0), shape: [0, 4] }],
+  ["invalid-shape", ["tokens", "at least one token", "[0]"], new Int32Array(0)],
+  ["invalid-shape", ["tokens", "at least one token", "[4, 0]"], { data: new Int32Array(0), shape: [4, 0] }],
   ["invalid-shape", ["tokens", "contextLength = 10", "[11]"], new Int32Array(11)],
   ["invalid-option", ["tokens[3]", "0 to 10", "11"], withToken(3, 11)],
   ["invalid-option", ["tokens[5]", "0 to 10", "-1"], withToken(5, -1)],
@@ -131,7 +138,7 @@ export const transformerErrorCases = [
       await refused("invalid-option", ["prompt", '"text"'], generate("text", { maxTokens: 1 }));
       await refused("invalid-option", ["prompt[1]", "11"], generate([1, 11], { maxTokens: 1 }));
       await refused("invalid-option", ["prompt[0]", "-1"], generate(Int32Array.of(-1), { maxTokens: 1 }));
-      await refused("invalid-shape", ["prompt", "empty"], generate([], { maxTokens: 1 }));
+      await refused("invalid-shape", ["prompt", "at least one token", "[0]"], generate([], { maxTokens: 1 }));
       await refused("invalid-option", ["maxTokens", "undefined"], generate([1], undefined));
       await refused("invalid-option", ["maxTokens", "-1"], generate([1], { maxTokens: -1 }));
       await refused("invalid-option", ["temperature", "-1"], generate([1], { maxTokens: 1, temperature: -1 }));
