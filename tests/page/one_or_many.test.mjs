@@ -92,8 +92,8 @@ test("to the end: what came out is said, other numbers are asked, and another se
 
 test("the example says every question's answer, and how it comes about", async () => {
   const screen = await site.open();
-  const wraps = { true: 0, false: 0 };
-  for (let round = 0; round < 2; ++round) {
+  const seen = { less: 0, equal: 0, more: 0 }; // what the first number is, beside the second
+  for (let round = 0; round < 30 && Math.min(...Object.values(seen)) === 0; ++round) {
     const values = await screen.page.$$eval(`${MANY} .example li[data-key]`, (all) =>
       all.map(({ dataset }) => Number(dataset.value)),
     );
@@ -113,11 +113,11 @@ test("the example says every question's answer, and how it comes about", async (
         ["first", "second"].map((side) => all.findIndex((element) => element.matches(`.${side}`))),
       );
       assert.deepEqual(marked, ["ABCD".indexOf(first), "ABCD".indexOf(second)]);
-      ++wraps[a < b];
+      ++seen[a < b ? "less" : a === b ? "equal" : "more"];
     }
     await screen.page.click(`${MANY} .example button`);
   }
-  assert.ok(wraps.true > 3 && wraps.false > 3);
+  assert.ok(Math.min(...Object.values(seen)) > 0, JSON.stringify(seen));
   await screen.done();
 });
 
