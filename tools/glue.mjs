@@ -20,6 +20,12 @@ function withoutFetching(glue) {
   return steps.reduce((text, step) => replaceOnce(text, step, ""), glue);
 }
 
+/** Decoders of strings, which nothing of ours passes: jsdom has no TextDecoder. */
+function withoutDecoders(glue) {
+  const decoders = ["new TextDecoder;", 'new TextDecoder("utf-16le");'];
+  return decoders.reduce((text, decoder) => replaceOnce(text, decoder, "undefined;"), glue);
+}
+
 /**
  * The thread's side or the other side of the binaries with a pool. Emscripten's one file would start itself again as each
  * thread; bundlers make a second copy of such a file, and Turbopack hangs. So the loader makes the workers (`makeThread`,
@@ -72,7 +78,7 @@ export async function writeGlue() {
     // Emscripten leaves all names as they were. Those of functions stay: Vite makes classic scripts of workers, where a
     // function in a block is visible outside, and would hide another thing with the same short name.
     const options = { module: true, mangle: { keepNames: { function: true, class: false } } };
-    const { code } = minifySync(glueFile(half), change(withoutFetching(text)), options);
+    const { code } = minifySync(glueFile(half), change(withoutDecoders(withoutFetching(text))), options);
     for (const trace of ["import.meta", "importScripts", "process.", "new Worker"]) {
       if (code.includes(trace)) throw new Error(`Emscripten's output has changed: ${half} has ${trace}`);
     }
