@@ -240,6 +240,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
                 select_overload<Status(const AnalysisCall&, const VisibilityCall&)>(&Engine::analyze_heads))
       .function("multiHeadAttention", &Engine::multi_head_attention)
       .function("transformer", &Engine::transformer)
+      .function("emptyTransformer", &Engine::empty_transformer)
       .function("usedBytes", &Engine::used_bytes);
 }
 

@@ -139,6 +139,8 @@ class Engine {
   std::unique_ptr<Module> multi_head_attention(const MultiHeadAttentionConfig& config, Pointer kv_heads,
                                                std::uint32_t seed);
   std::unique_ptr<Model> transformer(const TransformerConfig& config);  // null: out of memory
+  // All parameters are zeros; kept, counts: as Model::keep_heads takes them. Null: out of memory.
+  std::unique_ptr<Model> empty_transformer(const TransformerConfig& config, Pointer kept, Pointer counts);
   std::size_t used_bytes() const { return bytes_in_use.load(); }
 
  private:

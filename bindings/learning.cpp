@@ -102,4 +102,12 @@ std::unique_ptr<Model> Engine::transformer(const TransformerConfig& config) {
   return model;
 }
 
+std::unique_ptr<Model> Engine::empty_transformer(const TransformerConfig& config, Pointer kept, Pointer counts) {
+  std::unique_ptr<Model> model(new (std::nothrow) Model(context_));
+  if (model == nullptr) return nullptr;
+  const Status status =
+      model->transformer.create_kept(config, at<const std::uint32_t>(kept), at<const std::uint32_t>(counts));
+  return status == Status::kOk ? std::move(model) : nullptr;
+}
+
 }  // namespace headwise::bindings

@@ -176,6 +176,27 @@ Status MultiHeadAttention::create(const Config& config, const std::uint32_t* kv_
   return Status::kOk;
 }
 
+Status MultiHeadAttention::create_kept(const Config& whole, const std::uint32_t* kept, std::size_t count) {
+  AlignedBuffer kv_heads, slopes;
+  HEADWISE_RETURN_IF_ERROR(kv_heads.reserve(count));
+  auto* table = reinterpret_cast<std::uint32_t*>(kv_heads.data());
+  Config config = whole;
+  config.num_heads = count;
+  config.num_kv_heads = 0;
+  for (std::size_t n = 0, last = 0; n < count; ++n) {
+    const std::size_t g = kept[n] * whole.num_kv_heads / whole.num_heads;
+    if (n == 0 || g != last) ++config.num_kv_heads;
+    table[n] = static_cast<std::uint32_t>(config.num_kv_heads - 1);
+    last = g;
+  }
+  HEADWISE_RETURN_IF_ERROR(create(config, table));
+  if (!whole.alibi) return Status::kOk;
+  HEADWISE_RETURN_IF_ERROR(slopes.reserve(whole.num_heads));
+  fill_alibi_slopes(slopes.data(), whole.num_heads);
+  for (std::size_t n = 0; n < count; ++n) slopes_.data()[n] = slopes.data()[kept[n]];
+  return Status::kOk;
+}
+
 Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) const {
   AttentionTape* tape = args.tape;
   if (args.B == 0 || args.L == 0) {  // however many of the others there are

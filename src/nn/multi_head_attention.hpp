@@ -49,6 +49,8 @@ class MultiHeadAttention {
   // Weights and biases start as zeros, gates as ones, ALiBi's slopes as published for H heads. kv_heads: [H], the
   // key/value head that each head reads, ascending and without gaps; null: even groups.
   Status create(const MultiHeadAttentionConfig& config, const std::uint32_t* kv_heads = nullptr);
+  // The same for a module of `whole` with only the heads kept[0 … count), which are all that takes memory.
+  Status create_kept(const MultiHeadAttentionConfig& whole, const std::uint32_t* kept, std::size_t count);
   // Xavier-uniform weights (Glorot & Bengio 2010), each matrix as a whole, from one seeded generator; zero biases.
   Status initialize(std::uint32_t seed, Context& context);
   // Makes `smaller` a copy with only the heads kept[0 … count), in that order.

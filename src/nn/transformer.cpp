@@ -89,6 +89,15 @@ Status Transformer::create(const TransformerConfig& config) {
   return Status::kOk;
 }
 
+Status Transformer::create_kept(const TransformerConfig& config, const std::uint32_t* kept,
+                                const std::uint32_t* count) {
+  HEADWISE_RETURN_IF_ERROR(create_without_attention(config));
+  for (std::size_t n = 0; n < config.layers; kept += count[n++]) {
+    HEADWISE_RETURN_IF_ERROR(layers_[n].attention.create_kept(attention_config(config), kept, count[n]));
+  }
+  return Status::kOk;
+}
+
 Status Transformer::initialize(Context& context) {
   std::size_t largest = 0;
   for_each_parameter([&](const Parameter& parameter) { largest = std::max(largest, parameter.count); });

@@ -60,6 +60,8 @@ class Transformer {
 
   // Weights start as zeros.
   Status create(const TransformerConfig& config);
+  // Has only the heads kept[…] of each layer, count[n] of layer n, one layer behind the other.
+  Status create_kept(const TransformerConfig& config, const std::uint32_t* kept, const std::uint32_t* count);
   // From config.seed: embeddings and positions normal, matrices Xavier-uniform; those that write to the residual stream
   // are divided by sqrt(2 N), so that it does not grow with the layers (Radford et al. 2019).
   Status initialize(Context& context);

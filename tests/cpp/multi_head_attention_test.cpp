@@ -356,6 +356,26 @@ TEST_CASE("a pruned module computes what gates of zero compute") {
   }
 }
 
+TEST_CASE("a module that is created with few heads has the groups and slopes that pruning leaves") {
+  const std::uint32_t kept[] = {1, 4, 5, 10};
+  for (const std::size_t kv_heads : {12, 6, 3, 1}) {
+    Config config = kConfig;
+    config.num_heads = 12;
+    config.num_kv_heads = kv_heads;
+    config.alibi = true;
+    Module module(config);
+    Mha pruned, created;
+    REQUIRE(module.mha.keep_heads(kept, 4, pruned, module.context) == Status::kOk);
+    REQUIRE(created.create_kept(config, kept, 4) == Status::kOk);
+    CHECK(created.config().num_heads == 4);
+    CHECK(created.config().num_kv_heads == pruned.config().num_kv_heads);
+    for (std::size_t h = 0; h < 4; ++h) {
+      CHECK(created.kv_heads()[h] == pruned.kv_heads()[h]);
+      CHECK(created.slopes()[h] == pruned.slopes()[h]);
+    }
+  }
+}
+
 TEST_CASE("what does not fit in memory is a status, and changes nothing") {
   Config huge = kConfig;
   huge.embed_dim = huge.output_dim = std::size_t{1} << (sizeof(std::size_t) * 8 - 5);

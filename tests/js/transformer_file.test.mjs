@@ -108,7 +108,47 @@ it("a file that says more than it has is refused at once, in little memory", asy
     const { usedBytes } = hw.memory();
     const loaded = hw.loadTransformer(bytes);
     loaded.forward(Int32Array.of(1, 2, 3));
+    expect([...loaded.generate([1], { maxTokens: 9 })], positions).to.have.length(9);
     expect(hw.memory().usedBytes - usedBytes, `${positions}: bytes`).to.be.lessThan(1e6);
+  }
+  // So it is with heads that have been pruned: the original model's 4,096 would take 4 GiB.
+  const headless = hw
+    .transformer({ ...whole, layers: 2, embedDim: 256, numHeads: 4, numKvHeads: 4, headDim: 64 })
+    .prune({ 0: [0, 1, 2], 1: [3] });
+  const pruned = readSafetensors(headless.save());
+  const heads = [[4095], [7, 8, 9]];
+  const bytes = writeSafetensors(Object.fromEntries(pruned.names.map((name) => [name, pruned.tensor(name)])), {
+    metadata: {
+      ...pruned.metadata,
+      config: JSON.stringify({ ...headless.config, numHeads: 4096, numKvHeads: 4096, heads }),
+    },
+  });
+  const { capacityBytes } = hw.memory();
+  const loaded = hw.loadTransformer(bytes);
+  expect(loaded.config.heads).to.deep.equal(heads);
+  expect(loaded.forward(Int32Array.of(1, 2)).logits).to.deep.equal(headless.forward(Int32Array.of(1, 2)).logits);
+  expect(hw.memory().capacityBytes - capacityBytes).to.be.lessThan(16e6);
+  hw.dispose();
+});
+
+it("a pruned model that is loaded gives the same logits and importances, bit for bit: groups and slopes follow", async () => {
+  const hw = await load({ threads: 1 });
+  for (const more of [
+    { positions: "alibi", numHeads: 6, headDim: 4 },
+    { numKvHeads: 2 },
+    { numKvHeads: 1, norm: "rms" },
+  ]) {
+    const config = { vocabSize: 9, contextLength: 8, layers: 2, embedDim: 16, numHeads: 4, ...more };
+    const model = hw.transformer(config).prune({ 0: [1], 1: [0, 1, 2] });
+    const loaded = hw.loadTransformer(model.save());
+    const tokens = Int32Array.of(1, 5, 3, 8, 0);
+    const capture = { weights: "masked" };
+    expect(loaded.forward(tokens, { capture })).to.deep.equal(model.forward(tokens, { capture }));
+    expect(loaded.attention(0).config).to.deep.equal(model.attention(0).config);
+    const [ours, expected] = [loaded, model].map((each) =>
+      hw.headImportance(each, [{ tokens, targets: tokens }], { method: "leave-one-out" }),
+    );
+    expect(ours).to.deep.equal(expected);
   }
   hw.dispose();
 });

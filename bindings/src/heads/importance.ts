@@ -7,7 +7,7 @@ import type { Instance } from "../runtime/instance.js";
 import type { LongWork } from "../base/long_work.js";
 import type { HeadImportance, HeadImportanceOptions, ImportanceMethod } from "./types.js";
 import { random } from "../base/random.js";
-import { checkTransformer, transformer, type Model } from "../transformer/transformer.js";
+import { checkTransformer, emptyTransformer, type Model } from "../transformer/transformer.js";
 import type { Batch, Transformer } from "../transformer/types.js";
 import type { MultiHeadAttention } from "../module/types.js";
 import type { Tensor } from "../base/types.js";
@@ -113,7 +113,7 @@ const measures: Record<ImportanceMethod, Measure> = {
 /** The same model without dropout, with gates and gradients of its own: whatever happens, the one that is measured stays as it is. */
 function copyWithoutDropout(instance: Instance, model: Transformer): Model {
   const parameters = model.parameters();
-  const copy = transformer(instance, { ...model.config, dropout: 0 }) as Model;
+  const copy = emptyTransformer(instance, { ...model.config, dropout: 0 });
   try {
     copy.setParameters(parameters);
     for (let n = 0; n < model.config.layers; ++n) copy.attention(n).setHeadGates(model.attention(n).headGates);

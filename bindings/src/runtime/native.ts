@@ -230,6 +230,7 @@ export interface Engine {
   analyzeHeads(call: AnalysisCall, ...visibility: VisibilityArgument): number;
   multiHeadAttention(config: NativeConfig, kvHeads: Pointer, seed: number): NativeModule | null;
   transformer(config: NativeTransformerConfig): NativeModel | null;
+  emptyTransformer(config: NativeTransformerConfig, kept: Pointer, counts: Pointer): NativeModel | null;
   usedBytes(): number;
   delete(): void;
 }

@@ -8,7 +8,7 @@ import type { Safetensors } from "../files/types.js";
 import { product, sameShape } from "../base/tensor.js";
 import { eachTransformerParameter, resolveTransformerConfig } from "./config.js";
 import { format } from "./save.js";
-import { makeTransformer } from "./transformer.js";
+import { emptyTransformer } from "./transformer.js";
 import type { ResolvedTransformerConfig, Transformer } from "./types.js";
 
 /** Something of the file that another function checks: whatever it refuses is wrong with the file. */
@@ -61,7 +61,7 @@ function readModel(file: Safetensors): { config: ResolvedTransformerConfig; gate
 export function loadTransformer(instance: Instance, bytes: ArrayBuffer | Uint8Array): Transformer {
   const file = readSafetensors(bytes);
   const { config, gates } = readModel(file);
-  const model = makeTransformer(instance, config);
+  const model = emptyTransformer(instance, config);
   try {
     inFile("tensors", () =>
       model.setParameters(Object.fromEntries(file.names.map((name) => [name, file.tensor(name)]))),

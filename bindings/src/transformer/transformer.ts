@@ -204,19 +204,35 @@ export function checkTransformer(value: unknown, instance: Instance): Model {
   return value;
 }
 
+/** The heads of each layer as the core reads them. */
+const listed = (heads: readonly (readonly number[])[]) => ({
+  heads: Uint32Array.from(heads.flat()),
+  counts: Uint32Array.from(heads, ({ length }) => length),
+});
+
 /** @param kept of each layer, indices of the native model's heads */
 function keepHeads(handle: Handle<NativeModel>, kept: readonly (readonly number[])[], bytes: number): NativeModel {
-  const heads = Uint32Array.from(kept.flat());
-  const counts = Uint32Array.from(kept, ({ length }) => length);
-  const smaller = handle.call({ heads, counts }, {}, (native, { pointers }) =>
+  const smaller = handle.call(listed(kept), {}, (native, { pointers }) =>
     native.keepHeads(pointers.heads, pointers.counts),
   );
   if (smaller === null) throw handle.instance.outOfMemory(bytes, "parameters");
   return smaller;
 }
 
-/** Makes the first model, and takes from it the heads that the configuration does not have. */
-export function makeTransformer(instance: Instance, config: ResolvedTransformerConfig): Transformer {
+/** A model whose parameters are zeros. It takes the memory of the heads that it has, and not of the original model's. */
+export function emptyTransformer(instance: Instance, config: ResolvedTransformerConfig): Model {
+  const bytes = transformerBytes(config);
+  if (bytes >= 2 ** 32) throw instance.outOfMemory(bytes, "parameters");
+  const native = instance.engine.call(listed(config.heads), {}, (engine, { pointers }) =>
+    engine.emptyTransformer(nativeTransformerConfig(config), pointers.heads, pointers.counts),
+  );
+  if (native === null) throw instance.outOfMemory(bytes, "parameters");
+  return new Model(instance, native, config);
+}
+
+/** Makes the original model from its seed, and takes from it the heads that the configuration does not have. */
+export function transformer(instance: Instance, configLike: TransformerConfig): Transformer {
+  const config = resolveTransformerConfig(configLike);
   const engine = instance.engine.alive();
   const bytes = transformerBytes({ ...config, heads: config.heads.map(() => allHeads(config)) });
   if (bytes >= 2 ** 32) throw instance.outOfMemory(bytes, "parameters");
@@ -228,8 +244,4 @@ export function makeTransformer(instance: Instance, config: ResolvedTransformerC
   } finally {
     native.delete();
   }
-}
-
-export function transformer(instance: Instance, configLike: TransformerConfig): Transformer {
-  return makeTransformer(instance, resolveTransformerConfig(configLike));
 }
