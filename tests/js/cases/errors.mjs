@@ -167,7 +167,7 @@ const configErrors = [
   ["invalid-option", ["rope.base", "> 0", "0"], { embedDim: 8, numHeads: 2, rope: { base: 0 } }],
   ["invalid-option", ["rope.interleaved", "1"], { embedDim: 8, numHeads: 2, rope: { interleaved: 1 } }],
   ["invalid-option", ["alibi", "true, false or an array of slopes", "1"], { embedDim: 8, numHeads: 2, alibi: 1 }],
-  ["invalid-shape", ["alibi", "2 slopes", "1"], { embedDim: 8, numHeads: 2, alibi: [0.5] }],
+  ["invalid-shape", ["alibi", "2 elements", "1"], { embedDim: 8, numHeads: 2, alibi: [0.5] }],
   ["invalid-option", ["alibi[1]", "finite float32", "1e+39"], { embedDim: 8, numHeads: 2, alibi: [0.5, 1e39] }],
   ["invalid-option", ["alibi[0]", "finite float32", "undefined"], { embedDim: 8, numHeads: 2, alibi: [, 1] }],
   ["invalid-option", ["softcap", "finite", "Infinity"], { embedDim: 8, numHeads: 2, softcap: Infinity }],
