@@ -236,7 +236,7 @@ for (const name of browserNames) {
         outcome(loads["headwise/worker"]({ worker: new Worker("/nowhere.js", { type: "module" }) })),
       );
       assert.equal(code, "worker-lost");
-      assert.match(message, /could not be loaded.*404.*Cross-Origin-Embedder-Policy/);
+      assert.match(message, /the worker given is gone.*could not be loaded.*404.*Cross-Origin-Embedder-Policy/);
     });
 
     check("headwise/worker: a worker that is no host rejects load within the limit, and lives on", async () => {

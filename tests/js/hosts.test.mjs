@@ -133,6 +133,19 @@ describe("a host", () => {
     expectRefusal(thread, "worker-lost", "no answer within 300 ms", "thread.js", "optimizeDeps");
   });
 
+  it("where the worker's script is missing is told its address", async () => {
+    const setup = `
+      import threads from "node:worker_threads";
+      const { Worker } = threads;
+      threads.Worker = class {
+        constructor(url, options) {
+          return new Worker(new URL("nowhere.js", url), options);
+        }
+      };`;
+    const result = await runIn(setup, 'return open("worker.js", {});');
+    expectRefusal(result, "worker-lost", `the worker ${dist.href}worker-host.js is gone`, "nowhere.js");
+  });
+
   it("that loses the package's address is told to give one", async () => {
     const { rolldown } = await import("rolldown");
     const folder = await mkdtemp(join(tmpdir(), "headwise-"));

@@ -82,16 +82,16 @@ export class Connection {
   }
 
   #lost(why: string): void {
-    this.end(new HeadwiseError("worker-lost", `the worker that computes is gone: ${why}`));
+    this.end(new HeadwiseError("worker-lost", `${this.#use.name} is gone: ${why}`));
   }
 
   /** Chooses and starts the binary. */
   load(options: Checked<typeof loadTable>, stage: Stage): Promise<Info> {
     const { threads, simd, wasm } = options;
-    const { name } = this.#use;
+    const { name, given } = this.#use;
     const choose = async (refused?: string) => {
       const lock = `headwise-${Date.now()}-${Math.random()}`;
-      stage.waitFor(name, "worker-lost");
+      stage.waitFor(given ? `${name}, which must import headwise/worker-host` : name, "worker-lost");
       const { choice, locked } = await this.#request(() => this.#host.choose({ threads, simd }, lock, refused));
       this.#peer.hasAnswered();
       // Granted when the worker has died; browsers send no event for that.

@@ -40,8 +40,7 @@ function workerFrom(given: unknown): WorkerToUse {
     throw invalidOption("worker", "a Worker, or a function that makes one", worker);
   }
   if (worker.threadId === -1) throw new HeadwiseError("worker-lost", "worker: it has ended already"); // in Node
-  const name = "the worker given (it must import headwise/worker-host)";
-  return { worker: worker as unknown as Worker, name, given: true, shared: !makes };
+  return { worker: worker as unknown as Worker, name: "the worker given", given: true, shared: !makes };
 }
 
 const optionTable = {
