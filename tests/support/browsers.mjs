@@ -55,7 +55,8 @@ export async function patiently({ name }, reopen, work) {
   try {
     return await work();
   } catch (error) {
-    if (name !== "firefox" || error.code !== "no-answer") throw error;
+    const silent = error.code === "no-answer" || /no answer within 30000 ms/.test(error.message); // the second: load's own limit
+    if (name !== "firefox" || !silent) throw error;
     console.error("\n  Firefox did not answer; once more");
     await reopen();
     return work();
