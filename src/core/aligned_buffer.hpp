@@ -36,14 +36,8 @@ class AlignedBuffer {
     constexpr std::uint64_t kMaxFloats = (SIZE_MAX - kAlignment) / sizeof(float);
     if (count > kMaxFloats) return Status::kOutOfMemory;
     const std::size_t bytes = (static_cast<std::size_t>(count) * sizeof(float) + kAlignment - 1) & ~(kAlignment - 1);
-    data_ = static_cast<float*>(std::aligned_alloc(kAlignment, bytes));
+    data_ = allocate(bytes);
     if (data_ == nullptr) return Status::kOutOfMemory;
-    // emmalloc adds sizes to addresses in 32 bits: near 4 GiB it may take a free block for larger than it is.
-    if (const auto begin = reinterpret_cast<std::uintptr_t>(data_); begin + bytes < begin) {
-      std::free(data_);
-      data_ = nullptr;
-      return Status::kOutOfMemory;
-    }
     bytes_ = bytes;
     bytes_in_use.fetch_add(bytes, std::memory_order_relaxed);
     return Status::kOk;
@@ -60,6 +54,18 @@ class AlignedBuffer {
   const float* data() const { return data_; }
 
  private:
+  // Emscripten's emmalloc adds sizes to addresses in 32 bits, so that near 4 GiB it takes a free block for larger than
+  // it is. Such a block's end lies below its start. It is held while another one is looked for, which makes emmalloc
+  // pass it over.
+  static float* allocate(std::size_t bytes) {
+    float* block = static_cast<float*>(std::aligned_alloc(kAlignment, bytes));
+    const auto begin = reinterpret_cast<std::uintptr_t>(block);
+    if (begin + bytes >= begin) return block;  // null among them
+    float* other = allocate(bytes);
+    std::free(block);
+    return other;
+  }
+
   void swap(AlignedBuffer& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
