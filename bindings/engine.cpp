@@ -12,6 +12,10 @@ Visibility visibility_of(const VisibilityCall& call) {
   Visibility visibility;
   visibility.mask = Mask(static_cast<MaskType>(call.mask_type), at<const void>(call.mask),
                          {call.mask_batch, call.mask_heads, call.mask_queries, call.mask_keys});
+  if (call.key_mask != 0) {
+    visibility.key_mask =
+        Mask(MaskType::kUint8, at<const void>(call.key_mask), {call.key_mask_batch, 1, 1, call.key_mask_keys});
+  }
   visibility.causal = call.causal;
   if (call.window_left >= 0) visibility.window.left = call.window_left;
   if (call.window_right >= 0) visibility.window.right = call.window_right;

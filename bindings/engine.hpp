@@ -20,6 +20,8 @@ struct VisibilityCall {
   int mask_type = 0;  // MaskType
   Pointer mask = 0;
   std::size_t mask_batch = 1, mask_heads = 1, mask_queries = 1, mask_keys = 1;  // full or 1; the last may be less
+  Pointer key_mask = 0;                               // bytes [key_mask_batch, key_mask_keys] or null
+  std::size_t key_mask_batch = 1, key_mask_keys = 1;  // B or 1; S
   bool causal = false;
   std::int32_t window_left = -1, window_right = -1;  // -1: open
   Pointer offsets = 0;                               // [B] or null: 0

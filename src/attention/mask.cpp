@@ -53,4 +53,11 @@ const float* Mask::bias_row(std::size_t b, std::size_t h, std::size_t i, std::si
   return nullptr;
 }
 
+void Mask::mask_row(std::size_t b, std::size_t begin, std::size_t end, float* row) const noexcept {
+  const auto* keep = static_cast<const std::uint8_t*>(data_) + b * stride_[0];
+  for (std::size_t j = begin; j < end; ++j) {
+    if (keep[j * stride_[3]] == 0) row[j] = kNegativeInfinity;
+  }
+}
+
 }  // namespace headwise

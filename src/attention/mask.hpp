@@ -35,6 +35,8 @@ class Mask {
   // with it. Empty masks have none.
   const float* bias_row(std::size_t b, std::size_t h, std::size_t i, std::size_t begin, std::size_t end,
                         float* scratch) const noexcept;
+  // Sets to -inf what batch row b of a mask of bytes masks in [begin, end) of a row of floats.
+  void mask_row(std::size_t b, std::size_t begin, std::size_t end, float* row) const noexcept;
 
  private:
   MaskType type_ = MaskType::kNone;

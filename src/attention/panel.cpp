@@ -128,8 +128,7 @@ void mask_row(const AttentionArgs& args, const Panel& panel, std::size_t r, cons
 }
 
 const float* bias_row(const AttentionArgs& args, const Panel& panel, std::size_t r, float* scratch) noexcept {
-  return args.visibility.mask.bias_row(panel.b, panel.h[r], panel.i[r], panel.columns.begin, panel.columns.end,
-                                       scratch);
+  return args.visibility.bias_row(panel.b, panel.h[r], panel.i[r], panel.columns.begin, panel.columns.end, scratch);
 }
 
 void mask_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch) noexcept {

@@ -54,6 +54,7 @@ struct VisibleKeys {
 
 struct Visibility {
   Mask mask;
+  Mask key_mask;                              // [B or 1, 1, 1, S] of bytes: masks keys of a batch row beside `mask`
   bool causal = false;                        // key j is visible to query i iff j <= i + offset
   Window window;                              // and iff i + offset - left <= j <= i + offset + right
   const std::int32_t* offsets = nullptr;      // [B], where query 0 stands among the keys; null: at 0
@@ -70,11 +71,22 @@ struct Visibility {
     return {offset(b) - window.left, offset(b) + right + 1, keys};
   }
 
+  // Both masks as a row of floats to add to the scores of query i, as Mask::bias_row gives it. `scratch`: [S]
+  const float* bias_row(std::size_t b, std::size_t h, std::size_t i, std::size_t begin, std::size_t end,
+                        float* scratch) const noexcept {
+    if (mask.empty()) return key_mask.bias_row(b, 0, 0, begin, end, scratch);
+    const float* row = mask.bias_row(b, h, i, begin, end, scratch);
+    if (key_mask.empty()) return row;
+    if (row != scratch) std::copy(row + begin, row + end, scratch + begin);
+    key_mask.mask_row(b, begin, end, scratch);
+    return scratch;
+  }
+
   // `scratch`: [S], which the result may point to
   VisibleKeys visible_keys(std::size_t b, std::size_t h, std::size_t i, std::size_t S, float* scratch) const noexcept {
     const KeyRange range = key_range(b, S);
     const std::size_t begin = range.begin(i), end = range.end(i);
-    return {begin, end, mask.bias_row(b, h, i, begin, end, scratch)};
+    return {begin, end, bias_row(b, h, i, begin, end, scratch)};
   }
 };
 

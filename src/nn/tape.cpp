@@ -49,6 +49,7 @@ ForwardArgs copy_inputs(const ForwardArgs& from, std::size_t embed_dim, std::siz
   copy.visibility.offsets = copy_array(from.visibility.offsets, B, arena);
   copy.visibility.key_lengths = copy_array(from.visibility.key_lengths, B, arena);
   copy.visibility.mask = copy_mask(from.visibility.mask, arena);
+  copy.visibility.key_mask = copy_mask(from.visibility.key_mask, arena);
   return copy;
 }
 

@@ -1,6 +1,7 @@
 // The cases of the public API, the same in Node and in browsers, for both entries: everything is awaited, and results
 // are compared with tests/js/reference.mjs.
 import { analyzeHeadsCases } from "./cases/analyze_heads.mjs";
+import { argumentCases } from "./cases/arguments.mjs";
 import { attentionCases } from "./cases/attention.mjs";
 import { attentionOptionCases } from "./cases/attention_options.mjs";
 import { cacheCases } from "./cases/cache.mjs";
@@ -8,11 +9,13 @@ import { errorCases } from "./cases/errors.mjs";
 import { generateCases } from "./cases/generate.mjs";
 import { headImportanceCases } from "./cases/head_importance.mjs";
 import { hostileCases } from "./cases/hostile.mjs";
+import { keyMaskCases } from "./cases/key_mask.mjs";
 import { limitCases } from "./cases/limits.mjs";
 import { moduleCases } from "./cases/module.mjs";
 import { moduleOptionCases } from "./cases/module_options.mjs";
 import { optimizerCases } from "./cases/optimizer.mjs";
 import { pruneByImportanceCases } from "./cases/prune_by_importance.mjs";
+import { reentrancyCases } from "./cases/reentrancy.mjs";
 import { rotaryEmbeddingCases } from "./cases/rotary_embedding.mjs";
 import { trainingCases } from "./cases/training.mjs";
 import { transformerCases } from "./cases/transformer.mjs";
@@ -37,6 +40,7 @@ const alone = (run) => async (context) => {
 export const cases = [
   ...attentionCases,
   ...attentionOptionCases,
+  ...keyMaskCases,
   ...rotaryEmbeddingCases,
   ...moduleCases,
   ...moduleOptionCases,
@@ -53,4 +57,6 @@ export const cases = [
   ...errorCases,
   ...hostileCases,
   ...limitCases,
+  ...argumentCases,
+  ...reentrancyCases,
 ].map((each) => (each.alone ? { ...each, run: alone(each.run) } : each));

@@ -1,6 +1,7 @@
-import { checkInt32Array, invalidShape, refuseOtherLength } from "../base/checks.js";
+import { invalidShape, maxExtent } from "../base/checks.js";
 import { optional, readOptions, type OptionTable } from "../base/options.js";
 import { checkTensor } from "../base/tensor.js";
+import { readTokens } from "../base/tokens.js";
 import type { TensorLike } from "../base/types.js";
 import type { Instance } from "../runtime/instance.js";
 import type { AnalyzeHeadsOptions, HeadStatistics } from "./types.js";
@@ -13,8 +14,16 @@ const allNames = [...statisticNames, ...tokenStatisticNames] as const;
 
 const optionTable = {
   ...visibilityTable,
-  tokens: optional(checkInt32Array),
+  tokens: optional((value, name) => readTokens(value, name, -(2 ** 31), maxExtent)),
 } satisfies OptionTable<AnalyzeHeadsOptions>;
+
+/** [B, S], [S] for all batch rows, or all B · S in one row. */
+function refuseOtherTokens(shape: readonly number[], batch: number, keys: number): void {
+  const [length, rows = 1] = [...shape].reverse();
+  const fits = shape.length === 1 ? length === keys || length === batch * keys : length === keys && rows === batch;
+  if (shape.length > 2 || shape.length === 0 || !fits)
+    throw invalidShape("tokens", `[B, S] = [${batch}, ${keys}] or [S] = [${keys}]`, shape);
+}
 
 export function analyzeHeads(
   instance: Instance,
@@ -23,13 +32,13 @@ export function analyzeHeads(
 ): HeadStatistics[] {
   const weights = checkTensor(weightsLike, "weights");
   const options = readOptions(optionsLike, "analyzeHeads", optionTable);
-  const { tokens } = options;
   const rank = weights.shape.length;
   if (rank < 2 || rank > 4) throw invalidShape("weights", "[B, H, L, S], [H, L, S] or [L, S]", weights.shape);
   const extents = [...Array<number>(4 - rank).fill(1), ...weights.shape] as [number, number, number, number];
   const [batch, heads, queries, keys] = extents;
   const visibility = fitVisibility(options, extents);
-  if (tokens && tokens.length !== keys) refuseOtherLength(tokens, "tokens", batch * keys); // [S], or [B, S]
+  const tokens = options.tokens?.data;
+  if (options.tokens) refuseOtherTokens(options.tokens.shape, batch, keys);
 
   const statistics = instance.engine.call(
     { weights, tokens, ...visibility.inputs },

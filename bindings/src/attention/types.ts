@@ -2,7 +2,7 @@
  * The public types of attention. Dimension letters, the same everywhere: B batch, H query heads, G key/value heads, L query
  * length, S key length (past and new), P past length, D head width, Dv value head width, E model width.
  */
-import type { Asked, Tensor, TensorLike } from "../base/types.js";
+import type { Asked, HalfFloats, Tensor, TensorLike, Tokens } from "../base/types.js";
 
 /**
  * A mask, broadcast as in NumPy (right-aligned) to [B, H, L, S]: rank 3 is [H or 1, L, S], a key-padding mask is
@@ -10,13 +10,24 @@ import type { Asked, Tensor, TensorLike } from "../base/types.js";
  * integer arrays 0 masks and anything else attends.
  */
 export interface Mask {
-  readonly data: Float32Array | Uint8Array | Int32Array | BigInt64Array;
+  readonly data: Float32Array | HalfFloats | Uint8Array | Int32Array | BigInt64Array;
+  readonly shape: readonly number[];
+}
+
+/**
+ * Which keys of each batch row are tokens and which are padding: [B, S], or [1, S] or [S] for all rows; 0 masks the key, anything
+ * else attends. This is Hugging Face's `attention_mask`; PyTorch's `key_padding_mask` is its opposite (true masks).
+ */
+export interface KeyMask {
+  readonly data: Uint8Array | Int32Array | BigInt64Array;
   readonly shape: readonly number[];
 }
 
 /** Which keys queries may attend to. All kinds of masking combine; a query that sees no key gives zeros. */
 export interface VisibilityOptions {
-  mask?: Mask;
+  mask?: Mask | { readonly data: unknown; readonly dims: readonly number[] };
+  /** Masks keys of padding beside `mask`: 0 masks. S counts past keys too. A mask with `dims` is accepted as well. */
+  keyMask?: KeyMask | { readonly data: unknown; readonly dims: readonly number[] };
   /** Key j is visible to query i if and only if j <= i + offset. Default false. */
   causal?: boolean;
   /** Key j is visible to query i if and only if i + offset - left <= j <= i + offset + right: integers >= 0; a side left out is unbounded. */
@@ -96,7 +107,7 @@ export interface RotaryEmbeddingOptions extends RopeConfig {
 /** Which keys the analysed weights could attend to, as in `AttentionOptions`, and what these are. */
 export interface AnalyzeHeadsOptions extends VisibilityOptions {
   /** [B, S], or [S] for all batch rows: the tokens of the keys, for `duplicate` and `induction`. The token of query i is that of key i + offset. */
-  tokens?: Int32Array;
+  tokens?: Tokens;
 }
 
 /**

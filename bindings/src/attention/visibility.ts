@@ -9,17 +9,20 @@ import {
   maxExtent,
   refuseOtherLength,
 } from "../base/checks.js";
-import { typeTag, viewOf } from "../base/kinds.js";
+import { typeTag, viewOf, type TypedArray } from "../base/kinds.js";
 import { group, optional, withDefault, type Checked, type OptionTable } from "../base/options.js";
-import { checkShape, isTensorLike, readTensor } from "../base/tensor.js";
+import { checkShape, floatsOf, isTensorLike, readTensor } from "../base/tensor.js";
 import type { Pointers } from "../runtime/instance.js";
 import type { VisibilityArgument } from "../runtime/native.js";
-import type { Mask, VisibilityOptions } from "./types.js";
+import type { VisibilityOptions } from "./types.js";
 
 type Extents = readonly [batch: number, heads: number, queries: number, keys: number];
 
 /** Numbers of the core's MaskType. */
-const maskTypes: Record<string, number> = { Float32Array: 1, Uint8Array: 2, Int32Array: 3, BigInt64Array: 4 };
+const maskTypes: Record<string, number> = {
+  ...{ Float32Array: 1, Float16Array: 1 },
+  ...{ Uint8Array: 2, Int32Array: 3, BigInt64Array: 4 },
+};
 
 function checkMask(value: unknown, name: string) {
   if (!isTensorLike(value)) throw invalidOption(name, "{ data, shape }", value);
@@ -27,8 +30,19 @@ function checkMask(value: unknown, name: string) {
   const type = maskTypes[typeTag(given.data)];
   if (type === undefined)
     throw invalidOption(`${name}.data`, "a Float32Array, Uint8Array, Int32Array or BigInt64Array", given.data);
-  const data = viewOf(given.data as Int32Array);
+  const data: TypedArray =
+    type === maskTypes.Float32Array ? floatsOf(given.data, name) : viewOf(given.data as Int32Array);
   return { type, data, shape: checkShape(given.shape, data.length, name) };
+}
+
+/** A mask of bytes: a copy. */
+function checkKeyMask(value: unknown, name: string) {
+  if (!isTensorLike(value)) throw invalidOption(name, "{ data, shape }", value);
+  const given = readTensor(value);
+  if (!["Uint8Array", "Int32Array", "BigInt64Array"].includes(typeTag(given.data)))
+    throw invalidOption(`${name}.data`, "a Uint8Array, Int32Array or BigInt64Array", given.data);
+  const data = Uint8Array.from(viewOf(given.data as Int32Array), (key) => (key ? 1 : 0));
+  return { data, shape: checkShape(given.shape, data.length, name) };
 }
 
 /** One for all batch rows, or one each. */
@@ -42,6 +56,7 @@ const side = withDefault(integer(0), -1);
 
 export const visibilityTable = {
   mask: optional(checkMask),
+  keyMask: optional(checkKeyMask),
   causal: withDefault(checkBoolean, false),
   window: group({ left: side, right: side }),
   offset: optional(checkOffset),
@@ -50,8 +65,11 @@ export const visibilityTable = {
 
 /** Options that fit a call, as the core takes them. */
 export interface Visibility {
-  readonly inputs: { readonly mask: ReturnType<typeof checkMask> | undefined } & {
-    readonly [name in "offsets" | "keyLengths"]: Int32Array | undefined;
+  readonly inputs: {
+    readonly mask: ReturnType<typeof checkMask> | undefined;
+    readonly keyMask: ReturnType<typeof checkKeyMask> | undefined;
+    readonly offsets: Int32Array | undefined;
+    readonly keyLengths: Int32Array | undefined;
   };
   readonly maskExtents: Extents;
   readonly causal: boolean;
@@ -71,6 +89,12 @@ function maskExtents(shape: readonly number[], extents: Extents): Extents {
   return padded as unknown as Extents;
 }
 
+function refuseOtherKeyMask(shape: readonly number[], [batch, , , keys]: Extents): void {
+  const [length, rows = 1] = [...shape].reverse();
+  if (shape.length === 0 || shape.length > 2 || length !== keys || (rows !== 1 && rows !== batch))
+    throw invalidShape("keyMask", `[B, S] = [${batch}, ${keys}], [1, ${keys}] or [${keys}]`, shape);
+}
+
 /** [B]; of no use, and no size, where no row computes. */
 function offsetsOf(offset: number | Int32Array, [batch, heads, queries]: Extents): Int32Array | undefined {
   if (offset === 0) return undefined;
@@ -81,7 +105,7 @@ function offsetsOf(offset: number | Int32Array, [batch, heads, queries]: Extents
 
 /** Checks options that have been read against the extents [B, H, L, S] of the scores. `past`: of the S keys; the offset's default. */
 export function fitVisibility(
-  { mask, causal, window, offset, keyLengths }: Checked<typeof visibilityTable>,
+  { mask, keyMask, causal, window, offset, keyLengths }: Checked<typeof visibilityTable>,
   extents: Extents,
   past = 0,
 ): Visibility {
@@ -91,8 +115,9 @@ export function fitVisibility(
     const wrong = keyLengths.find((length) => length < 0 || length > keys);
     if (wrong !== undefined) throw invalidOption("keyLengths", `lengths from 0 to S = ${keys}`, wrong);
   }
+  if (keyMask) refuseOtherKeyMask(keyMask.shape, extents);
   return {
-    inputs: { mask, offsets: offsetsOf(offset ?? past, extents), keyLengths },
+    inputs: { mask, keyMask, offsets: offsetsOf(offset ?? past, extents), keyLengths },
     maskExtents: mask ? maskExtents(mask.shape, extents) : [1, 1, 1, 1],
     causal,
     windowLeft: window.left,
@@ -103,12 +128,18 @@ export function fitVisibility(
 /** The same with the addresses of its arrays; nothing where all keys are visible. */
 export function visibilityArgument(
   { inputs, maskExtents, ...plain }: Visibility,
-  { mask, offsets, keyLengths }: Pointers<keyof Visibility["inputs"]>,
+  { mask, keyMask, offsets, keyLengths }: Pointers<keyof Visibility["inputs"]>,
 ): VisibilityArgument {
   const { causal, windowLeft, windowRight } = plain;
   if (!causal && windowLeft < 0 && windowRight < 0 && Object.values(inputs).every((array) => array === undefined))
     return [];
   const [maskBatch, maskHeads, maskQueries, maskKeys] = maskExtents;
   const maskType = inputs.mask?.type ?? 0;
-  return [{ ...plain, maskType, mask, maskBatch, maskHeads, maskQueries, maskKeys, offsets, keyLengths }];
+  const [keyMaskKeys = 1, keyMaskBatch = 1] = [...(inputs.keyMask?.shape ?? [])].reverse();
+  return [
+    {
+      ...{ ...plain, offsets, keyLengths, keyMask, keyMaskBatch, keyMaskKeys },
+      ...{ maskType, mask, maskBatch, maskHeads, maskQueries, maskKeys },
+    },
+  ];
 }

@@ -1,7 +1,7 @@
 import { elementsOf, invalidOption, invalidShape, maxExtent } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
 import { isObject, typeTag, viewOf, type TypedArray } from "./kinds.js";
-import type { Tensor, TensorLike } from "./types.js";
+import type { HalfFloats, Tensor, TensorLike } from "./types.js";
 
 /** Elements of a shape. */
 export function product(shape: readonly number[]): number {
@@ -38,10 +38,13 @@ export function checkShape(shape: unknown, count: number, name: string): number[
   return extents;
 }
 
-/** Makes a tensor of the data itself (not a copy), row-major. Throws `invalid-shape` unless data fills the shape. */
-export function tensor(data: Float32Array, shape: readonly number[]): Tensor {
+/** Makes a tensor of the data itself (not a copy, unless they are half floats), row-major. Throws `invalid-shape` unless data fills the shape. */
+export function tensor(data: Float32Array | HalfFloats, shape: readonly number[]): Tensor {
   const floats = floatsOf(data, "tensor, data");
-  return { data: typeTag(data) === "Float32Array" ? data : floats, shape: checkShape(shape, floats.length, "tensor") };
+  return {
+    data: typeTag(data) === "Float32Array" ? (data as Float32Array) : floats,
+    shape: checkShape(shape, floats.length, "tensor"),
+  };
 }
 
 /** Whether an argument is meant to be a tensor: it has data. */
@@ -64,7 +67,7 @@ export function checkTensor(value: unknown, name: string): Tensor {
 }
 
 /** A view of floats, or of halves the floats that they stand for. */
-function floatsOf(data: unknown, name: string): Float32Array {
+export function floatsOf(data: unknown, name: string): Float32Array {
   const tag = typeTag(data);
   if (tag === "Float16Array") return new Float32Array(viewOf(data as Float32Array));
   if (tag !== "Float32Array") throw invalidOption(name, "a Float32Array", data);

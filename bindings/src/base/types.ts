@@ -28,6 +28,15 @@ export type TensorLike =
   | { readonly data: Float32Array | HalfFloats; readonly shape: readonly number[] }
   | { readonly data: unknown; readonly dims: readonly number[] };
 
+/** Token ids: integers in a typed array of any of these types, or in a plain array of at most 2^20. */
+export type TokenIds = Int32Array | Uint8Array | Uint16Array | Uint32Array | BigInt64Array | readonly number[];
+
+/** Tokens: one sequence [L], or B of one length [B, L]. As a tensor with `dims`, what tokenizers of transformers.js return. */
+export type Tokens =
+  | TokenIds
+  | { readonly data: TokenIds; readonly shape: readonly number[] }
+  | { readonly data: unknown; readonly dims: readonly number[] };
+
 /** A result that is there because it was asked for. */
 export type Asked<Return, Name extends string> =
   Return extends Record<Name, string> ? { readonly [name in Name]: Tensor } : unknown;

@@ -1,9 +1,10 @@
 /** What models cost: bytes and milliseconds, measured. */
 import { counter, type CheckedBatch } from "./batches.js";
+import type { Tokens } from "../base/types.js";
 import type { Instance } from "../runtime/instance.js";
 import type { LongWork } from "../base/long_work.js";
 import type { ModelCost } from "./types.js";
-import type { Tokens, Transformer } from "../transformer/types.js";
+import type { Transformer } from "../transformer/types.js";
 
 const rounds = 20; // on a busy machine a model with 3 of 4 heads seemed the slower one in 4 of 40 runs with 7, in none with 20
 const leastMilliseconds = 5; // of what is timed at once: clocks of browsers may tick in whole milliseconds

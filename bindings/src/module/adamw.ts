@@ -16,8 +16,8 @@ interface Part {
   readonly state: State;
 }
 
-const notNegative = number("a number >= 0", (x) => x >= 0);
-const positive = number("a float32 number > 0", (x) => Math.fround(x) > 0);
+const notNegative = number("a finite float32 number >= 0", (x) => x >= 0);
+const positive = number("a finite float32 number > 0", (x) => Math.fround(x) > 0);
 const below1 = number("numbers from 0 to below 1", (x) => x >= 0 && Math.fround(x) < 1);
 
 function checkBetas(value: unknown, name: string): readonly [number, number] {

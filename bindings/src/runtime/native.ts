@@ -12,6 +12,9 @@ export interface VisibilityCall {
   maskHeads: number;
   maskQueries: number;
   maskKeys: number;
+  keyMask: Pointer;
+  keyMaskBatch: number;
+  keyMaskKeys: number;
   causal: boolean;
   windowLeft: number;
   windowRight: number;

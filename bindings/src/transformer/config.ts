@@ -23,6 +23,11 @@ import type { ResolvedTransformerConfig, TransformerConfig } from "./types.js";
 /** In the order of the core's numbers. */
 const norms = ["layer", "rms"] as const;
 const activations = ["relu", "gelu", "silu-gated"] as const;
+const anyActivation = oneOf([...activations, "swiglu"]);
+const checkActivation = (value: unknown, name: string) => {
+  const activation = anyActivation(value, name);
+  return activation === "swiglu" ? "silu-gated" : activation;
+};
 const positionKinds = ["none", "learned", "sinusoidal", "rotary", "alibi"] as const;
 
 const defaultEpsilon = { layer: 1e-5, rms: 1e-6 };
@@ -41,8 +46,8 @@ const configTable = {
   headDim: optional(integer(1)),
   feedForwardDim: optional(integer(0)),
   norm: withDefault(oneOf(norms), "layer"),
-  normEpsilon: optional(number("a float32 number > 0", (x) => Math.fround(x) > 0)),
-  activation: withDefault(oneOf(activations), "gelu"),
+  normEpsilon: optional(number("a finite float32 number > 0", (x) => Math.fround(x) > 0)),
+  activation: withDefault(checkActivation, "gelu"),
   positions: withDefault(oneOf(positionKinds), "learned"),
   rope: optional(group(ropeTable)),
   causal: withDefault(checkBoolean, true),

@@ -3,12 +3,12 @@ import { weightsStages } from "../attention/attention.js";
 import { checkInteger, readList } from "../base/checks.js";
 import { group, optional, readOptions, type OptionTable } from "../base/options.js";
 import { product } from "../base/tensor.js";
-import type { Tensor } from "../base/types.js";
+import type { Tensor, Tokens } from "../base/types.js";
 import { numberOfHeadOutput, returnTable } from "../module/multi_head_attention.js";
 import type { Handle } from "../runtime/instance.js";
 import type { NativeModel } from "../runtime/native.js";
 import { checkTokens, refuseTooLarge } from "./tokens.js";
-import type { Capture, ResolvedTransformerConfig, Tokens, TransformerResult } from "./types.js";
+import type { Capture, ResolvedTransformerConfig, TransformerResult } from "./types.js";
 
 const optionTable = {
   capture: group({

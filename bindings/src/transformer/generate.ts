@@ -1,10 +1,10 @@
 /** Generating tokens: one step of the core a token, and a choice by the logits. */
-import { checkInteger, checkScale, integer, invalidOption, maxExtent, readList, seed } from "../base/checks.js";
+import { checkScale, integer, invalidShape, maxExtent, seed } from "../base/checks.js";
 import { net } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
-import { typeTag } from "../base/kinds.js";
 import { optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
 import { random } from "../base/random.js";
+import type { Tokens } from "../base/types.js";
 import { freeing, type Handle } from "../runtime/instance.js";
 import type { NativeModel, NativeSequence } from "../runtime/native.js";
 import { keyValueBytes } from "./config.js";
@@ -42,21 +42,15 @@ const optionTable = {
 
 /** Checks what `generate` is given. */
 export function checkGenerate(
-  prompt: Int32Array | readonly number[],
+  promptLike: Tokens,
   optionsLike: GenerateOptions,
   { vocabSize, causal }: ResolvedTransformerConfig,
 ) {
   if (!causal) throw new HeadwiseError("invalid-option", "generate: only a causal model predicts what comes next");
-  let tokens = prompt as Int32Array;
-  if (Array.isArray(prompt)) {
-    const list = readList(prompt, "prompt", "tokens");
-    tokens = Int32Array.from(list, (token, n) => checkInteger(token, `prompt[${n}]`, 0, vocabSize - 1));
-  } else if (typeTag(prompt) !== "Int32Array") {
-    throw invalidOption("prompt", "an Int32Array or an array of tokens", prompt);
-  }
-  const { data } = checkTokens(tokens, "prompt", vocabSize, maxExtent);
+  const { data: prompt, batch, shape } = checkTokens(promptLike, "prompt", vocabSize, maxExtent);
+  if (batch !== 1) throw invalidShape("prompt", "one sequence, [L] or [1, L]", shape);
   const { topK = vocabSize, ...options } = readOptions(optionsLike, "generate", optionTable);
-  return { prompt: data, topK, ...options };
+  return { prompt, topK, ...options };
 }
 
 export function generate(

@@ -4,7 +4,7 @@ import { HeadwiseError } from "../base/errors.js";
 import { isObject } from "../base/kinds.js";
 import { readMembers } from "../base/options.js";
 import { product } from "../base/tensor.js";
-import type { Bytes, TensorLike } from "../base/types.js";
+import type { Bytes, TensorLike, Tokens } from "../base/types.js";
 import { Optimizer } from "../module/adamw.js";
 import type { Parameter } from "../module/config.js";
 import { Module } from "../module/multi_head_attention.js";
@@ -31,7 +31,6 @@ import type {
   GenerateOptions,
   ResolvedTransformerConfig,
   SaveOptions,
-  Tokens,
   Transformer,
   TransformerConfig,
   TransformerResult,
@@ -96,7 +95,7 @@ export class Model implements Transformer {
     return { loss, accuracy: count === 0 ? 0 : correct / count, count };
   }
 
-  generate(prompt: Int32Array | readonly number[], options: GenerateOptions): Generator<number, void, void> {
+  generate(prompt: Tokens, options: GenerateOptions): Generator<number, void, void> {
     const checked = checkGenerate(prompt, options, this.config);
     this.#handle.alive();
     return generate(this.#handle, this.config, checked);

@@ -1,10 +1,7 @@
 /** The public types of transformers. */
-import type { Bytes, Tensor, TensorLike } from "../base/types.js";
+import type { Bytes, Tensor, TensorLike, Tokens } from "../base/types.js";
 import type { RopeConfig, WeightsStage } from "../attention/types.js";
 import type { AdamW, MultiHeadAttention, Parameters } from "../module/types.js";
-
-/** Tokens: one sequence [L], or B of one length [B, L]. Integers from 0 to vocabSize − 1. */
-export type Tokens = Int32Array | { readonly data: Int32Array; readonly shape: readonly number[] };
 
 /** What to learn from, or to measure on. */
 export interface Batch {
@@ -35,8 +32,8 @@ export interface TransformerConfig {
   norm?: "layer" | "rms";
   /** ε of the norms, added to the variance (`"layer"`) or the mean square (`"rms"`): a float32 number > 0. Default 1e-5 (`"layer"`) or 1e-6 (`"rms"`). */
   normEpsilon?: number;
-  /** Of the feed-forward layers. `"gelu"` (default): the form with tanh (Hendrycks & Gimpel 2016); `"silu-gated"`: W_down (silu(W_gate x) ∘ W_up x) (Shazeer 2020). */
-  activation?: "relu" | "gelu" | "silu-gated";
+  /** Of the feed-forward layers. `"gelu"` (default): the form with tanh (Hendrycks & Gimpel 2016); `"silu-gated"`, also called `"swiglu"`: W_down (silu(W_gate x) ∘ W_up x) (Shazeer 2020). */
+  activation?: "relu" | "gelu" | "silu-gated" | "swiglu";
   /** How tokens know their places: `"learned"` vectors (default), `"sinusoidal"` ones (Vaswani et al. 2017, 3.4 and 3.5: embeddings are then multiplied by √E), or by attention: `"rotary"`, `"alibi"`, `"none"`. */
   positions?: "learned" | "rotary" | "sinusoidal" | "alibi" | "none";
   /** Rotary embedding, with `positions: "rotary"` alone: as in `MultiHeadAttentionConfig`. Default: base 10000, all of headDim, halves. */
@@ -55,7 +52,10 @@ export interface TransformerConfig {
 
 /** A configuration with every default filled in. `rope`: with rotary positions alone. `heads`: of each layer, the indices in the original model of the heads that remain. */
 export type ResolvedTransformerConfig = Readonly<
-  Required<Omit<TransformerConfig, "rope">> & { rope?: Readonly<Required<RopeConfig>> }
+  Required<Omit<TransformerConfig, "rope" | "activation">> & {
+    activation: "relu" | "gelu" | "silu-gated";
+    rope?: Readonly<Required<RopeConfig>>;
+  }
 >;
 
 /** What `Transformer.forward` may return of its layers. */
@@ -121,10 +121,10 @@ export interface Transformer {
   /** Loss and accuracy, without dropout. */
   evaluate(tokens: Tokens, targets: Tokens): Evaluation;
   /**
-   * Generates tokens, one at a time, each from those before; causal models alone. Where the context is full, or the
+   * Generates tokens, one at a time, each from those before; `prompt` is one sequence; causal models alone. Where the context is full, or the
    * prompt longer than it, it goes on from the last contextLength / 2 tokens. Parameters must not change meanwhile.
    */
-  generate(prompt: Int32Array | readonly number[], options: GenerateOptions): Generator<number, void, void>;
+  generate(prompt: Tokens, options: GenerateOptions): Generator<number, void, void>;
   /**
    * A layer's module, live: it shares parameters, gates and gradients with the model. It is disposed of with the model;
    * its own `dispose()` does nothing. Each call returns the same one.

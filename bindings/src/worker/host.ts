@@ -129,7 +129,7 @@ function dispose(target: number): void {
 function run({ id, target, method, args }: Call): unknown {
   if (method === "dispose") return dispose(target);
   const object = target === 0 ? headwise : objects.get(target);
-  if (object === undefined) return undefined; // disposed already
+  if (object === undefined) throw new HeadwiseError("disposed", `${method}: its object was disposed`);
   if (object instanceof Cache) current.undo.push(object.checkpoint());
   const member = (object as Record<string, unknown>)[method];
   if (typeof member !== "function") return member;

@@ -14,7 +14,9 @@ export function members(connection: Connection, kind: Kind, target: number, plai
     (inside: string) =>
     async (...args: unknown[]) => {
       alive();
-      return revive(connection, await connection.call(target, inside, args));
+      const { send } = connection.prepare(target, inside, args);
+      alive(); // arguments may have had getters
+      return revive(connection, await send());
     };
   const generate =
     (inside: string) =>

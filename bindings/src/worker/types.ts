@@ -1,5 +1,5 @@
 /** The public types of `headwise/worker`: the surface of `Headwise` with promises. */
-import type { Bytes, Tensor, TensorLike, Watchable } from "../base/types.js";
+import type { Bytes, Tensor, TensorLike, Tokens, Watchable } from "../base/types.js";
 import type { Info, LoadOptions, MemoryUse } from "../runtime/types.js";
 import type {
   AnalyzeHeadsOptions,
@@ -28,7 +28,6 @@ import type {
   GenerateOptions,
   ResolvedTransformerConfig,
   SaveOptions,
-  Tokens,
   TransformerConfig,
   TransformerResult,
 } from "../transformer/types.js";
@@ -109,10 +108,7 @@ export interface WorkerTransformer {
   accumulateGradients(tokens: Tokens, targets: Tokens, options?: Abortable): Promise<number>;
   trainStep(tokens: Tokens, targets: Tokens, optimizer: WorkerAdamW, options?: Abortable): Promise<number>;
   evaluate(tokens: Tokens, targets: Tokens, options?: Abortable): Promise<Evaluation>;
-  generate(
-    prompt: Int32Array | readonly number[],
-    options: GenerateOptions & Abortable,
-  ): AsyncGenerator<number, void, void>;
+  generate(prompt: Tokens, options: GenerateOptions & Abortable): AsyncGenerator<number, void, void>;
   /** A layer's module, live. It is disposed of with the model; its own `dispose()` does nothing to it. */
   attention(layer: number, options?: Abortable): Promise<WorkerMultiHeadAttention>;
   parameters(options?: Abortable): Promise<Parameters>;

@@ -93,9 +93,9 @@ export const analyzeHeadsCases = [
         hw.analyzeHeads(heads, { token: new Int32Array(4) }),
       );
       await expectError(expect, "invalid-option", ["tokens", "Int32Array"], () =>
-        hw.analyzeHeads(heads, { tokens: [1, 2, 3, 4] }),
+        hw.analyzeHeads(heads, { tokens: Float32Array.of(1, 2, 3, 4) }),
       );
-      await expectError(expect, "invalid-shape", ["tokens", "8", "6"], () =>
+      await expectError(expect, "invalid-shape", ["tokens", "[2, 4]", "[4]", "[6]"], () =>
         hw.analyzeHeads(heads, { tokens: new Int32Array(6) }),
       );
     },

@@ -48,21 +48,21 @@ const withToken = (at, token) => ({ ...tokens, data: tokens.data.map((x, n) => (
 const tokenErrors = [
   ["invalid-option", ["tokens", "Int32Array", "undefined"], undefined],
   ["invalid-option", ["tokens", "Int32Array", "a Float32Array"], new Float32Array(3)],
-  ["invalid-option", ["tokens.data", "Int32Array", "[1, 2]"], { data: [1, 2], shape: [2] }],
+  ["invalid-option", ["tokens.data", "Int32Array", '"12"'], { data: "12", shape: [2] }],
   ["invalid-option", ["tokens.shape", "undefined"], { data: new Int32Array(2) }],
   ["invalid-shape", ["tokens", "[3]", "2"], { data: new Int32Array(2), shape: [3] }],
   ["invalid-shape", ["tokens", "[L] or [B, L]", "[1, 1, 2]"], { data: new Int32Array(2), shape: [1, 1, 2] }],
   ["invalid-shape", ["tokens", "at least one token", "[0]"], new Int32Array(0)],
   ["invalid-shape", ["tokens", "at least one token", "[4, 0]"], { data: new Int32Array(0), shape: [4, 0] }],
   ["invalid-shape", ["tokens", "contextLength = 10", "[11]"], new Int32Array(11)],
-  ["invalid-option", ["tokens[3]", "0 to 10", "11"], withToken(3, 11)],
-  ["invalid-option", ["tokens[5]", "0 to 10", "-1"], withToken(5, -1)],
+  ["invalid-option", ["tokens.data[3]", "0 to 10", "11"], withToken(3, 11)],
+  ["invalid-option", ["tokens.data[5]", "0 to 10", "-1"], withToken(5, -1)],
 ];
 
 const targetErrors = [
   ["invalid-option", ["targets", "Int32Array", "undefined"], undefined],
-  ["invalid-option", ["targets[2]", "-1 to 10", "-2"], withToken(2, -2)],
-  ["invalid-option", ["targets[2]", "-1 to 10", "11"], withToken(2, 11)],
+  ["invalid-option", ["targets.data[2]", "-1 to 10", "-2"], withToken(2, -2)],
+  ["invalid-option", ["targets.data[2]", "-1 to 10", "11"], withToken(2, 11)],
   ["invalid-shape", ["targets", "[2, 4]", "[8]"], tokens.data],
   ["invalid-shape", ["targets", "[2, 4]", "[4, 2]"], { ...tokens, shape: [4, 2] }],
 ];
