@@ -283,6 +283,27 @@ TEST_CASE("a mask shorter than the keys is not read beyond its end") {
   CHECK(bias == Floats{0.0f, -kInf, 0.0f, 7.0f, 7.0f});
 }
 
+TEST_CASE("a key mask masks beside a mask, in memory of its own") {
+  const std::vector<std::uint8_t> kept = {1, 0, 1, 1, 1, 1, 1, 1, 1, 0};
+  const Floats floats = {0.5f, 1.5f, -kInf, 2.5f, 3.5f};
+  const std::vector<std::int32_t> integers = {1, 1, 0, 1, 1};
+  Visibility visibility;
+  visibility.key_mask = Mask(MaskType::kUint8, kept.data(), {2, 1, 1, 5});
+  const auto row = [&](std::size_t b) {
+    Floats scratch(5, 7.0f);
+    const float* bias = visibility.bias_row(b, 0, 0, 0, 5, scratch.data());
+    return Floats(bias, bias + 5);
+  };
+  CHECK(row(0) == Floats{0.0f, -kInf, 0.0f, 0.0f, 0.0f});
+  CHECK(row(1) == Floats{0.0f, 0.0f, 0.0f, 0.0f, -kInf});
+  visibility.mask = Mask(MaskType::kFloat, floats.data(), {1, 1, 1, 5});
+  CHECK(row(0) == Floats{0.5f, -kInf, -kInf, 2.5f, 3.5f});
+  CHECK(row(1) == Floats{0.5f, 1.5f, -kInf, 2.5f, -kInf});
+  visibility.mask = Mask(MaskType::kInt32, integers.data(), {1, 1, 1, 5});
+  CHECK(row(0) == Floats{0.0f, -kInf, -kInf, 0.0f, 0.0f});
+  CHECK(floats[1] == 1.5f);
+}
+
 TEST_CASE("large scores neither overflow nor lose the largest") {
   Case c{.shape = {1, 2, 2, 17, 33, 8, 8}};
   c.scale = 1000.0f;

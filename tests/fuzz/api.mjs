@@ -3,13 +3,14 @@
 import fc from "fast-check";
 
 import { load } from "../../dist/index.js";
+import { load as loadWorker } from "../../dist/worker.js";
 import { random } from "../js/reference.mjs";
 import { expect, expectSame } from "./attention_oracle.mjs";
 import { analysis, attention, rotaryEmbedding } from "./operators.mjs";
 import { caching, module } from "./modules.mjs";
-import { refusal } from "./refusals.mjs";
+import { refusal, workerRefusal } from "./refusals.mjs";
 
-const properties = { attention, rotaryEmbedding, analysis, module, caching, refusal };
+const properties = { attention, rotaryEmbedding, analysis, module, caching, refusal, workerRefusal };
 
 /** A call whose result is known, as bits. */
 function knownCase(hw) {
@@ -34,15 +35,18 @@ function bytesAtRest(hw) {
 export async function fuzzApi({ seconds = Infinity, runs = 1e9, seed = Date.now() % 2 ** 31, simd, only, path }) {
   const chosen = Object.entries(properties).filter(([name]) => only === undefined || name === only);
   const [hw, threaded] = [await load({ simd, threads: 1 }), await load({ simd, threads: 2 })];
+  const worker = await loadWorker({ simd, threads: 1 });
   const [before, atRest] = [knownCase(hw), bytesAtRest(hw)];
   const counts = {};
   try {
     for (const [name, { arbitrary, check }] of chosen) {
-      const result = fc.check(
-        fc.property(arbitrary, (each) => {
-          const { liveObjects } = hw.memory(); // after a failure, while its case shrinks, perhaps not 0
-          check({ hw, threaded }, each);
-          expect(hw.memory().liveObjects === liveObjects, `${hw.memory().liveObjects} objects are left`);
+      const used = name === "workerRefusal" ? worker : hw;
+      const result = await fc.check(
+        fc.asyncProperty(arbitrary, async (each) => {
+          const { liveObjects } = await used.memory(); // after a failure, while its case shrinks, perhaps not 0
+          await check({ hw, threaded, worker }, each);
+          const left = (await used.memory()).liveObjects;
+          expect(left <= liveObjects, `${left} objects are left, ${liveObjects} before`);
         }),
         { seed, path, numRuns: runs, interruptAfterTimeLimit: (1000 * seconds) / chosen.length, maxSkipsPerRun: 10 },
       );
@@ -62,5 +66,6 @@ export async function fuzzApi({ seconds = Infinity, runs = 1e9, seed = Date.now(
   } finally {
     hw.dispose();
     threaded.dispose();
+    await worker.dispose();
   }
 }

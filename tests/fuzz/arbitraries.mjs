@@ -53,12 +53,23 @@ export const visibility = {
   window: maybe(fc.record({ left: maybe(upTo(30)), right: maybe(upTo(2 ** 31 - 1)) })),
   offset: maybe(fc.oneof(upTo(30, -30), fc.constantFrom("rows", 2 ** 31 - 1, -(2 ** 31)))),
   keyLengths: maybe(upTo(1000)),
+  keyMask: maybe(
+    fc.record({ type: fc.constantFrom(Uint8Array, Int32Array, BigInt64Array), rows: upTo(2), seed: upTo(99) }),
+  ),
 };
 
-export function makeVisibility({ mask, causal, window, offset, keyLengths }, extents) {
+/** [S], [1, S] or [B, S]; about every third key is padding. */
+function makeKeyMask({ type, rows, seed }, [B, , , S]) {
+  const shape = [[S], [1, S], [B, S]][rows];
+  const kept = Array.from(fill(shape, { seed }).data, (x) => (x < -0.3 ? 0 : 3));
+  return { data: type.from(kept, type === BigInt64Array ? BigInt : Number), shape };
+}
+
+export function makeVisibility({ mask, causal, window, offset, keyLengths, keyMask }, extents) {
   const [B, , , S] = extents;
   return {
     mask: mask && makeMask(mask, extents),
+    keyMask: keyMask && makeKeyMask(keyMask, extents),
     causal,
     window,
     offset: offset === "rows" ? Int32Array.from({ length: B }, (_, b) => 7 * b - 5) : offset,

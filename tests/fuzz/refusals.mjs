@@ -1,4 +1,5 @@
-// Calls that are wrong somewhere: what a call does not take it refuses with the right code, and nothing has changed.
+// Calls that are wrong somewhere: what a call does not take it refuses with the right code, and nothing has changed. The same
+// through both entries.
 import fc from "fast-check";
 
 import { HeadwiseError } from "../../dist/index.js";
@@ -15,6 +16,37 @@ function detach(array) {
     // shared, or gone already
   }
   return array;
+}
+
+/** A typed array that says of itself what is not so: by its class, or by properties of its own. */
+function lying(Type, length) {
+  class Liar extends Type {
+    get length() {
+      return length;
+    }
+    get byteOffset() {
+      return length;
+    }
+    find() {}
+    findIndex() {
+      return -1;
+    }
+    *[Symbol.iterator]() {}
+  }
+  const own = new Type(3).fill(7);
+  for (const name of ["length", "byteLength", "byteOffset"]) Object.defineProperty(own, name, { value: length });
+  return [new Liar(3).fill(7), own];
+}
+
+/** An array whose own methods hide what it holds. */
+const hiding = (...elements) =>
+  Object.assign(elements, { map: () => [0], every: () => true, find() {}, *[Symbol.iterator]() {} });
+
+class Settings {
+  #causal = true;
+  get causal() {
+    return this.#causal;
+  }
 }
 
 /** Values of every kind, made afresh. */
@@ -46,7 +78,24 @@ const garbage = [
   () => [-1, -4],
   () => [0.5, 8],
   () => new Date(0),
-  () => new Map(),
+  () => new Map([["causal", true]]),
+  () => new Set([1]),
+  () => /causal/,
+  () => new Error("causal"),
+  () => Promise.resolve({ causal: true }),
+  () => ({ then() {} }),
+  () => new Settings(),
+  () => new (class {})(),
+  () => [Array(1)],
+  () => [Array(5_000_000)],
+  () => hiding(0, 2 ** 31),
+  () => lying(Float32Array, 2 ** 20)[0],
+  () => lying(Float32Array, 2 ** 20)[1],
+  () => lying(Float32Array, 0)[1],
+  () => lying(Int32Array, 2 ** 20)[0],
+  () => lying(Int32Array, 1)[1],
+  () => ({ data: lying(Float32Array, 2 ** 20)[0], shape: [2 ** 18, 4] }),
+  () => ({ data: lying(Int32Array, 64)[1], shape: [64] }),
   () => new Float32Array(3),
   () => Float32Array.of(NaN, 1),
   () => new Float32Array(0),
@@ -63,13 +112,13 @@ const garbage = [
   () => new Proxy({}, {}),
 ];
 
-/** The places in a tree of arguments that can change: [object, key]. Typed arrays are leaves. */
+/** The places in a tree of arguments that can change: [object, key]. Typed arrays are leaves, and so is what the library has made. */
 function placesIn(tree, found = []) {
   if (Object.isFrozen(tree)) return found;
   for (const key of Object.keys(tree)) {
     found.push([tree, key]);
     const value = tree[key];
-    const isTree = typeof value === "object" && value !== null && !ArrayBuffer.isView(value);
+    const isTree = typeof value === "object" && value !== null && !ArrayBuffer.isView(value) && !("dispose" in value);
     if (isTree && found.length < 200) placesIn(value, found);
   }
   return found;
@@ -78,9 +127,32 @@ function placesIn(tree, found = []) {
 const define = (object, key, what) =>
   Object.defineProperty(object, key, { enumerable: true, configurable: true, ...what });
 
-/** Changes one place: another value; or a getter that gives another value each time. */
-function spoil(args, { place, what, how, more }) {
+const wide = { data: new Float32Array(64 * 4096), shape: [1, 64, 4096, 1] };
+const small = fill([1, 1, 3, 4], { seed: 1 });
+
+/** What getters do in the middle of a call. Promises are for the worker's entry: what becomes of them is of no interest. */
+const callbacks = [
+  ({ hw }) => hw.attention(small, small, small),
+  ({ mha }) => mha.forward(fill([5, 8], { seed: 2 })),
+  ({ hw }) => hw.attention(wide, wide, wide, { return: { weights: "scores" } }), // more memory than there is
+  ({ mha }) => mha.dispose(),
+  ({ cache }) => cache.dispose(),
+  ({ model }) => model.dispose(),
+  ({ optimizer }) => optimizer.dispose(),
+];
+
+function callBack(callback, objects) {
+  try {
+    Promise.resolve(callback(objects)).catch(() => {});
+  } catch (error) {
+    if (!(error instanceof HeadwiseError)) throw error;
+  }
+}
+
+/** Changes one place: another value; a getter that gives another value each time, or that calls back in. */
+function spoil(args, { place, what, how, more }, objects) {
   const places = placesIn(args);
+  if (places.length === 0) return;
   const [object, key] = places[place % places.length];
   const before = object[key];
   const value = garbage[what % garbage.length]();
@@ -88,11 +160,15 @@ function spoil(args, { place, what, how, more }) {
     let reads = 0;
     const get = () => (reads++ % (2 + (more % 2)) === 0 ? before : value);
     define(object, key, { get });
+  } else if (how === "callback") {
+    const callback = callbacks[what % callbacks.length];
+    const get = () => (callBack(callback, objects), before);
+    define(object, key, { get });
   } else if (how === "detach" && ArrayBuffer.isView(before)) {
     // When a later option is read, the array that was checked is gone.
     const last = args.at(-1);
     const get = () => void detach(before);
-    if (typeof last === "object" && last !== null) define(last, "keyLengths", { get });
+    if (Object.isExtensible(last) && !("dispose" in last)) define(last, "keyLengths", { get });
   } else if (how === "unknown" && typeof before === "object" && before !== null && Object.isExtensible(before)) {
     define(before, "windw", { value });
   } else {
@@ -104,87 +180,170 @@ const spoiling = fc.record({
   place: upTo(10_000),
   what: upTo(10_000),
   more: upTo(5),
-  how: fc.constantFrom("value", "value", "value", "getter", "detach", "unknown"),
+  how: fc.constantFrom("value", "value", "value", "getter", "callback", "callback", "detach", "unknown"),
 });
-
-/** Calls that are right before they are spoilt: [method's name, arguments]. */
-const calls = {
-  attention: ({ attention }) => makeAttention(attention).args,
-  rotaryEmbedding: ({ rotary }) => makeRotary(rotary).args,
-  analyzeHeads: ({ seed }) => [
-    fill([1, 2, 3, 4], { seed }),
-    { causal: true, offset: 1, keyLengths: Int32Array.of(4), tokens: Int32Array.of(1, 2, 1, 2) },
-  ],
-  multiHeadAttention: ({ config }) => [makeConfig(config)],
-  forward: ({ seed, cached }, cache) =>
-    cached
-      ? [fill([2, 1, 8], { seed }), { cache, keyLengths: Int32Array.of(1, 0) }]
-      : [
-          fill([2, 3, 8], { seed }),
-          fill([2, 4, 8], { seed }),
-          { causal: true, offset: 1, return: { weights: "masked", heads: "values" } },
-        ],
-  setParameters: ({ seed }) => [{ "q_proj.weight": fill([8, 8], { seed }), "out_proj.bias": fill([8], { seed }) }],
-  setHeadGates: () => [Float32Array.of(1, 0)],
-  prune: () => [[1]],
-  cache: () => [{ batch: 2, capacity: 3 }],
-  headImportance: ({ seed }, _, model) => [model, [makeBatch(seed)], { method: "norm", normalize: "layer", seed }],
-  pruneByImportance: ({ seed, cached }, _, model) => [
-    model,
-    cached ? { method: "gradient", batches: [makeBatch(seed)] } : [[1, seed]],
-    { fraction: 0.5, batches: [], fineTune: { optimizer: { lr: 0.1 }, steps: 1, batches: [makeBatch(seed + 1)] } },
-  ],
-};
 
 function makeBatch(seed) {
   const tokens = (length) => Int32Array.from({ length }, (_, n) => (n * seed) % 5);
   return { tokens: { data: tokens(6), shape: [2, 3] }, targets: { data: tokens(6), shape: [2, 3] } };
 }
 
-const codes = ["invalid-shape", "invalid-option", "out-of-memory"];
+const withBatch =
+  (...more) =>
+  ({ seed }) => {
+    const { tokens, targets } = makeBatch(seed);
+    return [tokens, targets, ...more];
+  };
+
+/** Calls that are right before they are spoilt: [what has the method, its name, arguments]. */
+const calls = {
+  attention: ["hw", "attention", ({ attention }) => makeAttention(attention).args],
+  rotaryEmbedding: ["hw", "rotaryEmbedding", ({ rotary }) => makeRotary(rotary).args],
+  analyzeHeads: [
+    "hw",
+    "analyzeHeads",
+    ({ seed }) => [
+      fill([1, 2, 3, 4], { seed }),
+      { causal: true, offset: 1, keyLengths: Int32Array.of(4), tokens: { data: [1, 2, 1, 2], shape: [1, 4] } },
+    ],
+  ],
+  multiHeadAttention: ["hw", "multiHeadAttention", ({ config }) => [makeConfig(config)]],
+  transformer: ["hw", "transformer", ({ seed }) => [{ ...modelConfig, seed, heads: [[0]] }]],
+  adamW: ["hw", "adamW", () => [{ lr: 0.1, betas: [0.9, 0.99], warmupSteps: 2, totalSteps: 5 }]],
+  forward: [
+    "mha",
+    "forward",
+    ({ seed, cached }, { cache }) =>
+      cached
+        ? [fill([2, 1, 8], { seed }), { cache, keyLengths: Int32Array.of(1, 0) }]
+        : [
+            fill([2, 3, 8], { seed }),
+            fill([2, 4, 8], { seed }),
+            {
+              ...{ causal: true, offset: 1, return: { weights: "masked", heads: "values" } },
+              keyMask: { data: Uint8Array.of(1, 0, 1, 1), shape: [1, 4] },
+            },
+          ],
+  ],
+  backward: [
+    "mha",
+    "backward",
+    ({ seed }) => [fill([2, 3, 8], { seed }), { gradWeights: fill([2, 2, 3, 3], { seed }) }],
+  ],
+  setParameters: [
+    "mha",
+    "setParameters",
+    ({ seed }) => [{ "q_proj.weight": fill([8, 8], { seed }), "out_proj.bias": fill([8], { seed }) }],
+  ],
+  setHeadGates: ["mha", "setHeadGates", () => [Float32Array.of(1, 0)]],
+  prune: ["mha", "prune", () => [[1]]],
+  cache: ["mha", "cache", () => [{ batch: 2, capacity: 3 }]],
+  modelForward: [
+    "model",
+    "forward",
+    ({ seed }) => [makeBatch(seed).tokens, { capture: { weights: "scores", heads: "values", layers: [0] } }],
+  ],
+  evaluate: ["model", "evaluate", withBatch()],
+  accumulateGradients: ["model", "accumulateGradients", withBatch()],
+  trainStep: ["model", "trainStep", (each, { optimizer }) => withBatch(optimizer)(each)],
+  modelParameters: ["model", "setParameters", ({ seed }) => [{ "norm.weight": fill([4], { seed }) }]],
+  modelPrune: ["model", "prune", () => [{ 0: [1] }]],
+  save: ["model", "save", () => [{ dtype: "BF16" }]],
+  step: ["optimizer", "step", (_, { mha, model }) => [[mha, model]]],
+  headImportance: [
+    "hw",
+    "headImportance",
+    ({ seed }, { model }) => [model, [makeBatch(seed)], { method: "norm", normalize: "layer", seed }],
+  ],
+  pruneByImportance: [
+    "hw",
+    "pruneByImportance",
+    ({ seed, cached }, { model }) => [
+      model,
+      cached ? { method: "gradient", batches: [makeBatch(seed)] } : [[1, seed]],
+      { fraction: 0.5, batches: [], fineTune: { optimizer: { lr: 0.1 }, steps: 1, batches: [makeBatch(seed + 1)] } },
+    ],
+  ],
+};
+
+const modelConfig = { vocabSize: 5, contextLength: 3, layers: 1, embedDim: 4, numHeads: 2 };
+
+async function makeObjects(hw, seed) {
+  const mha = await hw.multiHeadAttention({ embedDim: 8, numHeads: 2, rope: {} });
+  const cache = await mha.cache({ batch: 2, capacity: 3 });
+  const model = await hw.transformer({ ...modelConfig, seed });
+  const optimizer = await hw.adamW({ lr: 0.1 });
+  await mha.forward(fill([2, 3, 8], { seed }), { train: true });
+  return { hw, mha, cache, model, optimizer };
+}
+
+/** What there is of an object, unless a getter has disposed of it. */
+async function orNothing(read) {
+  try {
+    return await read();
+  } catch (error) {
+    if (error.code !== "disposed") throw error;
+    return undefined;
+  }
+}
+
+/** All that a call could have changed. */
+const stateOf = async ({ mha, cache, model }) => ({
+  ...(await orNothing(() => mha.parameters())),
+  ...(await orNothing(() => mha.gradients())),
+  ...(await orNothing(() => model.parameters())),
+  length: await orNothing(async () => String(cache.getLength ? await cache.getLength() : cache.length)),
+  gates: await orNothing(async () => String(mha.getHeadGates ? await mha.getHeadGates() : mha.headGates)),
+});
+
+function expectState(after, before) {
+  for (const [name, value] of Object.entries(before)) {
+    if (after[name] === undefined) continue;
+    if (typeof value === "string") expect(after[name] === value, `a failed call has changed ${name}: ${after[name]}`);
+    else expectSame(after[name], value, name);
+  }
+}
+
+const codes = ["invalid-shape", "invalid-option", "out-of-memory", "disposed", "invalid-file"];
 
 /** Whether what was given back is made of tensors that are whole. */
 function checkResult(result) {
-  if (ArrayBuffer.isView(result) || typeof result !== "object" || result === null) return;
+  if (typeof result !== "object" || result === null || ArrayBuffer.isView(result) || "dispose" in result) return;
   if (result.data instanceof Float32Array && Array.isArray(result.shape))
     expect(result.data.length === product(result.shape), `${result.data.length} numbers for [${result.shape}]`);
   for (const value of Object.values(result)) checkResult(value);
 }
 
-export const refusal = {
+/** Changes what a call is given, and makes it. `entry`: which of the instances it is made with. */
+const refusals = (entry) => ({
   arbitrary: fc.record({
     method: fc.constantFrom(...Object.keys(calls)),
     ...{ attention: attentionCase, rotary: rotaryCase, config: moduleCase, seed: upTo(99), cached: fc.boolean() },
     spoilings: fc.array(spoiling, { minLength: 1, maxLength: 3 }),
   }),
-  check({ hw }, each) {
-    const mha = hw.multiHeadAttention({ embedDim: 8, numHeads: 2, rope: {} });
-    const cache = mha.cache({ batch: 2, capacity: 3 });
-    const model = each.method.endsWith("Importance")
-      ? hw.transformer({ vocabSize: 5, contextLength: 3, layers: 1, embedDim: 4, numHeads: 2, seed: each.seed })
-      : undefined;
-    const args = calls[each.method](each, cache, model);
-    for (const spoiling of each.spoilings) spoil(args, spoiling);
+  async check({ [entry]: hw }, each) {
+    const objects = await makeObjects(hw, each.seed);
+    const [owner, method, makeArguments] = calls[each.method];
+    const args = makeArguments(each, objects);
+    for (const spoiling of each.spoilings) spoil(args, spoiling, objects);
     let made;
     try {
-      const before = { ...mha.parameters(), ...model?.parameters(), ...model?.gradients() };
+      const before = await stateOf(objects);
       try {
-        made = (each.method in hw ? hw : mha)[each.method](...args);
+        made = await objects[owner][method](...args);
         checkResult(made);
       } catch (error) {
         if (!(error instanceof HeadwiseError)) throw error;
         expect(codes.includes(error.code), `${error.code}: ${error.message}`);
-        expect(String(cache.length) === "0,0", "a failed call has changed the cache");
-        expect(String(mha.headGates) === "1,1", "a failed call has changed the gates");
-        const after = { ...mha.parameters(), ...model?.parameters(), ...model?.gradients() };
-        for (const [name, t] of Object.entries(before)) expectSame(after[name], t, name);
+        expectState(await stateOf(objects), before);
       }
     } finally {
-      if (typeof made?.dispose === "function") made.dispose();
-      made?.model?.dispose();
-      model?.dispose();
-      cache.dispose();
-      mha.dispose();
+      await made?.dispose?.();
+      await made?.model?.dispose();
+      for (const name of ["optimizer", "model", "cache", "mha"]) await objects[name].dispose();
     }
   },
-};
+});
+
+export const refusal = refusals("hw");
+export const workerRefusal = refusals("worker");

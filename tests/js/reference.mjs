@@ -33,10 +33,14 @@ export function biasOf(mask) {
 }
 
 /** Whether query i of batch row b sees key j, by all options but the mask. */
-export function sees({ causal = false, window = {}, offset = 0, keyLengths }, b, i, j) {
+export function sees({ causal = false, window = {}, offset = 0, keyLengths, keyMask }, b, i, j) {
   const distance = i + (typeof offset === "number" ? offset : offset[b]) - j; // to the left
   if (causal && distance < 0) return false;
   if (distance > (window.left ?? Infinity) || -distance > (window.right ?? Infinity)) return false;
+  if (keyMask !== undefined) {
+    const [S, rows = 1] = [...keyMask.shape].reverse();
+    if (Number(keyMask.data[(rows === 1 ? 0 : b) * S + j]) === 0) return false;
+  }
   return keyLengths === undefined || j < keyLengths[b];
 }
 

@@ -48,7 +48,7 @@ const stateName = "an optimizer's state";
 
 export class Optimizer implements AdamW {
   declare [Symbol.dispose]: () => void;
-  readonly instance: Instance;
+  readonly #instance: Instance;
   readonly #options: ReturnType<typeof checkAdamWOptions>;
   readonly #free: () => void;
   /** Where the moments are that belong to this optimizer. */
@@ -61,7 +61,7 @@ export class Optimizer implements AdamW {
   constructor(instance: Instance, options: AdamWOptions) {
     this.#options = checkAdamWOptions(options);
     instance.checkAlive();
-    this.instance = instance;
+    this.#instance = instance;
     this.#free = freeingMoments(instance, this.#key, this.#moments);
     seal(this, this.#free);
   }
@@ -93,7 +93,7 @@ export class Optimizer implements AdamW {
     const parts = list.map((module, n) => {
       const of = trained.get(module as object);
       if (of === undefined) throw invalidOption(`modules[${n}]`, "a module or a transformer", module);
-      if (of.handle.instance !== this.instance)
+      if (of.handle.instance !== this.#instance)
         throw new HeadwiseError("invalid-option", `modules[${n}]: it belongs to another Headwise instance`);
       if (list.indexOf(module) < n || (of.owner !== undefined && list.includes(of.owner)))
         throw new HeadwiseError("invalid-option", `modules[${n}]: it is given twice, by itself or in its transformer`);
@@ -103,7 +103,7 @@ export class Optimizer implements AdamW {
       const state = of.moments.get(this.#key) ?? this.#makeState(native, bytes);
       of.moments.set(this.#key, state);
       this.#moments.add(of.moments);
-      this.instance.check(native.enableGradients(), bytes, stateName);
+      this.#instance.check(native.enableGradients(), bytes, stateName);
       return { of, native, state };
     });
   }
@@ -146,12 +146,12 @@ export class Optimizer implements AdamW {
 
   #makeState(native: NativeTrained, bytes: number): State {
     const moments = native.moments();
-    if (moments === null) throw this.instance.outOfMemory(bytes, stateName);
+    if (moments === null) throw this.#instance.outOfMemory(bytes, stateName);
     return { native: moments, steps: 0 };
   }
 
   #alive(): void {
-    this.instance.checkAlive();
+    this.#instance.checkAlive();
     if (this.#disposed) throw new HeadwiseError("disposed", "optimizer: it was disposed");
   }
 
