@@ -97,6 +97,9 @@ const stages = {
     const names = quick ? ["contents"] : ["*"];
     await test("The package in an empty project", () => nodeTests("node", [], "package", { concurrency: 2, names }));
   },
+  async hosts() {
+    await test("The package in bundlers and runtimes", () => run("node", ["tests/matrix/run.mjs", "--guards"]));
+  },
   async browser() {
     await test("The package in Chromium, Firefox and WebKitGTK", () => nodeTests("node", [], "browser"));
   },

@@ -1,11 +1,11 @@
 // Chromium, Firefox and WebKitGTK behind one small surface, each with an empty profile of its own, without a window.
-import { spawn } from "node:child_process";
-import { accessSync, constants, existsSync, readdirSync } from "node:fs";
-import { createServer } from "node:net";
+import { existsSync, readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import puppeteer from "puppeteer-core";
 import { Builder } from "selenium-webdriver";
+
+import { answers, freePort, program, start } from "./processes.mjs";
 
 export const browserNames = ["chromium", "firefox", "webkit"];
 
@@ -23,10 +23,17 @@ const chromiumFlags = [
   "--disable-sync",
 ];
 
-/** Chromium itself, for tests that need all of puppeteer. */
-export function launchChromium() {
+/** Chromium itself, for tests that need all of puppeteer, with more of its options. */
+export function launchChromium(options) {
   const executablePath = process.env.CHROMIUM ?? program("chromium", "chromium");
-  return puppeteer.launch({ executablePath, args: chromiumFlags, pipe: true, headless: true, timeout: START_MS });
+  return puppeteer.launch({
+    executablePath,
+    args: chromiumFlags,
+    pipe: true,
+    headless: true,
+    timeout: START_MS,
+    ...options,
+  });
 }
 
 /**
@@ -39,9 +46,9 @@ export function launchChromium() {
  *   evaluate: (functionOrSource: Function | string, ...args: unknown[]) => Promise<any>,
  *   messages: string[], close: () => Promise<void> }> }>}
  */
-export function openBrowser(name) {
-  if (name === "chromium") return openWithPuppeteer(name, launchChromium());
-  if (name === "firefox") return openWithPuppeteer(name, launchFirefox());
+export async function openBrowser(name) {
+  if (name === "chromium") return openWithPuppeteer(name, await launchChromium());
+  if (name === "firefox") return openWithPuppeteer(name, await launchFirefox());
   if (name === "webkit") return openWebKit();
   throw new Error(`no browser "${name}"; there are ${browserNames.join(", ")}`);
 }
@@ -68,8 +75,8 @@ function launchFirefox() {
   return puppeteer.launch({ browser: "firefox", executablePath, headless: true, timeout: START_MS });
 }
 
-async function openWithPuppeteer(name, launched) {
-  const browser = await launched;
+/** A browser that puppeteer drives, as one of `openBrowser`. */
+export async function openWithPuppeteer(name, browser) {
   return {
     name,
     version: await browser.version(),
@@ -98,12 +105,14 @@ async function openWebKit() {
   const processes = [];
   const closeAll = () => Promise.all(processes.reverse().map(({ end }) => end()));
   try {
-    const display = start(processes, program("Xvfb", "xvfb"), ["-displayfd", "3", "-nolisten", "tcp"]);
+    const display = start(processes, program("Xvfb", "xvfb"), ["-displayfd", "3", "-nolisten", "tcp"], {
+      stdio: ["ignore", "ignore", "ignore", "pipe"],
+    });
     const number = await inTime(firstLine(display.stdio[3]), START_MS, "Xvfb gave no display number");
 
     const port = await freePort();
     const environment = { ...process.env, DISPLAY: `:${number}`, GDK_BACKEND: "x11" };
-    start(processes, program("WebKitWebDriver", "webkit2gtk-driver"), [`--port=${port}`], environment);
+    start(processes, program("WebKitWebDriver", "webkit2gtk-driver"), [`--port=${port}`], { env: environment });
     const server = `http://127.0.0.1:${port}`;
     await inTime(answers(`${server}/status`), START_MS, "WebKitWebDriver does not answer");
 
@@ -169,52 +178,9 @@ function parse(json) {
   return json == null ? undefined : JSON.parse(json);
 }
 
-/** A program in a process group of its own, which ends with this process if not before. */
-function start(processes, path, args, env = process.env) {
-  const child = spawn(path, args, { env, detached: true, stdio: ["ignore", "ignore", "ignore", "pipe"] });
-  const kill = (signal) => {
-    try {
-      process.kill(-child.pid, signal); // with what it has started itself
-    } catch {
-      // gone already
-    }
-  };
-  const killNow = () => kill("SIGKILL");
-  const ended = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
-  process.on("exit", killNow);
-  processes.push({
-    async end() {
-      kill("SIGTERM");
-      await Promise.race([ended, sleep(2_000)]);
-      killNow();
-      await ended;
-      process.off("exit", killNow);
-    },
-  });
-  return child;
-}
-
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
-
 async function firstLine(stream) {
   for await (const line of createInterface({ input: stream })) return line;
   throw new Error("it ended without a line");
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-async function answers(url) {
-  for (;;) {
-    const response = await fetch(url).catch(() => undefined);
-    if (response?.ok) return;
-    await sleep(50);
-  }
 }
 
 async function inTime(promise, milliseconds = CALL_MS, message = "the page did not answer") {
@@ -228,18 +194,6 @@ async function inTime(promise, milliseconds = CALL_MS, message = "the page did n
   } finally {
     cancel.abort();
   }
-}
-
-function program(name, debianPackage) {
-  for (const folder of process.env.PATH.split(":")) {
-    try {
-      accessSync(`${folder}/${name}`, constants.X_OK);
-      return `${folder}/${name}`;
-    } catch {
-      // not here
-    }
-  }
-  throw new Error(`${name} is missing; install it with: apt-get install ${debianPackage}`);
 }
 
 /** Debian keeps it off PATH, in the folder of the library that it shows: /usr/lib/<machine>/webkit2gtk-4.1. */

@@ -13,7 +13,8 @@ const types = {
   ".wasm": "application/wasm",
 };
 
-const isolation = {
+/** What makes a page cross-origin isolated, and its files part of such a page. */
+export const isolation = {
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
   "Cross-Origin-Resource-Policy": "same-origin",

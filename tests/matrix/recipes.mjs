@@ -1,0 +1,30 @@
+// README.md's recipes, as they stand there.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { root } from "../../tools/steps.mjs";
+
+const readme = await readFile(join(root, "README.md"), "utf8");
+
+/** The first block of code in a language under a heading. */
+export function recipe(heading, language) {
+  const section = readme.split(`\n#### ${heading}\n`)[1]?.split(/\n##+ /)[0];
+  const code = section?.match(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, "s"))?.[1];
+  if (code === undefined) throw new Error(`README.md has no ${language} under "${heading}"`);
+  return code;
+}
+
+/** A script that offers `compute` of app/page.js for a recipe that makes `hw`; its `load` gets the test's options, too. */
+export function recipeScript(code, entry) {
+  const imports = /^import .*\n/gm;
+  const others = (code.match(imports) ?? []).filter((line) => !line.startsWith("import { load"));
+  return `
+    import * as headwise from "${entry}";
+    import { compute } from "./compute.js";
+    ${others.join("")}
+    const { tensor } = headwise;
+    globalThis.compute = (entry, options) => {
+      const load = (more) => headwise.load({ ...more, ...options });
+      return compute({ tensor, load: async () => { ${code.replace(imports, "")} return hw; } });
+    };`;
+}
