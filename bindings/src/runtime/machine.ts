@@ -22,7 +22,11 @@ interface NodeBuiltins {
 /** Whether Node's permission model lets workers start; there is none in older versions. */
 function nodeAllowsWorkers(): boolean {
   const { process } = globalThis as { process?: { permission?: { has(scope: string): boolean } } };
-  return process?.permission?.has("worker") ?? true;
+  try {
+    return process?.permission?.has("worker") ?? true;
+  } catch {
+    return false; // in name only, as in Cloudflare's runtime
+  }
 }
 
 export async function detectMachine(): Promise<Machine> {

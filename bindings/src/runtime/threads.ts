@@ -33,13 +33,24 @@ function makeThread(failed: (why: string) => void): Thread {
   // No execArgv: a program run with --input-type or a loader would break or slow the thread.
   if (node !== undefined)
     return inNode(new node.Worker(new URL("./thread.js", import.meta.url), { execArgv: [] }), failed);
-  const worker = new Worker(new URL("./thread.js", import.meta.url), { type: "module", name: "headwise-thread" });
+  const worker = inBrowser();
   worker.addEventListener("error", (event) => {
     event.preventDefault();
     event.stopImmediatePropagation(); // Emscripten's own listener prints, and throws where nobody can catch it
     failed(event.message || "its script, thread.js, could not be loaded");
   });
   return worker as Thread;
+}
+
+function inBrowser(): Worker {
+  try {
+    return new Worker(new URL("./thread.js", import.meta.url), { type: "module", name: "headwise-thread" });
+  } catch {
+    // Of another origin, as on a CDN: what a page may not start it may import. Bundlers know nothing of this address.
+    const script = `import ${JSON.stringify(import.meta.url.replace(/[^/]*$/, "thread.js"))};`;
+    const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+    return new Worker(url, { type: "module", name: "headwise-thread" });
+  }
 }
 
 function inNode(worker: NodeWorker, failed: (why: string) => void): Thread {
