@@ -13,10 +13,8 @@ namespace headwise {
 namespace {
 
 constexpr float kLog2E = 1.44269504088896340736f;
-constexpr float kInfinity = -kNegativeInfinity;
-constexpr float kOrdinary = 1e38f;
-constexpr std::size_t kKeysPerBlock =
-    16;  // that the rows of a panel read one after the other; with 64, a decoding step takes 6 % longer
+// Keys that the rows of a panel read one row after the other. With 64, a decoding step takes 6 % longer.
+constexpr std::size_t kKeysPerBlock = 16;
 
 // Scores are in base 2 (times log2 e) from the start, unless they are returned or capped, which is done in base e.
 bool natural_base(const AttentionArgs& args) noexcept {
@@ -180,10 +178,8 @@ void softmax_panel(const AttentionArgs& args, const Panel& panel, const PanelScr
       continue;
     }
     float sum = natural ? softmax_natural(row, columns, maximum, exp2) : row_exp2(row, columns, maximum, exp2);
-    // Beside a maximum of ordinary size, a score or a bias that has overflowed to -inf has the weight 0 all the same.
-    if (!natural && !(std::abs(maximum) < kOrdinary && sum < kInfinity)) {
-      sum = softmax_row_again(args, panel, r, scratch, exp2);
-    }
+    // A score that has overflowed to -inf beside a finite maximum has the weight 0 all the same; any other makes NaN.
+    if (!natural && std::isnan(sum)) sum = softmax_row_again(args, panel, r, scratch, exp2);
     inverse_sums[r] = 1.0f / sum;
   }
 }

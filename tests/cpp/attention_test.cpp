@@ -358,14 +358,18 @@ TEST_CASE("a gate of 0 makes zeros of NaN and infinities, also where weights are
     for (const float bad : {kNaN, kInf}) {
       Case c{.shape = {1, 2, 2, L, 12, 8, 8}};
       c.gates = {0.0f, 1.0f};
-      Inputs in(c.shape);
-      for (std::size_t j = 0; j < 12; ++j) std::fill_n(in.v.begin() + j * 16, 8, bad);
-      for (const bool weights : {false, true}) {
-        const Floats output = run(c, in, 1, weights).output;
-        for (std::size_t i = 0; i < L; ++i) {
-          for (std::size_t n = 0; n < 8; ++n) {
-            CHECK(output[i * 16 + n] == 0.0f);
-            CHECK(std::isfinite(output[i * 16 + 8 + n]));
+      const Inputs clean(c.shape);
+      for (Floats Inputs::*spoiled : {&Inputs::q, &Inputs::k, &Inputs::v}) {
+        Inputs in = clean;
+        for (std::size_t row = 0; row < (in.*spoiled).size(); row += 16)
+          std::fill_n((in.*spoiled).begin() + static_cast<std::ptrdiff_t>(row), 8, bad);
+        for (const bool weights : {false, true}) {
+          const Floats output = run(c, in, 1, weights).output;
+          for (std::size_t i = 0; i < L; ++i) {
+            for (std::size_t n = 0; n < 8; ++n) {
+              CHECK(output[i * 16 + n] == 0.0f);
+              CHECK(std::isfinite(output[i * 16 + 8 + n]));
+            }
           }
         }
       }
