@@ -1,4 +1,4 @@
-/** Headwise on the calling thread. Importing this runs nothing; all starts with `load`. */
+/** Headwise on the calling thread. Importing it starts nothing; call `load`. */
 export { HeadwiseError, type ErrorCode } from "./base/errors.js";
 export { exportParameters } from "./models/export_parameters.js";
 export { importParameters } from "./models/import_parameters.js";

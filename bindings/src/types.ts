@@ -29,14 +29,16 @@ export type * from "./transformer/types.js";
 export type * from "./heads/types.js";
 export type * from "./models/types.js";
 
-/** An instance of the library: one WebAssembly memory and one pool of threads. Make one with `load`. */
+/** An instance of the library, made by `load`: one WebAssembly memory and one pool of threads. */
 export interface Headwise {
+  /** The binary and the threads that `load` chose, and why. */
   readonly info: Info;
+  /** Memory in use now. */
   memory(): MemoryUse;
   /**
    * Scaled dot-product attention: softmax(scale · Q Kᵀ + mask) V for each head (Vaswani et al. 2017; ONNX `Attention`).
-   * Ranks: 2 [L, D], one head; 3 [B, L, H*D] with `numHeads`; 4 [B, H, L, D], key and value [B, G, S, …]. Lengths may be
-   * 0. A fully masked row gives zeros.
+   * Ranks: 2 [L, D], one head; 3 [B, L, H*D], with `numHeads`; 4 [B, H, L, D], with key [B, G, S, D] and value [B, G, S, Dv].
+   * B, L and S may be 0. The output of a query that sees no key is zeros.
    */
   attention<R extends AttentionReturn = {}>(
     query: TensorLike,
@@ -45,36 +47,36 @@ export interface Headwise {
     options?: AttentionOptions<R>,
   ): AttentionResult<R>;
   /**
-   * Rotary position embedding (Su et al. 2021; ONNX `RotaryEmbedding`) of x: rank 3 [B, L, H*D] with `numHeads`, or 4
+   * Rotary position embedding (Su et al. 2021; ONNX `RotaryEmbedding`) of x: rank 3 [B, L, H*D], with `numHeads`, or rank 4
    * [B, H, L, D]. The result has the shape of x.
    */
   rotaryEmbedding(x: TensorLike, options?: RotaryEmbeddingOptions): Tensor;
-  /** Statistics of each head from attention probabilities [B, H, L, S], [H, L, S] or [L, S]. */
+  /** Statistics of each head, computed from attention probabilities [B, H, L, S], [H, L, S] or [L, S]. One result per head. */
   analyzeHeads(weights: TensorLike, options?: AnalyzeHeadsOptions): HeadStatistics[];
-  /** A module with seeded Xavier-uniform weights and zero biases. */
+  /** Makes a multi-head attention module with Xavier-uniform weights from a seed and zero biases. */
   multiHeadAttention(config: MultiHeadAttentionConfig): MultiHeadAttention;
-  /** A transformer with freshly initialised parameters. */
+  /** Makes a transformer with parameters initialised from a seed. */
   transformer(config: TransformerConfig): Transformer;
-  /** The model that `Transformer.save` has written. Throws `invalid-file` for anything else. */
+  /** Makes a transformer from the bytes that `Transformer.save` returned. Throws `invalid-file` for other files. */
   loadTransformer(bytes: ArrayBuffer | Uint8Array): Transformer;
-  /** An optimizer. It remembers two floats for each parameter that it has changed, until it or the module is disposed. */
+  /** Makes an AdamW optimizer. It stores two floats for each parameter that it has updated, until it or the module is disposed. */
   adamW(options: AdamWOptions): AdamW;
-  /** How much each head matters, by a method of your choice; measured on a copy without dropout. docs/heads.md has the definitions. */
+  /** Measures how much each head matters to a transformer. It works on a copy without dropout; the model is unchanged. Definitions: docs/heads.md. */
   headImportance(
     model: Transformer,
     batches: readonly Batch[],
     options: HeadImportanceOptions & Watchable,
   ): HeadImportance;
   /**
-   * A new model without the heads that matter least, by numbers or by what is measured on batches; and what it costs
-   * beside the one that was given, which stays.
+   * Makes a smaller transformer without the least important heads, and measures loss, size and time of both models. `importance`
+   * is numbers from `headImportance`, or a method and batches to measure it with. The given model is unchanged.
    */
   pruneByImportance(
     model: Transformer,
     importance: HeadImportance | ImportanceSource,
     options: PruneOptions<FineTune | ((model: Transformer) => void)> & Watchable,
   ): PruneResult;
-  /** Ends every thread and frees all memory, modules included. Idempotent; any other use afterwards throws `disposed`. */
+  /** Ends all threads and frees all memory, including that of modules and models. Idempotent. Any other use afterwards throws `disposed`. */
   dispose(): void;
   /** `dispose`, where the engine has `Symbol.dispose`. */
   [Symbol.dispose](): void;

@@ -1,13 +1,13 @@
 /**
- * The public types of attention. Dimension letters, the same everywhere: B batch, H query heads, G key/value heads, L query
- * length, S key length (past and new), P past length, D head width, Dv value head width, E model width.
+ * The public types of attention. Dimension letters, used everywhere: B batch, H query heads, G key/value heads, L number of
+ * queries, S number of keys (past and new), P number of past keys, D head width, Dv value head width, E model width.
  */
 import type { Asked, HalfFloats, Tensor, TensorLike, Tokens } from "../base/types.js";
 
 /**
- * A mask, broadcast as in NumPy (right-aligned) to [B, H, L, S]: rank 3 is [H or 1, L, S], a key-padding mask is
- * [B, 1, 1, S]. A last axis of 2 … S − 1 masks the keys beyond it. Floats are added to the scores (`-Infinity` masks); in
- * integer arrays 0 masks and anything else attends.
+ * An attention mask. Its shape is broadcast to [B, H, L, S] from the right, as in NumPy: a rank-3 mask is [H or 1, L, S], a
+ * key-padding mask is [B, 1, 1, S]. If the last axis has 2 … S − 1 elements, the keys beyond it are masked. Floats are added to
+ * the scores (`-Infinity` masks). In integer arrays 0 masks the key, and any other value attends.
  */
 export interface Mask {
   readonly data: Float32Array | HalfFloats | Uint8Array | Int32Array | BigInt64Array;
@@ -15,123 +15,128 @@ export interface Mask {
 }
 
 /**
- * Which keys of each batch row are tokens and which are padding: [B, S], or [1, S] or [S] for all rows; 0 masks the key, anything
- * else attends. This is Hugging Face's `attention_mask`; PyTorch's `key_padding_mask` is its opposite (true masks).
+ * A key-padding mask: [B, S], or [1, S] or [S] for all batch rows. 0 masks the key (padding), any other value attends (a token).
+ * It has the meaning of Hugging Face's `attention_mask`; PyTorch's `key_padding_mask` is the opposite (true masks).
  */
 export interface KeyMask {
   readonly data: Uint8Array | Int32Array | BigInt64Array;
   readonly shape: readonly number[];
 }
 
-/** Which keys queries may attend to. All kinds of masking combine; a query that sees no key gives zeros. */
+/** Which keys each query may attend to. All kinds of masking combine. The output of a query that sees no key is zeros. */
 export interface VisibilityOptions {
+  /** Additive or boolean mask. A mask with `dims` is accepted as well. */
   mask?: Mask | { readonly data: unknown; readonly dims: readonly number[] };
-  /** Masks keys of padding beside `mask`: 0 masks. S counts past keys too. A mask with `dims` is accepted as well. */
+  /** Masks padding keys, together with `mask`: 0 masks. S includes past keys. A mask with `dims` is accepted as well. */
   keyMask?: KeyMask | { readonly data: unknown; readonly dims: readonly number[] };
   /** Key j is visible to query i if and only if j <= i + offset. Default false. */
   causal?: boolean;
-  /** Key j is visible to query i if and only if i + offset - left <= j <= i + offset + right: integers >= 0; a side left out is unbounded. */
+  /** Sliding window: key j is visible to query i if and only if i + offset - left <= j <= i + offset + right. Integers >= 0; an omitted side is unbounded. */
   window?: { left?: number; right?: number };
-  /** Where query 0 stands among the keys, in all batch rows or in each ([B]); may be negative. Default: the past length, else 0. */
+  /** Position of query 0 among the keys: a number for all batch rows, or one per row [B]. May be negative. Default: the number of past keys. */
   offset?: number | Int32Array;
-  /** [B]: how many leading keys of each batch row are valid, past ones included; the rest is masked. Default: all S. */
+  /** [B]: the number of valid keys of each batch row, past keys included. The keys after them are masked. Default: S. */
   keyLengths?: Int32Array;
 }
 
-/** What the weights of a query are taken from: the scores scale · q · k; the same after the softcap; after the mask, with -Infinity where masked; after the softmax. */
+/**
+ * The stage at which attention weights are returned: `"scores"`, scale · q · k; `"capped"`, after the softcap; `"masked"`, after ALiBi
+ * and the masks, with -Infinity where masked; `"probabilities"`, after the softmax.
+ */
 export type WeightsStage = "scores" | "capped" | "masked" | "probabilities";
 
-/** Keys and values of heads, [B, G, length, D] and [B, G, length, Dv]. */
+/** Keys [B, G, length, D] and values [B, G, length, Dv] of the key/value heads. */
 export interface KeysAndValues<T extends TensorLike = TensorLike> {
   readonly key: T;
   readonly value: T;
 }
 
-/** What `Headwise.attention` may return beside its output. */
+/** What `Headwise.attention` returns in addition to its output. */
 export interface AttentionReturn {
-  /** Each head's attention weights, before the gate, at the stage named: [B, H, L, S] (rank 2: [L, S]). */
+  /** Attention weights of each head at this stage, before the gates: [B, H, L, S] (rank 2: [L, S]). */
   weights?: WeightsStage;
-  /** Past and new keys and values, one behind the other: the `past` of a next call. */
+  /** Whether to return the past and new keys and values, concatenated. They are the `past` of the next call. Default false. */
   present?: boolean;
 }
 
 /** Options of `Headwise.attention`. */
 export interface AttentionOptions<Return extends AttentionReturn = AttentionReturn> extends VisibilityOptions {
-  /** H. Required for rank 3 (`[B, L, H*D]`), refused for ranks 2 and 4, where the shapes say it. */
+  /** H. Required for rank 3 (`[B, L, H*D]`). Refused for ranks 2 and 4, where the shapes give it. */
   numHeads?: number;
-  /** G, which divides H: query head h reads key/value head floor(h * G / H). For rank 3 alone. Default H. */
+  /** G, which divides H: query head h reads key/value head floor(h * G / H). For rank 3 only. Default H. */
   numKvHeads?: number;
-  /** Earlier keys and values, [B, G, P, D] and [B, G, P, Dv] at every rank (B = G = 1 at rank 2), before the new ones: S = P + new keys. */
+  /** Keys [B, G, P, D] and values [B, G, P, Dv] of earlier tokens, at every rank (rank 2: B = G = 1). They come before the new ones: S = P + new keys. */
   past?: KeysAndValues;
   /** Factor of the scores: finite and >= 0. Default 1 / sqrt(D). */
   scale?: number;
-  /** Scores x become softcap * tanh(x / softcap), before the mask: finite and >= 0. Default 0: they stay. */
+  /** Replaces each score x with softcap * tanh(x / softcap), before the mask: finite and >= 0. Default 0: no softcap. */
   softcap?: number;
-  /** [H]: multiplies each head's output. A gate of 0 skips the head's work. */
+  /** [H]: factor of each head's output. A head with gate 0 is not computed. Default: 1 for each head. */
   headGates?: Float32Array;
   return?: Return;
 }
 
 /** Result of `Headwise.attention`. */
 export type AttentionResult<Return extends AttentionReturn = AttentionReturn> = {
-  /** Same rank as the query: [L, Dv], [B, L, H*Dv] or [B, H, L, Dv]. */
+  /** [L, Dv], [B, L, H*Dv] or [B, H, L, Dv]: the rank is that of the query. */
   readonly output: Tensor;
-  /** [B, H, L, S], for rank 2 [L, S]; only where `return.weights` asked for it. */
+  /** [B, H, L, S] (rank 2: [L, S]). Only if `return.weights` was given. */
   readonly weights?: Tensor;
-  /** [B, G, S, D] and [B, G, S, Dv]; only where `return.present` asked for it. */
+  /** [B, G, S, D] and [B, G, S, Dv]. Only if `return.present` was true. */
   readonly present?: KeysAndValues<Tensor>;
 } & Asked<Return, "weights"> &
   (Return extends { present: true } ? { readonly present: KeysAndValues<Tensor> } : unknown);
 
-/** How a rotary position embedding turns pairs of a head's numbers: pair k by position · base^(−2k / dim). */
+/** A rotary position embedding (Su et al. 2021): pair k of a head's elements is rotated by the angle position · base^(−2k / dim). */
 export interface RopeConfig {
-  /** > 0. Default 10000. */
+  /** Base of the angles (the `theta` of many models): > 0. Default 10000. */
   base?: number;
-  /** Leading numbers of each head that turn: even, at most D; the rest stays. Default D. */
+  /** Number of leading elements of each head that are rotated: even, 2 … D. The others are unchanged. Default D. */
   dim?: number;
-  /** Whether pairs are neighbours (2k, 2k + 1), or else halves (k, k + dim / 2). Default false. */
+  /** `true`: pair k is the elements (2k, 2k + 1), as in the paper. `false` (default): (k, k + dim / 2), as in GPT-NeoX and Hugging Face's Llama. */
   interleaved?: boolean;
 }
 
 /** Options of `Headwise.rotaryEmbedding`. */
 export interface RotaryEmbeddingOptions extends RopeConfig {
-  /** H. Required for rank 3 (`[B, L, H*D]`), refused for rank 4, where the shape says it. */
+  /** H. Required for rank 3 (`[B, L, H*D]`). Refused for rank 4, where the shape gives it. */
   numHeads?: number;
-  /** [B, L]: the position of each token; with `cos` and `sin`, their row. Default 0 … L − 1. */
+  /** [B, L]: the position of each token. With `cos` and `sin`: the row of the tables. Default 0 … L − 1. */
   positions?: Int32Array;
-  /** Cosines and sines in the place of `base`: [maxPosition, dim / 2] with `positions`, [B, L, dim / 2] without. */
+  /** Cosines of the angles, given together with `sin` and instead of `base`: [maxPosition, dim / 2] with `positions`, [B, L, dim / 2] without. */
   cos?: TensorLike;
+  /** Sines of the angles, in the shape of `cos`. */
   sin?: TensorLike;
 }
 
-/** Which keys the analysed weights could attend to, as in `AttentionOptions`, and what these are. */
+/** Options of `Headwise.analyzeHeads`: which keys each query could attend to, as in `AttentionOptions`, and the tokens of the keys. */
 export interface AnalyzeHeadsOptions extends VisibilityOptions {
-  /** [B, S], or [S] for all batch rows: the tokens of the keys, for `duplicate` and `induction`. The token of query i is that of key i + offset. */
+  /** [B, S], or [S] for all batch rows: the tokens of the keys, needed for `duplicate` and `induction`. The token of query i is the token of key i + offset. */
   tokens?: Tokens;
 }
 
 /**
- * One head's statistics: means over the queries of all batch rows. Query i stands at place p = i + offset among the keys.
- * `first` to `induction` go over the queries that may attend to such a key, the others over those that may attend to
- * any; 0 where there is no such query. docs/heads.md says how these relate to what others measure.
+ * Statistics of one head: each is a mean over queries of all batch rows. Query i has the position p = i + offset among the keys.
+ * `first` … `induction` average over the queries that may attend to at least one such key, the others over the queries that may
+ * attend to at least one key. A statistic without such a query is 0. docs/heads.md has the definitions and sources.
  */
 export interface HeadStatistics {
-  /** Entropy of a query's weights divided by the logarithm of the number of keys it may attend to: 0 (one key) … 1 (uniform). Queries with a single allowed key are left out. */
+  /** Entropy of the weights, divided by the logarithm of the number of visible keys: 0 (one key) … 1 (uniform). Queries that see fewer than two keys are left out. */
   readonly entropy: number;
-  /** Mean of |p − j|, weighted by the attention weights: in tokens. */
+  /** Mean of |p − j| weighted by the attention weights, in tokens. */
   readonly distance: number;
-  /** The largest weight (Voita et al. 2019): 0 … 1. */
+  /** Largest weight (Voita et al. 2019): 0 … 1. */
   readonly confidence: number;
-  /** The weight on key 0. */
+  /** Weight on key 0. */
   readonly first: number;
-  /** The weight on key p − 1. */
+  /** Weight on key p − 1. */
   readonly previous: number;
-  /** The weight on key p + 1. */
+  /** Weight on key p + 1. */
   readonly next: number;
-  /** The weight on key p. */
+  /** Weight on key p. */
   readonly self: number;
-  /** With `tokens`: the weight on all keys j < p that hold the same token as key p. */
+  /** With `tokens`: weight on all keys j < p whose token equals the token of key p. */
   readonly duplicate?: number;
-  /** With `tokens`: the weight on all keys j ≤ p that come right after an earlier key (j − 1 < p) with the same token as key p (Olsson et al. 2022). */
+  /** With `tokens`: weight on all keys j ≤ p that directly follow a key whose token equals the token of key p (Olsson et al. 2022). */
   readonly induction?: number;
 }

@@ -1,15 +1,18 @@
-/** What went wrong, for programs; the message says it to people. */
+/** The kind of an error, for programs. The message explains it to people. */
 export type ErrorCode =
-  | "invalid-shape" // rank, extent or element count of an array argument
-  | "invalid-option" // all else about arguments: types, unknown names, values out of range
-  | "invalid-file"
-  | "out-of-memory"
-  | "disposed"
-  | "unsupported"
-  | "worker-lost"
-  | "aborted";
+  | "invalid-shape" // the rank, an extent or the number of elements of an array argument
+  | "invalid-option" // any other fault of an argument: its type, an unknown name, a value out of range
+  | "invalid-file" // a safetensors or WebAssembly file that is malformed or could not be loaded
+  | "out-of-memory" // memory could not be allocated
+  | "disposed" // the object, or the instance that it belongs to, was disposed
+  | "unsupported" // the engine or the host lacks what the call needs
+  | "worker-lost" // the worker ended, or did not answer when it was started
+  | "aborted"; // the call's signal aborted
 
-/** The only error that Headwise throws. A failed call has changed nothing. */
+/**
+ * The error that Headwise throws. A failed call has changed nothing. Errors that your own callbacks throw (`onProgress`,
+ * `fineTune`, `wasm`) are passed on unchanged.
+ */
 export class HeadwiseError extends Error {
   override readonly name = "HeadwiseError";
 

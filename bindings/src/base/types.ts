@@ -1,8 +1,8 @@
-/** Tensors, and what long work takes: the public types that everything else uses. Tensors are float32 and row-major. */
+/** The public types of tensors, of token ids and of progress. Tensors are float32 and row-major. */
 
 declare global {
   interface SymbolConstructor {
-    /** As the library "esnext.disposable" declares it, for programs that are compiled without. */
+    /** Declared as in TypeScript's library "esnext.disposable", for programs that are compiled without that library. */
     readonly dispose: unique symbol;
   }
 }
@@ -13,7 +13,7 @@ export interface Tensor {
   readonly shape: readonly number[];
 }
 
-/** A `Float16Array`, where the engine has it. */
+/** A `Float16Array`, described structurally because older versions of TypeScript do not know the class. */
 export interface HalfFloats {
   readonly [Symbol.toStringTag]: "Float16Array";
   readonly length: number;
@@ -21,30 +21,30 @@ export interface HalfFloats {
 }
 
 /**
- * What every call accepts as a tensor: ours, one of half floats, which become float32, or one with `dims` such as ONNX
- * Runtime's and transformers.js's.
+ * What every call accepts as a tensor: `{ data, shape }` with float32 data; the same with float16 data, which is converted to
+ * float32; or an object with `data` and `dims`, such as a tensor of ONNX Runtime or transformers.js.
  */
 export type TensorLike =
   | { readonly data: Float32Array | HalfFloats; readonly shape: readonly number[] }
   | { readonly data: unknown; readonly dims: readonly number[] };
 
-/** Token ids: integers in a typed array of any of these types, or in a plain array of at most 2^20. */
+/** Token ids: integers in a typed array of one of these types, or in a plain array of at most 2^20 elements. */
 export type TokenIds = Int32Array | Uint8Array | Uint16Array | Uint32Array | BigInt64Array | readonly number[];
 
-/** Tokens: one sequence [L], or B of one length [B, L]. As a tensor with `dims`, what tokenizers of transformers.js return. */
+/** Tokens: one sequence [L], or B sequences of equal length [B, L]. The tensors that tokenizers of transformers.js return have `dims`. */
 export type Tokens =
   | TokenIds
   | { readonly data: TokenIds; readonly shape: readonly number[] }
   | { readonly data: unknown; readonly dims: readonly number[] };
 
-/** A result that is there because it was asked for. */
+/** The member `Name` of a result: present where the type of the options requests it. */
 export type Asked<Return, Name extends string> =
   Return extends Record<Name, string> ? { readonly [name in Name]: Tensor } : unknown;
 
-/** A Uint8Array whose buffer is an ArrayBuffer, in a form that TypeScript before 5.7 understands too. */
+/** A Uint8Array over an ArrayBuffer (not a SharedArrayBuffer), written so that TypeScript before 5.7 accepts it. */
 export type Bytes = ReturnType<Uint8ArrayConstructor["of"]>;
 
-/** How far long work is: `done` of `total` steps. */
+/** Progress of long work: `done` of `total` steps. `done` may be a fraction. */
 export interface Progress {
   readonly done: number;
   readonly total: number;
@@ -52,6 +52,6 @@ export interface Progress {
 
 /** Options of long work. */
 export interface Watchable {
-  /** Is called after each step. What it throws ends the work. */
+  /** Called after each step. If it throws, the work ends with that error. */
   onProgress?: (progress: Progress) => void;
 }

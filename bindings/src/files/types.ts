@@ -1,29 +1,30 @@
 /** The public types of safetensors files. */
 import type { Tensor } from "../base/types.js";
 
-/** What a file's header says of a tensor. */
+/** Type and shape of a tensor, from the file's header. */
 export interface SafetensorsInfo {
-  /** The file's name of the type, such as "F32". */
+  /** Element type as the format names it, such as "F32". */
   readonly dtype: string;
   readonly shape: readonly number[];
 }
 
-/** An open safetensors file. Of the file's bytes no more is read than the header, until a tensor is asked for. */
+/** An open safetensors file. Only the header has been read; the bytes of a tensor are read when `tensor` is called. */
 export interface Safetensors {
   readonly metadata: Readonly<Record<string, string>>;
   readonly names: readonly string[];
-  /** Type and shape, without reading the tensor. Throws `invalid-option` for an unknown name. */
+  /** Type and shape of a tensor, without reading its data. Throws `invalid-option` for an unknown name. */
   info(name: string): SafetensorsInfo;
   /**
-   * The tensor. F32 is a view of the file's bytes where these are aligned to 4, else a copy; F16 and BF16 become float32
-   * exactly. Throws `invalid-file` for other types, `invalid-option` for an unknown name.
+   * A tensor by name. F32 data is a view of the file's bytes if they are aligned to 4 bytes, otherwise a copy. F16 and BF16 are
+   * converted to float32 exactly. Throws `invalid-file` for other types, `invalid-option` for an unknown name.
    */
   tensor(name: string): Tensor;
 }
 
 /** Options of `writeSafetensors`. */
 export interface WriteSafetensorsOptions {
-  /** Type in the file: F32 (default) is bit-exact; F16 and BF16 are rounded to nearest, ties to even. */
+  /** Element type in the file. F32 (default) is bit-exact; F16 and BF16 are rounded to nearest, ties to even. */
   dtype?: "F32" | "F16" | "BF16";
+  /** Strings by name, for the header's `__metadata__`. Default: none. */
   metadata?: Readonly<Record<string, string>>;
 }

@@ -3,68 +3,71 @@ import type { AdamWOptions } from "../module/types.js";
 import type { Batch, Transformer } from "../transformer/types.js";
 
 /**
- * What a head's importance is taken from: `"gradient"`, the mean over sequences of |∂ loss / ∂ gate| (Michel et al. 2019);
- * `"confidence"`, its mean maximum weight (Voita et al. 2019); `"norm"`, the mean L2 norm of what it adds to the stream;
- * `"leave-one-out"`, how much the loss grows without it; `"random"`, numbers from a seed, the baseline.
+ * How the importance of a head is measured. `"gradient"`: mean over sequences of |∂ loss / ∂ gate| (Michel et al. 2019).
+ * `"confidence"`: mean of the largest attention weight of a query (Voita et al. 2019). `"norm"`: mean L2 norm of what the head adds to the
+ * residual stream. `"leave-one-out"`: increase of the loss without the head. `"random"`: random numbers, as a baseline.
  */
 export type ImportanceMethod = "gradient" | "confidence" | "norm" | "leave-one-out" | "random";
 
-/** By layer and head, in the order of the model: the larger, the more important. */
+/** One number per layer and head, in the order of the model. Larger numbers are more important. */
 export type HeadImportance = readonly (readonly number[])[];
 
 /** Options of `Headwise.headImportance`. */
 export interface HeadImportanceOptions {
   method: ImportanceMethod;
-  /** `"layer"`: each layer's numbers are divided by their L2 norm, as Michel et al. do. Default `"none"`. */
+  /** `"layer"`: divides the numbers of each layer by their L2 norm, as Michel et al. do. Default `"none"`. */
   normalize?: "layer" | "none";
-  /** Of `"random"`: an integer, 0 … 2^32 − 1. Default 0. */
+  /** Seed of `"random"`: an integer, 0 … 2^32 − 1. Default 0. */
   seed?: number;
 }
 
-/** Importance that `Headwise.pruneByImportance` measures itself. */
+/** How `Headwise.pruneByImportance` measures importance itself. */
 export interface ImportanceSource extends HeadImportanceOptions {
+  /** The batches to measure on. */
   batches: readonly Batch[];
 }
 
-/** Training between pruning steps, with an optimizer that starts anew at each. */
+/** Training after each pruning step, each time with a new AdamW optimizer. */
 export interface FineTune {
+  /** Options of the optimizer. */
   optimizer: AdamWOptions;
-  /** Training steps after each pruning step. */
+  /** Number of training steps after each pruning step. */
   steps: number;
-  /** What to train on, one batch a step and then from the first again. Default: the batches that importance is measured on. */
+  /** Batches to train on, one per training step, repeated from the first. Default: the batches that importance is measured on. */
   batches?: readonly Batch[];
 }
 
 /** Options of `Headwise.pruneByImportance`; exactly one of `fraction`, `count` and `maxLossIncrease` is given. */
 export interface PruneOptions<FineTuning = FineTune> {
-  /** Of the model's heads, 0 … 1; rounded down to a number of heads. More than `keepOnePerLayer` leaves are refused. */
+  /** Share of the model's heads to remove, 0 … 1, rounded down to a number of heads. Refused if `keepOnePerLayer` does not allow so many. */
   fraction?: number;
-  /** Heads to remove. More than `keepOnePerLayer` leaves are refused. */
+  /** Number of heads to remove. Refused if `keepOnePerLayer` does not allow so many. */
   count?: number;
-  /** Heads are removed for as long as the loss on `batches` is at most 1 + this times what it was; a step that goes beyond is taken back. 0.01: 1 %. */
+  /** Removes heads while loss <= (1 + maxLossIncrease) · loss before, measured on `batches`. The step that exceeds it is undone. 0.01 is 1 %. */
   maxLossIncrease?: number;
-  /** What the loss is measured on. Default: the batches that importance is measured on. */
+  /** Batches to measure the loss on. Default: the batches that importance is measured on. */
   batches?: readonly Batch[];
   /** Whether each layer keeps its last head. Default true. */
   keepOnePerLayer?: boolean;
-  /** Heads to remove before importance is measured anew. Default: it is measured once, and all heads go in one step, or with `maxLossIncrease` one a step. */
+  /** Number of heads to remove in each step; then importance is measured again. Default: importance is measured once, and all heads are removed in one step, or one per step with `maxLossIncrease`. */
   reestimate?: number;
-  /** Trains the smaller model after each step; in `headwise` also a function that does. */
+  /** Trains the smaller model after each step. In `headwise` it may also be a function that trains it. */
   fineTune?: FineTuning;
 }
 
-/** What there is to know of a model's size and speed. */
+/** Loss, size and speed of a model, as measured. */
 export interface ModelCost {
-  /** Mean loss of the targets of `batches`, where there are any. */
+  /** Mean loss over the targets of `batches`; absent without batches. */
   readonly loss?: number;
+  /** Number of parameters. */
   readonly parameters: number;
-  /** Bytes of WebAssembly memory that the model takes without gradients and activations, as measured on a copy. */
+  /** WebAssembly memory of the model in bytes, without gradients and activations. Measured on a copy. */
   readonly bytes: number;
-  /** Of one `forward` of the first batch (without batches, of contextLength tokens): the least of 20 samples, both models by turns. */
+  /** Time of one `forward` on the first batch (without batches: on contextLength tokens). The minimum of 20 samples, in which both models alternate. */
   readonly milliseconds: number;
 }
 
-/** A head of the model that was given. */
+/** A head, by its indices in the given model. */
 export interface RemovedHead {
   readonly layer: number;
   readonly head: number;
@@ -72,12 +75,14 @@ export interface RemovedHead {
 
 /** Result of `Headwise.pruneByImportance`. */
 export interface PruneResult<Model = Transformer> {
-  /** A new model, yours to dispose of. */
+  /** The smaller model. Dispose of it when you no longer need it. */
   readonly model: Model;
-  /** In the order in which they went. */
+  /** The removed heads, in the order of removal. */
   readonly removed: readonly RemovedHead[];
+  /** The given model. */
   readonly before: ModelCost;
+  /** The smaller model. */
   readonly after: ModelCost;
-  /** The heads that each step removed, and the loss then, after fine-tuning. */
+  /** The heads that each step removed, and the loss after it (after fine-tuning). */
   readonly steps: readonly { readonly removed: readonly RemovedHead[]; readonly loss?: number }[];
 }

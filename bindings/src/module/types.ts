@@ -1,20 +1,20 @@
-/** The public types of the multi-head attention module and of its optimizer. */
+/** The public types of the multi-head attention module and of the optimizer. */
 import type { Asked, Tensor, TensorLike } from "../base/types.js";
 import type { RopeConfig, VisibilityOptions, WeightsStage } from "../attention/types.js";
 
 /** Configuration of `Headwise.multiHeadAttention`. */
 export interface MultiHeadAttentionConfig {
-  /** E, width of the query input. */
+  /** E: width of the query input. */
   embedDim: number;
-  /** H. 0, with `headDim`, makes a module without heads, whose output is the output bias. */
+  /** H: number of heads. With `headDim`, 0 is allowed: a module without heads, whose output is the output bias. */
   numHeads: number;
-  /** G, key/value heads, which must divide H: query head h reads key/value head floor(h * G / H). Default H. */
+  /** G: number of key/value heads, a divisor of H. Query head h reads key/value head floor(h * G / H). Default H. */
   numKvHeads?: number;
-  /** [H]: the key/value head that each head reads, ascending from 0 without gaps, where groups are uneven (as after pruning). */
+  /** [H]: the key/value head that each query head reads, ascending from 0 without gaps. For groups of unequal size, as pruning leaves them. */
   headGroups?: readonly number[];
-  /** D, width of a query and key head. Default E / H, which must then divide. */
+  /** D: width of a query or key head. Default E / H; then H must divide E. */
   headDim?: number;
-  /** Dv, width of a value head. Default D. */
+  /** Dv: width of a value head. Default D. */
   valueHeadDim?: number;
   /** Width of the key input (PyTorch's `kdim`). Default E. */
   keyDim?: number;
@@ -22,17 +22,17 @@ export interface MultiHeadAttentionConfig {
   valueDim?: number;
   /** Width of the output. Default E. */
   outputDim?: number;
-  /** `true` (default): all four projections have a bias; `"qkv"`: all but the output projection; `false`: none. */
+  /** Which projections have a bias: `true` (default), all four; `"qkv"`, query, key and value; `false`, none. */
   bias?: boolean | "qkv";
   /** Factor of the scores: finite and >= 0. Default 1 / sqrt(D). */
   scale?: number;
-  /** Scores become softcap · tanh(scores / softcap), before the mask: finite and >= 0; 0 (default): they stay. */
+  /** Replaces each score x with softcap · tanh(x / softcap), before the mask: finite and >= 0. Default 0: no softcap. */
   softcap?: number;
   /** Rotary position embedding of queries and keys (Su et al. 2021). Default: none. */
   rope?: RopeConfig;
   /**
-   * Linear biases −slope_h · |i + offset − j| (ALiBi, Press et al. 2022). `true`: slope_h = 2^(−8(h+1)/H), for H not a
-   * power of two by the published rule; an array [H]: these slopes, rounded to float32. Default false.
+   * ALiBi (Press et al. 2022): adds −slope_h · |i + offset − j| to the scores. `true`: slope_h = 2^(−8(h+1)/H); if H is not a power
+   * of two, the published rule for that case. An array [H]: these slopes, rounded to float32. Default false.
    */
   alibi?: boolean | readonly number[];
   /** Seed of the Xavier-uniform initialisation: an integer, 0 … 2^32 − 1. Default 0. */
@@ -40,21 +40,21 @@ export interface MultiHeadAttentionConfig {
 }
 
 /**
- * A configuration with every default filled in; `headGroups` and `rope` are there where they apply. A module's has its
- * slopes as `alibi`: with the module's parameters and gates, it makes the module anew.
+ * A configuration with every default filled in. `headGroups` and `rope` are present only if the module has them. `alibi` is `false`
+ * or the slopes of the module's heads. A module can be rebuilt from its `config`, `parameters()` and `headGates`.
  */
 export type ResolvedConfig = Required<Omit<MultiHeadAttentionConfig, "headGroups" | "rope">> & {
   headGroups?: readonly number[];
   rope?: Required<RopeConfig>;
 };
 
-/** Keys and values of the tokens that a module has seen, so that each new token costs one row. Make one with `MultiHeadAttention.cache`. */
+/** A key/value cache, made by `MultiHeadAttention.cache`: keys and values of earlier tokens, so that only the new tokens are computed. */
 export interface KvCache {
-  /** Tokens that a batch row can hold. */
+  /** Largest number of tokens in a batch row. */
   readonly capacity: number;
-  /** Copy of the number of tokens of each batch row, [B]. */
+  /** [B]: the number of tokens in each batch row. A copy. */
   readonly length: Int32Array;
-  /** Forgets all tokens. */
+  /** Removes all tokens: every length becomes 0. */
   reset(): void;
   /** Frees the memory. Idempotent; any other use afterwards throws `disposed`. */
   dispose(): void;
@@ -62,11 +62,14 @@ export interface KvCache {
   [Symbol.dispose](): void;
 }
 
-/** What `MultiHeadAttention.forward` may return beside its output. */
+/** What `MultiHeadAttention.forward` returns in addition to its output. */
 export interface ForwardReturn {
-  /** Each head's attention weights [B, H, L, S], before the gate, or the scores that they come from, at a stage of their way. */
+  /** Attention weights of each head at this stage, before the gates: [B, H, L, S]. */
   weights?: WeightsStage;
-  /** Each head's own output, before the gate: `"values"` [B, H, L, Dv]; or what it adds to the module's output, gated and through its slice of the output projection: `"contributions"` [B, H, L, outputDim]. */
+  /**
+   * `"values"`: the output of each head before its gate, [B, H, L, Dv]. `"contributions"`: what each head adds to the module's output,
+   * its gated output times its slice of the output projection, [B, H, L, outputDim].
+   */
   heads?: "values" | "contributions";
 }
 
@@ -75,39 +78,43 @@ export interface ForwardOptions<
   Return extends ForwardReturn = ForwardReturn,
   Cache = KvCache,
 > extends VisibilityOptions {
-  /** Self-attention only: the new keys and values are put behind those of the cache, and all are attended to. `offset` is then each row's length, and `keyLengths` counts the valid new tokens alone. S is the longest row. A row beyond the capacity is refused with `invalid-option`, and nothing changes. */
+  /**
+   * A cache of this module, for self-attention only. The new keys and values are appended to it, and the queries attend to all of them.
+   * `offset` may not be given: it is the length of each row. `keyLengths` is the number of valid new tokens of each row. S is the length
+   * of the longest row. Throws `invalid-option` and changes nothing if a row would exceed the capacity.
+   */
   cache?: Cache;
-  /** [B, L], for `rope`: positions of the queries, and in self-attention of the keys. Default: offset + i for queries, j for keys. */
+  /** [B, L], for a module with `rope`: positions of the queries, and in self-attention also of the keys. Default: offset + i for query i, j for key j. */
   positions?: Int32Array;
-  /** Keeps what `backward` needs, and skips no head. Not with `cache`. Default false. */
+  /** Whether to keep what `backward` needs. Heads with gate 0 are then computed too. Not with `cache`. Default false. */
   train?: boolean;
-  /** With `train`: share of the attention weights that is left out, 0 <= rate < 1; the others are multiplied by 1 / (1 − rate). `return.weights` are those before. Default 0. */
+  /** With `train`: probability that an attention probability is set to 0, 0 <= dropout < 1; the others are multiplied by 1 / (1 − dropout). `return.weights` are the weights before dropout. Default 0. */
   dropout?: number;
-  /** With `train`, of the dropout: an integer, 0 … 2^32 − 1. Default: how many train forwards of this module there were before. */
+  /** With `train`: seed of the dropout mask, an integer from 0 to 2^32 − 1. Default: the number of earlier calls with `train`, so that each call draws a new mask. */
   seed?: number;
   return?: Return;
 }
 
 /** Options of `MultiHeadAttention.backward`. */
 export interface BackwardOptions {
-  /** Gradient of the attention probabilities, before dropout: [B, H, L, S]. Default: zeros. */
+  /** Gradient of the loss with respect to the attention probabilities before dropout: [B, H, L, S]. Default: zeros. */
   gradWeights?: TensorLike;
 }
 
-/** Gradients of the inputs: each the part through its own projection. Of an input that is query, key and value, the gradient is the sum. */
+/** Gradients of the inputs, each through its own projection. In self-attention the gradient of the input is the sum of the three. */
 export interface InputGradients {
   readonly query: Tensor;
   readonly key: Tensor;
   readonly value: Tensor;
 }
 
-/** Result of `MultiHeadAttention.forward`; without the batch axis where the query had none. */
+/** Result of `MultiHeadAttention.forward`. If the query has no batch axis, neither have the results. */
 export type ForwardResult<Return extends ForwardReturn = ForwardReturn> = {
   /** [B, L, outputDim]. */
   readonly output: Tensor;
-  /** [B, H, L, S]. */
+  /** [B, H, L, S]. Only if `return.weights` was given. */
   readonly weights?: Tensor;
-  /** [B, H, L, Dv] or [B, H, L, outputDim]. */
+  /** [B, H, L, Dv] or [B, H, L, outputDim]. Only if `return.heads` was given. */
   readonly heads?: Tensor;
 } & Asked<Return, "weights"> &
   Asked<Return, "heads">;
@@ -115,17 +122,18 @@ export type ForwardResult<Return extends ForwardReturn = ForwardReturn> = {
 /** Parameters by name: `q_proj.weight` [H*D, E], `k_proj.weight` [G*D, keyDim], `v_proj.weight` [G*Dv, valueDim], `out_proj.weight` [outputDim, H*Dv], and their `.bias`. */
 export type Parameters = Record<string, Tensor>;
 
-/** Multi-head attention with its own parameters (Vaswani et al. 2017, section 3.2.2). Make one with `Headwise.multiHeadAttention`. */
+/** A multi-head attention module with its parameters (Vaswani et al. 2017, section 3.2.2), made by `Headwise.multiHeadAttention`. */
 export interface MultiHeadAttention {
   readonly config: ResolvedConfig;
+  /** H. */
   readonly numHeads: number;
-  /** Count of the scalars in `parameters()`. */
+  /** Number of scalars in `parameters()`. */
   readonly parameterCount: number;
-  /** Indices, in the first module of the line of prunings, of the heads that are left. */
+  /** Indices of the remaining heads in the original module, before any pruning. */
   readonly keptHeads: readonly number[];
-  /** Copy of the gates [H]; 1 each at first. */
+  /** [H]: the gates, initially 1. A copy. */
   readonly headGates: Float32Array;
-  /** Sets the gates [H]: each multiplies its head's output; a gate of 0 skips the head's work. */
+  /** Sets the gates [H], the factors of the heads' outputs. A head with gate 0 is not computed. */
   setHeadGates(gates: Float32Array): void;
   /** Self-attention: query [B, L, E] or [L, E]. */
   forward<R extends ForwardReturn = {}>(query: TensorLike, options?: ForwardOptions<R>): ForwardResult<R>;
@@ -143,23 +151,25 @@ export interface MultiHeadAttention {
     options?: ForwardOptions<R>,
   ): ForwardResult<R>;
   /**
-   * Adds to `gradients()` those of a loss whose gradient by the output of the last forward with `train` is `gradOutput`
-   * [B, L, outputDim], and returns those of its inputs. Once for each such forward, and before parameters or gates are set.
+   * Backpropagates through the last `forward` with `train`. `gradOutput` [B, L, outputDim] is the gradient of the loss with respect to
+   * its output. Adds the gradients of parameters and gates to `gradients()` and returns those of the inputs. May be called once per
+   * `forward` with `train`, and only before parameters or gates are changed; otherwise throws `invalid-option`.
    */
   backward(gradOutput: TensorLike, options?: BackwardOptions): InputGradients;
-  /** Copies of the gradients, named as in `parameters()`, and `head_gates` [H]: sums since the module was made or they were zeroed. */
+  /** Copies of the gradients, named as in `parameters()`, and of `head_gates` [H]. They accumulate until `zeroGradients`. */
   gradients(): Parameters;
+  /** Sets all gradients to 0. */
   zeroGradients(): void;
   /** Copies of all parameters. */
   parameters(): Parameters;
-  /** Replaces the parameters given, all or nothing: unknown names and other shapes are refused and nothing changes. */
+  /** Replaces the given parameters. Throws and changes nothing if a name is unknown or a shape differs. */
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void;
   /**
-   * A new, smaller module without those heads (this module's indices); this one lives on. Gates, ALiBi slopes and
-   * key/value heads follow the heads that are left; a key/value head goes with its last head.
+   * Makes a smaller module without the given heads (indices in this module). This module is unchanged. The remaining heads keep
+   * their gates, ALiBi slopes and key/value heads. A key/value head that no head reads any more is removed too.
    */
   prune(heads: readonly number[]): MultiHeadAttention;
-  /** Room for the keys and values of `capacity` tokens in each of `batch` rows, for this module alone. */
+  /** Makes a key/value cache for this module: `batch` rows of up to `capacity` tokens. */
   cache(options: { batch: number; capacity: number }): KvCache;
   /** Frees the module's memory. Idempotent; any other use afterwards throws `disposed`. */
   dispose(): void;
@@ -169,23 +179,23 @@ export interface MultiHeadAttention {
 
 /** Options of `Headwise.adamW`. */
 export interface AdamWOptions {
-  /** Learning rate, >= 0. */
+  /** Learning rate: >= 0. */
   lr: number;
-  /** Decay of the running means of gradients and of their squares, 0 <= beta < 1. Default [0.9, 0.999]. */
+  /** Decay rates of the running means of the gradients and of their squares: 0 <= beta < 1. Default [0.9, 0.999]. */
   betas?: readonly [number, number];
-  /** Added to the root of the mean square: > 0. Default 1e-8. */
+  /** ε, added to the root of the mean square: > 0. Default 1e-8. */
   eps?: number;
-  /** Matrices shrink by lr · weightDecay of themselves in each step; biases and norms do not. >= 0. Default 0.01. */
+  /** Decoupled weight decay: each step multiplies matrices, but not biases and norms, by 1 − lr · weightDecay. >= 0. Default 0.01. */
   weightDecay?: number;
-  /** > 0: gradients whose norm, over all modules, is larger are scaled down to it. Default: none are. */
+  /** Largest norm of the gradients of all modules together: > 0. Larger gradients are scaled down to it. Default: no clipping. */
   clipNorm?: number;
-  /** The learning rate grows in a straight line over so many steps. Default 0. */
+  /** Number of steps over which the learning rate grows linearly to `lr`. Default 0. */
   warmupSteps?: number;
-  /** After the warm-up it falls along half a cosine, to 0 after so many steps in all. Default: it stays. */
+  /** Number of steps, warm-up included, after which the learning rate is 0. It falls along half a cosine after the warm-up. Default: it stays constant. */
   totalSteps?: number;
 }
 
-/** What an optimizer can change: a `MultiHeadAttention` or a `Transformer`. */
+/** A model that an optimizer can train: a `MultiHeadAttention` or a `Transformer`. */
 export interface Trainable {
   parameters(): Parameters;
   gradients(): Parameters;
@@ -202,15 +212,15 @@ export interface StepResult {
   readonly skipped: boolean;
 }
 
-/** The optimizer AdamW (Loshchilov & Hutter 2019). Make one with `Headwise.adamW`. */
+/** The optimizer AdamW (Loshchilov & Hutter 2019), made by `Headwise.adamW`. */
 export interface AdamW {
-  /** Steps so far, without those that were skipped. */
+  /** Number of steps so far, without skipped ones. */
   readonly steps: number;
-  /** Steps that were skipped so far, those of `Transformer.trainStep` included. */
+  /** Number of skipped steps so far, including those of `Transformer.trainStep`. */
   readonly skippedSteps: number;
   /**
-   * Changes the modules' parameters by their gradients, which stay as they are; gates stay too. A step with a gradient norm
-   * that is not finite is skipped: parameters, moments and `steps` stay as they were.
+   * Updates the parameters of these modules from their gradients. Gradients and gates are unchanged. A step whose gradient norm is
+   * not finite is skipped: it changes neither parameters nor moments nor `steps`.
    */
   step(modules: readonly Trainable[]): StepResult;
   /** Frees the memory. Idempotent; any other use afterwards throws `disposed`. */

@@ -1,38 +1,38 @@
-/** The public types of loading. */
+/** The public types of `load`. */
 
-/** Where the WebAssembly files are, and how much of the machine to use. */
+/** Options of `load`. */
 export interface LoadOptions {
-  /** Threads that compute, the calling one included: 1–64, or `"auto"` (default): min(cores, 8) where threads can be had. */
+  /** Number of threads that compute, including the calling one: 1 … 64. `"auto"` (default): min(cores, 8) if the host allows threads, otherwise 1. */
   threads?: number | "auto";
-  /** Instruction set of the binary: `"auto"` (default) takes relaxed SIMD where it can be had. */
+  /** Instruction set of the binary. `"auto"` (default): relaxed SIMD if the engine has it, otherwise simd128. */
   simd?: "auto" | "relaxed" | "simd128";
-  /** The folder that holds the four `.wasm` files, or a function from file name to source. Default: beside the package's code. */
+  /** Folder of the four `.wasm` files, or a function from file name to source. Default: the folder of the package's code. */
   wasm?: string | URL | ((file: string) => WasmSource | Promise<WasmSource>);
-  /** How long to wait for workers and files, in milliseconds: 30,000. `load` rejects then, and says what did not answer. */
+  /** How long to wait for workers and files, in milliseconds: an integer >= 1. After that `load` rejects and names what did not answer. Default 30,000. */
   timeout?: number;
-  /** Ends the start: `load` rejects with code `aborted`, and what has been started is freed. */
+  /** Cancels loading: `load` rejects with code `aborted` and frees what it has started. */
   signal?: AbortSignal;
 }
 
-/** One WebAssembly file: its address, its bytes, what `fetch` gives, or compiled. */
+/** One WebAssembly file: its URL, its bytes, a `Response` of `fetch`, or a compiled module. */
 export type WasmSource = string | URL | BufferSource | Response | WebAssembly.Module;
 
-/** What `load` chose. */
+/** The binary that `load` chose. */
 export interface Info {
   /** Version of the package. */
   readonly version: string;
   readonly simd: "relaxed" | "simd128";
   readonly threads: number;
-  /** Why it is this binary and this number of threads, in words to act on. */
+  /** Why `load` chose this binary and this number of threads, and how to get more. For people. */
   readonly reason: string;
 }
 
-/** Memory of one instance. */
+/** Memory of one instance, in bytes. */
 export interface MemoryUse {
-  /** Bytes that Headwise holds now: parameters, and buffers kept from call to call. */
+  /** Bytes in use now: parameters, caches, and buffers that are kept between calls. */
   readonly usedBytes: number;
-  /** Size of the WebAssembly memory: it grows, up to 4 GiB, and never shrinks. */
+  /** Size of the WebAssembly memory, in bytes. It grows up to 4 GiB and never shrinks. */
   readonly capacityBytes: number;
-  /** Modules, caches and models that are alive (made and not yet disposed), and what optimizers and generators hold. */
+  /** Number of objects that hold WebAssembly memory and are not yet disposed: modules, caches, transformers, optimizers, running generators. */
   readonly liveObjects: number;
 }

@@ -3,54 +3,58 @@ import type { Bytes, Tensor, TensorLike, Tokens } from "../base/types.js";
 import type { RopeConfig, WeightsStage } from "../attention/types.js";
 import type { AdamW, MultiHeadAttention, Parameters } from "../module/types.js";
 
-/** What to learn from, or to measure on. */
+/** Sequences to train on or to measure with. */
 export interface Batch {
+  /** [L] or [B, L]. */
   readonly tokens: Tokens;
-  /** What should follow each token: the shape of `tokens`; −1 where nothing should. */
+  /** The token to predict at each position, in the shape of `tokens`. A target of −1 is ignored. */
   readonly targets: Tokens;
 }
 
 /** Configuration of `Headwise.transformer`. */
 export interface TransformerConfig {
-  /** V, tokens that there are. */
+  /** V: number of tokens in the vocabulary. */
   vocabSize: number;
-  /** C, the most tokens that a sequence may have. */
+  /** C: largest number of tokens in a sequence. */
   contextLength: number;
-  /** 1 … 1000. */
+  /** Number of layers: 1 … 1000. */
   layers: number;
-  /** E, width of the stream that the layers add to. */
+  /** E: width of the residual stream. */
   embedDim: number;
-  /** H, heads of each layer: 1 … 4096. */
+  /** H: number of heads in each layer, 1 … 4096. */
   numHeads: number;
-  /** G, as in `MultiHeadAttentionConfig`. Default H. */
+  /** G: number of key/value heads, as in `MultiHeadAttentionConfig`. Default H. */
   numKvHeads?: number;
-  /** D. Default E / H, which must then divide. */
+  /** D: width of a head. Default E / H; then H must divide E. */
   headDim?: number;
-  /** F, hidden width of the feed-forward layers; 0: there are none. Default 4 E. */
+  /** F: hidden width of the feed-forward layers; 0: no feed-forward layers. Default 4 E. */
   feedForwardDim?: number;
-  /** `"layer"` (default; Ba et al. 2016): with biases in all linear layers but the last; `"rms"` (Zhang & Sennrich 2019): without any biases. */
+  /** `"layer"` (default): layer norm (Ba et al. 2016), and biases in all linear layers but the last. `"rms"`: RMS norm (Zhang & Sennrich 2019), and no biases. */
   norm?: "layer" | "rms";
-  /** ε of the norms, added to the variance (`"layer"`) or the mean square (`"rms"`): a float32 number > 0. Default 1e-5 (`"layer"`) or 1e-6 (`"rms"`). */
+  /** ε of the norms, added to the variance (`"layer"`) or to the mean square (`"rms"`): a float32 number > 0. Default 1e-5 (`"layer"`) or 1e-6 (`"rms"`). */
   normEpsilon?: number;
-  /** Of the feed-forward layers. `"gelu"` (default): the form with tanh (Hendrycks & Gimpel 2016); `"silu-gated"`, also called `"swiglu"`: W_down (silu(W_gate x) ∘ W_up x) (Shazeer 2020). */
+  /** Activation of the feed-forward layers. `"gelu"` (default): the tanh form (Hendrycks & Gimpel 2016). `"silu-gated"` or `"swiglu"`, the same: W_down (silu(W_gate x) ∘ W_up x) (Shazeer 2020). */
   activation?: "relu" | "gelu" | "silu-gated" | "swiglu";
-  /** How tokens know their places: `"learned"` vectors (default), `"sinusoidal"` ones (Vaswani et al. 2017, 3.4 and 3.5: embeddings are then multiplied by √E), or by attention: `"rotary"`, `"alibi"`, `"none"`. */
+  /**
+   * Position encoding. `"learned"` (default): trained vectors, added to the embeddings. `"sinusoidal"`: fixed vectors, added to the
+   * embeddings times √E (Vaswani et al. 2017, 3.4 and 3.5). `"rotary"`, `"alibi"`: in attention. `"none"`: no encoding.
+   */
   positions?: "learned" | "rotary" | "sinusoidal" | "alibi" | "none";
-  /** Rotary embedding, with `positions: "rotary"` alone: as in `MultiHeadAttentionConfig`. Default: base 10000, all of headDim, halves. */
+  /** Rotary embedding, only with `positions: "rotary"`. Default: base 10000, dim headDim, not interleaved. */
   rope?: RopeConfig;
   /** Whether each token attends only to itself and earlier ones. Default true. */
   causal?: boolean;
-  /** Whether the logits are products with the embeddings, or with a matrix of their own. Default true. */
+  /** Whether the output matrix is the embedding matrix (true) or a parameter of its own. Default true. */
   tieEmbeddings?: boolean;
-  /** 0 <= rate < 1: of attention weights, and of what each layer adds to the stream; in training alone. Default 0. */
+  /** Dropout rate in training, 0 <= rate < 1: of attention probabilities, and of what each layer adds to the residual stream. Default 0. */
   dropout?: number;
-  /** Of the initialisation and of dropout: an integer, 0 … 2^32 − 1. Default 0. */
+  /** Seed of the initialisation and of dropout: an integer, 0 … 2^32 − 1. Default 0. */
   seed?: number;
-  /** The heads that each layer has, where some have been pruned: ascending indices of 0 … H − 1. Default all. */
+  /** The remaining heads of each layer after pruning: ascending indices in 0 … H − 1. Default: all heads. */
   heads?: readonly (readonly number[])[];
 }
 
-/** A configuration with every default filled in. `rope`: with rotary positions alone. `heads`: of each layer, the indices in the original model of the heads that remain. */
+/** A configuration with every default filled in. `rope` is present only with rotary positions. `heads` lists the remaining heads of each layer, as indices in the original model. */
 export type ResolvedTransformerConfig = Readonly<
   Required<Omit<TransformerConfig, "rope" | "activation">> & {
     activation: "relu" | "gelu" | "silu-gated";
@@ -58,95 +62,97 @@ export type ResolvedTransformerConfig = Readonly<
   }
 >;
 
-/** What `Transformer.forward` may return of its layers. */
+/** What `Transformer.forward` returns for its layers in addition to the logits. */
 export interface Capture {
-  /** Each head's attention weights [B, H, L, L], as in `ForwardReturn`. */
+  /** Attention weights of each head at this stage: [B, H, L, L]. */
   weights?: WeightsStage;
-  /** Each head's own output [B, H, L, D], or what it adds to the stream [B, H, L, E], as in `ForwardReturn`. */
+  /** `"values"`: the output of each head, [B, H, L, D]. `"contributions"`: what each head adds to the residual stream, [B, H, L, E]. */
   heads?: "values" | "contributions";
-  /** Of which layers. Default all. */
+  /** The layers to capture. Default: all. */
   layers?: readonly number[];
 }
 
-/** Result of `Transformer.forward`; without the batch axis where the tokens had none. */
+/** Result of `Transformer.forward`. If the tokens have no batch axis, neither have the results. */
 export interface TransformerResult {
   /** [B, L, V]. */
   readonly logits: Tensor;
-  /** One object a layer of the model, empty where nothing was captured. */
+  /** One object per layer of the model. It is empty if nothing was captured. */
   readonly layers: readonly { readonly weights?: Tensor; readonly heads?: Tensor }[];
 }
 
 /** Result of `Transformer.evaluate`. */
 export interface Evaluation {
-  /** Mean cross-entropy, in nats, of the targets that are not −1; 0 where all are. */
+  /** Mean cross-entropy in nats over the targets that are not −1; 0 if there are none. */
   readonly loss: number;
-  /** The share of them that has the largest logit; 0 where there are none. */
+  /** Share of these targets that have the largest logit; 0 if there are none. */
   readonly accuracy: number;
-  /** How many they are. */
+  /** Number of these targets. */
   readonly count: number;
 }
 
 /** Options of `Transformer.generate`. */
 export interface GenerateOptions {
-  /** The most tokens to generate. */
+  /** Number of tokens to generate. */
   maxTokens: number;
-  /** Logits are divided by it: finite and >= 0; 0 takes the likeliest. Default 1. */
+  /** The logits are divided by it: finite and >= 0. 0 takes the most likely token. Default 1. */
   temperature?: number;
-  /** Only the k likeliest tokens can come. Default: all. */
+  /** Samples only from the k most likely tokens. Default: all. */
   topK?: number;
-  /** Of the choice: an integer, 0 … 2^32 − 1. Default 0. */
+  /** Seed of the sampling: an integer, 0 … 2^32 − 1. Default 0. */
   seed?: number;
 }
 
 /** Options of `Transformer.save`. */
 export interface SaveOptions {
-  /** Type in the file: F32 (default) is bit-exact. */
+  /** Element type in the file: F32 (default) is bit-exact. */
   dtype?: "F32" | "F16" | "BF16";
 }
 
-/** A transformer that predicts tokens: norms first, attention and feed-forward in turn. Make one with `Headwise.transformer`. */
+/** A transformer that predicts tokens, made by `Headwise.transformer`. Each layer has attention and feed-forward, with the norm before each (pre-norm). */
 export interface Transformer {
   readonly config: ResolvedTransformerConfig;
-  /** Count of the scalars in `parameters()`. */
+  /** Number of scalars in `parameters()`. */
   readonly parameterCount: number;
-  /** Logits of every token's successor, and what `capture` asks of the layers. */
+  /** Computes the logits of the token after each position, and what `capture` requests. */
   forward(tokens: Tokens, options?: { capture?: Capture }): TransformerResult;
-  /** The loss, as in `evaluate` but with dropout; its gradients are added to those that there are. */
+  /** Computes the loss with dropout and adds its gradients to `gradients()`. Returns the loss, defined as in `Evaluation`. */
   accumulateGradients(tokens: Tokens, targets: Tokens): number;
   /**
-   * One step of learning: `zeroGradients`, `accumulateGradients`, `optimizer.step([this])`. Returns the loss before the step.
-   * Where gradients are not finite the step is skipped, and `optimizer.skippedSteps` counts it.
+   * One training step: `zeroGradients`, `accumulateGradients`, `optimizer.step([this])`. Returns the loss before the step. If the
+   * gradient norm is not finite, the step is skipped and counted in `optimizer.skippedSteps`.
    */
   trainStep(tokens: Tokens, targets: Tokens, optimizer: AdamW): number;
-  /** Loss and accuracy, without dropout. */
+  /** Computes loss and accuracy without dropout. */
   evaluate(tokens: Tokens, targets: Tokens): Evaluation;
   /**
-   * Generates tokens, one at a time, each from those before; `prompt` is one sequence; causal models alone. Where the context is full, or the
-   * prompt longer than it, it goes on from the last contextLength / 2 tokens. Parameters must not change meanwhile.
+   * Generates tokens one at a time, with a key/value cache. `prompt` is one sequence of at least one token; the model must be causal.
+   * When the context is full, or if the prompt is longer than it, generation continues from the last contextLength / 2 tokens.
+   * Parameters must not change meanwhile. Throws `invalid-option` if the logits are not finite.
    */
   generate(prompt: Tokens, options: GenerateOptions): Generator<number, void, void>;
   /**
-   * A layer's module, live: it shares parameters, gates and gradients with the model. It is disposed of with the model;
-   * its own `dispose()` does nothing. Each call returns the same one.
+   * The attention module of a layer. It shares parameters, gates and gradients with the model, and is disposed with the model; its own
+   * `dispose()` does nothing. Each call returns the same object.
    */
   attention(layer: number): MultiHeadAttention;
   /**
    * Copies of all parameters: `embedding.weight` [V, E], `positions.weight` [C, E], `layers.N.norm1.weight` [E],
    * `layers.N.attention.q_proj.weight` …, `layers.N.norm2.weight`, `layers.N.feed_forward.up.weight` [F, E], `.gate.weight`,
-   * `.down.weight` [E, F], `norm.weight`, `head.weight` [V, E] where embeddings are not tied, and their `.bias`.
+   * `.down.weight` [E, F], `norm.weight`, `head.weight` [V, E] if embeddings are not tied, and their `.bias`.
    */
   parameters(): Parameters;
-  /** Replaces the parameters given, all or nothing: unknown names and other shapes are refused and nothing changes. */
+  /** Replaces the given parameters. Throws and changes nothing if a name is unknown or a shape differs. */
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void;
-  /** Copies of all gradients, zeros at first: by the names of `parameters()`, and `layers.N.attention.head_gates` [H]. */
+  /** Copies of all gradients, initially zeros: named as in `parameters()`, and `layers.N.attention.head_gates` [H]. */
   gradients(): Parameters;
+  /** Sets all gradients to 0. */
   zeroGradients(): void;
   /**
-   * A new, smaller model without those heads (of each layer, its current indices); this one lives on. A layer without
-   * heads adds its output bias alone.
+   * Makes a smaller model without the given heads: for each layer, indices of its current heads. This model is unchanged. Attention
+   * without heads adds only its output bias.
    */
   prune(heads: Readonly<Record<number, readonly number[]>>): Transformer;
-  /** The model as a safetensors file, with configuration and head gates in its metadata. */
+  /** The model as the bytes of a safetensors file, with the configuration and the head gates in its metadata. */
   save(options?: SaveOptions): Bytes;
   /** Frees the model's memory. Idempotent; any other use afterwards throws `disposed`. */
   dispose(): void;

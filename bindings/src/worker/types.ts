@@ -1,4 +1,4 @@
-/** The public types of `headwise/worker`: the surface of `Headwise` with promises. */
+/** The public types of `headwise/worker`: those of `headwise`, with promises. */
 import type { Bytes, Tensor, TensorLike, Tokens, Watchable } from "../base/types.js";
 import type { Info, LoadOptions, MemoryUse } from "../runtime/types.js";
 import type {
@@ -41,19 +41,20 @@ import type {
 
 /** Options of `load` in `headwise/worker`. */
 export interface WorkerLoadOptions extends LoadOptions {
-  /** The worker that is to compute, for pages that must make it themselves from `headwise/worker-host`. */
+  /** The worker that computes, or a function that makes it, for pages that must start it themselves. Its script imports `headwise/worker-host`. */
   worker?: Worker | (() => Worker);
 }
 
 /**
- * Every call of `headwise/worker` may be cancelled: the promise rejects with code `aborted`. Caches are then as before; what
- * a call that has begun does to parameters, gradients and optimizers (`trainStep`, `step`, `backward`, …) it may do all the same.
+ * Option of every call of `headwise/worker`: a signal that cancels it. The promise then rejects with code `aborted`, and caches are as
+ * before the call. A call that has already begun may still change parameters, gradients and optimizers (`trainStep`, `step`, …).
  */
 export interface Abortable {
+  /** Cancels the call when it aborts. */
   signal?: AbortSignal;
 }
 
-/** `KvCache` in `headwise/worker`. */
+/** `KvCache` in `headwise/worker`: the same, with promises. */
 export interface WorkerKvCache {
   readonly capacity: number;
   getLength(options?: Abortable): Promise<Int32Array>;
@@ -64,7 +65,7 @@ export interface WorkerKvCache {
   [Symbol.dispose](): void;
 }
 
-/** `MultiHeadAttention` in `headwise/worker`: the same, with promises; plain values stay plain. */
+/** `MultiHeadAttention` in `headwise/worker`: the same, with promises. Values that never change are plain properties. */
 export interface WorkerMultiHeadAttention {
   readonly config: ResolvedConfig;
   readonly numHeads: number;
@@ -100,7 +101,7 @@ export interface WorkerMultiHeadAttention {
   [Symbol.dispose](): void;
 }
 
-/** `Transformer` in `headwise/worker`: the same, with promises; plain values stay plain. */
+/** `Transformer` in `headwise/worker`: the same, with promises. Values that never change are plain properties. */
 export interface WorkerTransformer {
   readonly config: ResolvedTransformerConfig;
   readonly parameterCount: number;
@@ -109,7 +110,7 @@ export interface WorkerTransformer {
   trainStep(tokens: Tokens, targets: Tokens, optimizer: WorkerAdamW, options?: Abortable): Promise<number>;
   evaluate(tokens: Tokens, targets: Tokens, options?: Abortable): Promise<Evaluation>;
   generate(prompt: Tokens, options: GenerateOptions & Abortable): AsyncGenerator<number, void, void>;
-  /** A layer's module, live. It is disposed of with the model; its own `dispose()` does nothing to it. */
+  /** The attention module of a layer. It is disposed with the model; its own `dispose()` does not affect the model. */
   attention(layer: number, options?: Abortable): Promise<WorkerMultiHeadAttention>;
   parameters(options?: Abortable): Promise<Parameters>;
   setParameters(parameters: Readonly<Record<string, TensorLike>>, options?: Abortable): Promise<void>;
@@ -123,7 +124,7 @@ export interface WorkerTransformer {
   [Symbol.dispose](): void;
 }
 
-/** `AdamW` in `headwise/worker`. */
+/** `AdamW` in `headwise/worker`: the same, with promises. */
 export interface WorkerAdamW {
   getSteps(options?: Abortable): Promise<number>;
   getSkippedSteps(options?: Abortable): Promise<number>;
@@ -134,7 +135,7 @@ export interface WorkerAdamW {
   [Symbol.dispose](): void;
 }
 
-/** `Headwise` in `headwise/worker`: methods run in call order, off the calling thread. Inputs are copied. */
+/** `Headwise` in `headwise/worker`: the same, with promises. Calls run in a worker, in the order of the calls. Inputs are copied. */
 export interface WorkerHeadwise {
   readonly info: Info;
   memory(options?: Abortable): Promise<MemoryUse>;
