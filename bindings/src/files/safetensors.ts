@@ -9,17 +9,25 @@ import { invalidFile, invalidTensor, metadataKey, readHeader } from "./safetenso
 import { allocate, checkTensor } from "../base/tensor.js";
 import type { Bytes, Tensor, TensorLike } from "../base/types.js";
 
-/** Some bytes of a file as an array of one type: a view where they are aligned, else a copy. */
+/** Some bytes as an array of one type: a view where they are aligned, else a copy. */
 function arrayOf<T>(
   Type: { new (buffer: ArrayBufferLike, start?: number, length?: number): T; BYTES_PER_ELEMENT: number },
   bytes: Uint8Array,
-  begin: number,
-  end: number,
 ): T {
-  const start = bytes.byteOffset + begin;
   const size = Type.BYTES_PER_ELEMENT;
-  if (start % size !== 0) return new Type(copyOfArray(bytes, begin, end).buffer);
-  return new Type(bytes.buffer, start, (end - begin) / size);
+  if (bytes.byteOffset % size !== 0) return new Type(copyOfArray(bytes).buffer);
+  return new Type(bytes.buffer, bytes.byteOffset, bytes.byteLength / size);
+}
+
+/**
+ * A tensor's bytes as floats. F32 is a view of them where they are aligned to 4, else a copy; F16 and BF16 become float32
+ * exactly. Throws `invalid-file` for other types.
+ */
+export function floatsOf(name: string, dtype: string, bytes: Uint8Array): Float32Array {
+  if (dtype === "F32") return arrayOf(Float32Array, bytes);
+  if (dtype !== "F16" && dtype !== "BF16")
+    throw invalidTensor(name, `type ${dtype} is not supported (F32, F16 and BF16 are)`);
+  return widen(arrayOf(Uint16Array, bytes), halfFloats[dtype]);
 }
 
 /**
@@ -51,10 +59,7 @@ export function readSafetensors(file: Uint8Array | ArrayBuffer): Safetensors {
       const { dtype, shape, begin, end } = entry(name);
       const [from, to] = [dataStart + begin, dataStart + end];
       if (to > bytes.byteLength) throw invalidTensor(name, "its bytes are gone: the file's buffer was transferred");
-      if (dtype === "F32") return { data: arrayOf(Float32Array, bytes, from, to), shape: [...shape] };
-      if (dtype !== "F16" && dtype !== "BF16")
-        throw invalidTensor(name, `type ${dtype} is not supported (F32, F16 and BF16 are)`);
-      return { data: widen(arrayOf(Uint16Array, bytes, from, to), halfFloats[dtype]), shape: [...shape] };
+      return { data: floatsOf(name, dtype, bytes.subarray(from, to)), shape: [...shape] };
     },
   };
 }

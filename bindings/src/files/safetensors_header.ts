@@ -65,8 +65,8 @@ function parseEntry(name: string, value: unknown, dataBytes: number): Entry {
   return { dtype, shape, begin, end };
 }
 
-/** Every byte must be exactly one tensor's, as the format says. */
-function checkCoverage(entries: Map<string, Entry>, dataBytes: number): void {
+/** Every byte must be exactly one tensor's, as the format says. Returns how many there are. */
+function checkCoverage(entries: Map<string, Entry>, dataBytes: number): number {
   let covered = 0;
   let before = "";
   for (const [name, { begin, end }] of [...entries].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
@@ -75,26 +75,34 @@ function checkCoverage(entries: Map<string, Entry>, dataBytes: number): void {
     covered = end;
     before = name;
   }
-  if (covered < dataBytes) throw invalidFile(`the bytes ${covered} to ${dataBytes} are no tensor's`);
+  if (covered < dataBytes && dataBytes < Infinity)
+    throw invalidFile(`the bytes ${covered} to ${dataBytes} are no tensor's`);
+  return covered;
 }
 
-/** Reads and checks the header of a file of 8 bytes at least. Throws `invalid-file`, naming the tensor. */
-export function readHeader(bytes: Uint8Array) {
+/** The length of the JSON, from a file's first 8 bytes. `fileBytes`: the file's size, Infinity where nobody knows it. */
+export function readHeaderLength(bytes: Uint8Array, fileBytes: number): number {
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  if (length > maxHeaderBytes || length > bytes.byteLength - 8) {
-    throw invalidFile(`the header is said to have ${length} bytes, but ${bytes.byteLength - 8} follow`);
-  }
-  const dataStart = 8 + length;
-  const dataBytes = bytes.byteLength - dataStart;
+  if (length > maxHeaderBytes || length > fileBytes - 8)
+    throw invalidFile(`the header is said to have ${length} bytes, but ${fileBytes - 8} follow`);
+  return length;
+}
+
+/**
+ * Reads and checks the header of a file of 8 bytes at least. `bytes` are the file, or what of it ends with the header or
+ * later; `fileBytes` is its size, Infinity where nobody knows it. Throws `invalid-file`, naming the tensor.
+ */
+export function readHeader(bytes: Uint8Array, fileBytes = bytes.byteLength) {
+  const dataStart = 8 + readHeaderLength(bytes, fileBytes);
   const header = parseHeader(bytes, 8, dataStart);
   const entries = new Map<string, Entry>();
   for (const name of Object.keys(header)) {
-    if (name !== metadataKey) entries.set(name, parseEntry(name, header[name], dataBytes));
+    if (name !== metadataKey) entries.set(name, parseEntry(name, header[name], fileBytes - dataStart));
   }
-  checkCoverage(entries, dataBytes);
+  const dataBytes = checkCoverage(entries, fileBytes - dataStart);
   const metadata = header[metadataKey] ?? {}; // null is none, as for the format's own reader
   if (!isStrings(metadata)) throw invalidFile(`${metadataKey} is not an object of strings`);
-  return { metadata, entries, dataStart };
+  return { metadata, entries, dataStart, dataBytes };
 }
 
 /** Whether a value is an object of strings, as metadata must be. */
