@@ -84,6 +84,11 @@ const stages = {
     await tests("Node 24", nodeOf("24"), []);
     await tests("a sample in Node 22", nodeOf("22"), [], { names: ["api", "load", "safetensors", "jax"], quick: true });
   },
+  async models() {
+    await test("Published models, in this Node and in browsers", () => nodeTests("node", [], "models"));
+    await test("Published models' files, in Node 24", async () =>
+      nodeTests(await nodeOf("24"), [], "models", { names: ["files", "tokenizer"] }));
+  },
   async conformance() {
     await test("ONNX's own cases, and ONNX Runtime as a peer", () => nodeTests("node", [relaxed], "conformance"));
   },
