@@ -206,9 +206,9 @@ export interface Trainable {
 export interface StepResult {
   /** L2 norm of all gradients together, before clipping. */
   readonly gradientNorm: number;
-  /** Of this step. */
+  /** Learning rate of this step. */
   readonly learningRate: number;
-  /** Whether the step changed nothing, because the gradient norm is NaN, infinite, or after clipping above 1.8e19, whose square is no float32. */
+  /** Whether the step was skipped: the gradient norm is NaN or infinite, or above 1.8e19 after clipping, where its square overflows float32. */
   readonly skipped: boolean;
 }
 
