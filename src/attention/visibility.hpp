@@ -54,11 +54,11 @@ struct VisibleKeys {
 
 struct Visibility {
   Mask mask;
-  Mask key_mask;                              // [B or 1, 1, 1, S] of bytes: masks keys of a batch row beside `mask`
   bool causal = false;                        // key j is visible to query i iff j <= i + offset
   Window window;                              // and iff i + offset - left <= j <= i + offset + right
   const std::int32_t* offsets = nullptr;      // [B], where query 0 stands among the keys; null: at 0
   const std::int32_t* key_lengths = nullptr;  // [B] valid keys; null: all
+  Mask key_mask{};                            // [B or 1, 1, 1, S] of bytes: masks keys of a batch row beside `mask`
 
   // Where query 0 of batch row b stands among the keys.
   std::int64_t offset(std::size_t b) const noexcept { return offsets == nullptr ? 0 : offsets[b]; }

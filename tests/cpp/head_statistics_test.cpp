@@ -129,7 +129,8 @@ TEST_CASE("statistics agree with their definitions, whatever is visible") {
               ++seed;
               Floats mask = random_floats(B * L * S, seed);
               for (float& bias : mask) bias = bias < 0 ? -kInf : bias;
-              Visibility visibility{{}, causal, window, given, key_lengths};
+              Visibility visibility{
+                  .mask = {}, .causal = causal, .window = window, .offsets = given, .key_lengths = key_lengths};
               if (masked) visibility.mask = Mask(MaskType::kFloat, mask.data(), {B, 1, L, S});
               const auto visible = [&, length = S](std::size_t b, std::size_t, std::size_t i, std::size_t j) {
                 const std::int64_t after = static_cast<std::int64_t>(j) - static_cast<std::int64_t>(i) - given[b];
