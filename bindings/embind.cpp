@@ -126,7 +126,15 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("ropeDim", &MultiHeadAttentionConfig::rope_dim)
       .field("ropeBase", &MultiHeadAttentionConfig::rope_base)
       .field("ropeInterleaved", &MultiHeadAttentionConfig::rope_interleaved)
-      .field("alibi", &MultiHeadAttentionConfig::alibi);
+      .field("ropeFactor", &MultiHeadAttentionConfig::rope_factor)
+      .field("alibi", &MultiHeadAttentionConfig::alibi)
+      .field("queryKeyNorm", &MultiHeadAttentionConfig::query_key_norm)
+      .field("normEpsilon", &MultiHeadAttentionConfig::norm_epsilon);
+
+  value_object<NormConfig>("NormConfig")
+      .field("kind", &get_number<NormConfig, &NormConfig::kind>, &set_number<NormConfig, &NormConfig::kind>)
+      .field("bias", &NormConfig::bias)
+      .field("epsilon", &NormConfig::epsilon);
 
   value_object<TransformerConfig>("TransformerConfig")
       .field("vocabSize", &TransformerConfig::vocab_size)
@@ -137,32 +145,67 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("numKvHeads", &TransformerConfig::num_kv_heads)
       .field("headDim", &TransformerConfig::head_dim)
       .field("feedForwardDim", &TransformerConfig::feed_forward_dim)
-      .field("norm", &get_number<TransformerConfig, &TransformerConfig::norm>,
-             &set_number<TransformerConfig, &TransformerConfig::norm>)
-      .field("normEpsilon", &TransformerConfig::norm_epsilon)
+      .field("causal", &TransformerConfig::causal)
+      .field("dropout", &TransformerConfig::dropout)
+      .field("seed", &TransformerConfig::seed)
+      .field("norm", &TransformerConfig::norm)
+      .field("normBefore", &TransformerConfig::norm_before)
+      .field("normAfter", &TransformerConfig::norm_after)
+      .field("normAfterSum", &TransformerConfig::norm_after_sum)
+      .field("parallel", &TransformerConfig::parallel)
+      .field("sharedNorm", &TransformerConfig::shared_norm)
+      .field("embeddingNorm", &TransformerConfig::embedding_norm)
+      .field("finalNorm", &TransformerConfig::final_norm)
+      .field("queryKeyNorm", &TransformerConfig::query_key_norm)
+      .field("qkvBias", &TransformerConfig::qkv_bias)
+      .field("outBias", &TransformerConfig::out_bias)
+      .field("feedForwardBias", &TransformerConfig::feed_forward_bias)
       .field("activation", &get_number<TransformerConfig, &TransformerConfig::activation>,
              &set_number<TransformerConfig, &TransformerConfig::activation>)
+      .field("gated", &TransformerConfig::gated)
       .field("positions", &get_number<TransformerConfig, &TransformerConfig::positions>,
              &set_number<TransformerConfig, &TransformerConfig::positions>)
-      .field("ropeDim", &TransformerConfig::rope_dim)
-      .field("ropeBase", &TransformerConfig::rope_base)
-      .field("ropeInterleaved", &TransformerConfig::rope_interleaved)
-      .field("causal", &TransformerConfig::causal)
+      .field("scale", &TransformerConfig::scale)
+      .field("softcap", &TransformerConfig::softcap)
+      .field("embeddingScale", &TransformerConfig::embedding_scale)
+      .field("tokenTypes", &TransformerConfig::token_types)
+      .field("patchDim", &TransformerConfig::patch_dim)
+      .field("registerTokens", &TransformerConfig::register_tokens)
+      .field("patchBias", &TransformerConfig::patch_bias)
+      .field("classToken", &TransformerConfig::class_token)
+      .field("head", &TransformerConfig::head)
       .field("tieEmbeddings", &TransformerConfig::tie_embeddings)
-      .field("dropout", &TransformerConfig::dropout)
-      .field("seed", &TransformerConfig::seed);
+      .field("headBias", &TransformerConfig::head_bias)
+      .field("headTransform", &TransformerConfig::head_transform)
+      .field("logitSoftcap", &TransformerConfig::logit_softcap)
+      .field("pooling", &get_number<TransformerConfig, &TransformerConfig::pooling>,
+             &set_number<TransformerConfig, &TransformerConfig::pooling>)
+      .field("poolerActivation", &get_number<TransformerConfig, &TransformerConfig::pooler_activation>,
+             &set_number<TransformerConfig, &TransformerConfig::pooler_activation>)
+      .field("classes", &TransformerConfig::classes)
+      .field("classBias", &TransformerConfig::class_bias)
+      .field("readoutBias", &TransformerConfig::readout_bias);
 
-  value_object<TokensCall>("TokensCall")
-      .field("batch", &TokensCall::batch)
-      .field("length", &TokensCall::length)
-      .field("tokens", &TokensCall::tokens)
-      .field("targets", &TokensCall::targets);
+  value_object<BatchCall>("BatchCall")
+      .field("batch", &BatchCall::batch)
+      .field("length", &BatchCall::length)
+      .field("tokens", &BatchCall::tokens)
+      .field("patches", &BatchCall::patches)
+      .field("positions", &BatchCall::positions)
+      .field("tokenTypes", &BatchCall::token_types)
+      .field("mask", &BatchCall::mask)
+      .field("targets", &BatchCall::targets)
+      .field("pooledRows", &BatchCall::pooled_rows);
 
-  value_object<CaptureCall>("CaptureCall")
-      .field("logits", &CaptureCall::logits)
-      .field("captures", &CaptureCall::captures)
-      .field("weightsStage", &CaptureCall::weights_stage)
-      .field("headOutput", &CaptureCall::head_output);
+  value_object<OutputsCall>("OutputsCall")
+      .field("logits", &OutputsCall::logits)
+      .field("logitRows", &OutputsCall::logit_rows)
+      .field("hidden", &OutputsCall::hidden)
+      .field("pooled", &OutputsCall::pooled)
+      .field("classes", &OutputsCall::classes)
+      .field("captures", &OutputsCall::captures)
+      .field("weightsStage", &OutputsCall::weights_stage)
+      .field("headOutput", &OutputsCall::head_output);
 
   value_object<LossResult>("LossResult")
       .field("status", &get_number<LossResult, &LossResult::status>, &set_number<LossResult, &LossResult::status>)
@@ -182,7 +225,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
 
   class_<KvCache>("KvCache");
   class_<Moments>("Moments");
-  class_<Transformer::Sequence>("Sequence").property("length", &Transformer::Sequence::length);
+  class_<Sequence>("Sequence").property("length", &Sequence::length);
 
   class_<Model>("Model")
       .function("getParameter", &Model::get_parameter)
@@ -190,10 +233,13 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("getGradient", &Model::get_gradient)
       .function("getGateGradient", &Model::get_gate_gradient)
       .function("enableGradients", &Model::enable_gradients)
+      .function("setFrequencies", &Model::set_frequencies)
+      .function("enableGateGradients", &Model::enable_gate_gradients)
       .function("zeroGradients", &Model::zero_gradients)
       .function("forward", &Model::forward)
       .function("evaluate", &Model::evaluate)
       .function("accumulate", &Model::accumulate)
+      .function("gateGradients", &Model::gate_gradients)
       .function("startSequence", &Model::start_sequence)
       .function("decode", &Model::decode)
       .function("attention", &Model::attention)

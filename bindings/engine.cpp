@@ -173,9 +173,12 @@ Status Engine::analyze_heads(const AnalysisCall& call, const VisibilityCall& vis
 }
 
 std::unique_ptr<Module> Engine::multi_head_attention(const MultiHeadAttentionConfig& config, Pointer kv_heads,
-                                                     std::uint32_t seed) {
+                                                     Pointer frequencies, std::uint32_t seed) {
   std::unique_ptr<Module> module(new (std::nothrow) Module(context_));
-  if (module == nullptr || module->attention.create(config, at<const std::uint32_t>(kv_heads)) != Status::kOk ||
+  MultiHeadAttentionConfig with_frequencies = config;
+  with_frequencies.rope_frequencies = at<const double>(frequencies);
+  if (module == nullptr ||
+      module->attention.create(with_frequencies, at<const std::uint32_t>(kv_heads)) != Status::kOk ||
       module->attention.initialize(seed, context_) != Status::kOk) {
     return nullptr;
   }

@@ -137,12 +137,15 @@ class Engine {
   Status rotary_embedding(const RotaryCall& call);
   Status analyze_heads(const AnalysisCall& call, const VisibilityCall& visibility);
   Status analyze_heads(const AnalysisCall& call) { return analyze_heads(call, {}); }
-  // kv_heads: [num_heads], or null for even groups.
+  // kv_heads: [num_heads], or null for even groups. frequencies: [rope_dim / 2] doubles, or null for those of the base.
   std::unique_ptr<Module> multi_head_attention(const MultiHeadAttentionConfig& config, Pointer kv_heads,
-                                               std::uint32_t seed);
-  std::unique_ptr<Model> transformer(const TransformerConfig& config);  // null: out of memory
+                                               Pointer frequencies, std::uint32_t seed);
+  // layers: [N] of LayerCall. frequencies: [N] pointers, each to [rope_dim / 2] doubles, or null for those of the base.
+  // Null: out of memory.
+  std::unique_ptr<Model> transformer(const TransformerConfig& config, Pointer layers, Pointer frequencies);
   // All parameters are zeros; kept, counts: as Model::keep_heads takes them. Null: out of memory.
-  std::unique_ptr<Model> empty_transformer(const TransformerConfig& config, Pointer kept, Pointer counts);
+  std::unique_ptr<Model> empty_transformer(const TransformerConfig& config, Pointer layers, Pointer frequencies,
+                                           Pointer kept, Pointer counts);
   std::size_t used_bytes() const { return bytes_in_use.load(); }
 
  private:

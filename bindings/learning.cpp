@@ -21,8 +21,36 @@ double sum_of_squares_of(Trained& trained, ThreadPool& pool) {
   return sum;
 }
 
-TokenBatch batch_of(const TokensCall& call) {
-  return {call.batch, call.length, at<const std::int32_t>(call.tokens), at<const std::int32_t>(call.targets)};
+Batch batch_of(const BatchCall& call) {
+  Batch batch{call.batch, call.length};
+  batch.tokens = at<const std::int32_t>(call.tokens);
+  batch.patches = at<const float>(call.patches);
+  batch.positions = at<const std::int32_t>(call.positions);
+  batch.token_types = at<const std::int32_t>(call.token_types);
+  batch.mask = at<const std::int32_t>(call.mask);
+  batch.targets = at<const std::int32_t>(call.targets);
+  batch.pooled_rows = at<const std::int32_t>(call.pooled_rows);
+  return batch;
+}
+
+Outputs outputs_of(const OutputsCall& call) {
+  Outputs outputs;
+  outputs.logits = at<float>(call.logits);
+  outputs.logit_rows = at<const std::int32_t>(call.logit_rows);
+  outputs.hidden = at<float>(call.hidden);
+  outputs.pooled = at<float>(call.pooled);
+  outputs.classes = at<float>(call.classes);
+  return outputs;
+}
+
+LayerConfig layer_of(const LayerCall& call, Pointer frequencies) {
+  LayerConfig layer;
+  if (call.window_left >= 0) layer.window.left = static_cast<std::int64_t>(call.window_left);
+  if (call.window_right >= 0) layer.window.right = static_cast<std::int64_t>(call.window_right);
+  layer.rotary = {static_cast<std::size_t>(call.rope_dim), static_cast<float>(call.rope_base),
+                  call.rope_interleaved != 0, at<const double>(frequencies), static_cast<float>(call.rope_factor)};
+  layer.norm1 = call.norm1 != 0;
+  return layer;
 }
 
 LossResult result_of(Status status, const Loss& loss) { return {status, loss.mean, loss.count, loss.correct}; }
@@ -42,42 +70,70 @@ void Model::get_gate_gradient(std::size_t layer, Pointer to) {
   std::copy_n(attention.gate_gradients(), attention.config().num_heads, at<float>(to));
 }
 
-Status Model::forward(const TokensCall& call, const CaptureCall& capture) {
-  if (capture.captures == 0) {
-    return settle(transformer.forward(batch_of(call), nullptr, at<float>(capture.logits), context_));
+void Model::set_frequencies(Pointer frequencies) {
+  for (std::size_t n = 0; n < transformer.config().layers; ++n) {
+    const Pointer of_layer = at<const std::uint32_t>(frequencies)[n];
+    if (of_layer != 0) transformer.attention(n).set_rope_frequencies(at<const double>(of_layer));
   }
-  const std::size_t layers = transformer.config().layers;
-  std::unique_ptr<Capture[]> captures(new (std::nothrow) Capture[layers]);
-  if (captures == nullptr) return Status::kOutOfMemory;
-  const auto* pointers = at<const std::uint32_t>(capture.captures);
-  for (std::size_t n = 0; n < layers; ++n) {
-    captures[n].weights = at<float>(pointers[2 * n]);
-    captures[n].stage = static_cast<WeightsStage>(capture.weights_stage);
-    captures[n].heads = at<float>(pointers[2 * n + 1]);
-    if (captures[n].heads != nullptr) captures[n].head_output = static_cast<HeadOutput>(capture.head_output);
-  }
-  return settle(transformer.forward(batch_of(call), captures.get(), at<float>(capture.logits), context_));
 }
 
-LossResult Model::evaluate(const TokensCall& call) {
+Status Model::forward(const BatchCall& call, const OutputsCall& outputs_call) {
+  Outputs outputs = outputs_of(outputs_call);
+  std::unique_ptr<Capture[]> captures;
+  if (outputs_call.captures != 0) {
+    const std::size_t layers = transformer.config().layers;
+    captures.reset(new (std::nothrow) Capture[layers]);
+    if (captures == nullptr) return Status::kOutOfMemory;
+    const auto* pointers = at<const std::uint32_t>(outputs_call.captures);
+    for (std::size_t n = 0; n < layers; ++n) {
+      captures[n].weights = at<float>(pointers[2 * n]);
+      captures[n].stage = static_cast<WeightsStage>(outputs_call.weights_stage);
+      captures[n].heads = at<float>(pointers[2 * n + 1]);
+      if (captures[n].heads != nullptr) captures[n].head_output = static_cast<HeadOutput>(outputs_call.head_output);
+    }
+    outputs.captures = captures.get();
+  }
+  return settle(transformer.forward(batch_of(call), outputs, context_));
+}
+
+LossResult Model::evaluate(const BatchCall& call) {
   Loss loss;
   const Status status = settle(transformer.evaluate(batch_of(call), loss, context_));
   return result_of(status, loss);
 }
 
-LossResult Model::accumulate(const TokensCall& call, bool fresh) {
+LossResult Model::accumulate(const BatchCall& call, bool fresh) {
   Loss loss;
   const Status status = settle(transformer.accumulate(batch_of(call), fresh, loss, context_));
   return result_of(status, loss);
 }
 
-std::unique_ptr<Transformer::Sequence> Model::start_sequence() {
-  std::unique_ptr<Transformer::Sequence> sequence(new (std::nothrow) Transformer::Sequence);
+Status Model::gate_gradients(const BatchCall& call, Pointer to) {
+  const std::size_t layers = transformer.config().layers;
+  const auto copy_all = [&](const auto& copy) {
+    float* all = at<float>(to);
+    for (std::size_t n = 0; n < layers; ++n) {
+      MultiHeadAttention& attention = transformer.attention(n);
+      const std::size_t H = attention.config().num_heads;
+      copy(attention.gate_gradients(), all, H);
+      all += H;
+    }
+  };
+  HEADWISE_RETURN_IF_ERROR(settle(transformer.enable_gate_gradients()));
+  copy_all([](const float* gradients, float* kept, std::size_t H) { std::copy_n(gradients, H, kept); });
+  Loss loss;
+  const Status status = settle(transformer.accumulate_gates(batch_of(call), true, loss, context_));
+  copy_all([](float* gradients, float* kept, std::size_t H) { std::swap_ranges(gradients, gradients + H, kept); });
+  return status;
+}
+
+std::unique_ptr<Sequence> Model::start_sequence() {
+  std::unique_ptr<Sequence> sequence(new (std::nothrow) Sequence);
   if (sequence == nullptr || transformer.start_sequence(*sequence) != Status::kOk) return nullptr;
   return sequence;
 }
 
-Status Model::decode(Transformer::Sequence& sequence, Pointer tokens, std::size_t count, Pointer logits) {
+Status Model::decode(Sequence& sequence, Pointer tokens, std::size_t count, Pointer logits) {
   return settle(transformer.decode(sequence, at<const std::int32_t>(tokens), count, at<float>(logits), context_));
 }
 
@@ -93,20 +149,40 @@ std::unique_ptr<Model> Model::keep_heads(Pointer kept, Pointer counts) {
   return status == Status::kOk ? std::move(smaller) : nullptr;
 }
 
-std::unique_ptr<Model> Engine::transformer(const TransformerConfig& config) {
+namespace {
+
+// The layers that a configuration points to; null: out of memory.
+std::unique_ptr<LayerConfig[]> layers_of(const TransformerConfig& config, Pointer layers, Pointer frequencies) {
+  std::unique_ptr<LayerConfig[]> configs(new (std::nothrow) LayerConfig[config.layers]);
+  for (std::size_t n = 0; configs != nullptr && n < config.layers; ++n) {
+    configs[n] = layer_of(at<const LayerCall>(layers)[n], at<const std::uint32_t>(frequencies)[n]);
+  }
+  return configs;
+}
+
+}  // namespace
+
+std::unique_ptr<Model> Engine::transformer(const TransformerConfig& config, Pointer layers, Pointer frequencies) {
   std::unique_ptr<Model> model(new (std::nothrow) Model(context_));
-  if (model == nullptr || model->transformer.create(config) != Status::kOk ||
-      model->transformer.initialize(context_) != Status::kOk) {
+  const std::unique_ptr<LayerConfig[]> layer_configs = layers_of(config, layers, frequencies);
+  if (model == nullptr || layer_configs == nullptr) return nullptr;
+  TransformerConfig with_layers = config;
+  with_layers.layer_configs = layer_configs.get();
+  if (model->transformer.create(with_layers) != Status::kOk || model->transformer.initialize(context_) != Status::kOk) {
     return nullptr;
   }
   return model;
 }
 
-std::unique_ptr<Model> Engine::empty_transformer(const TransformerConfig& config, Pointer kept, Pointer counts) {
+std::unique_ptr<Model> Engine::empty_transformer(const TransformerConfig& config, Pointer layers, Pointer frequencies,
+                                                 Pointer kept, Pointer counts) {
   std::unique_ptr<Model> model(new (std::nothrow) Model(context_));
-  if (model == nullptr) return nullptr;
+  const std::unique_ptr<LayerConfig[]> layer_configs = layers_of(config, layers, frequencies);
+  if (model == nullptr || layer_configs == nullptr) return nullptr;
+  TransformerConfig with_layers = config;
+  with_layers.layer_configs = layer_configs.get();
   const Status status =
-      model->transformer.create_kept(config, at<const std::uint32_t>(kept), at<const std::uint32_t>(counts));
+      model->transformer.create_kept(with_layers, at<const std::uint32_t>(kept), at<const std::uint32_t>(counts));
   return status == Status::kOk ? std::move(model) : nullptr;
 }
 

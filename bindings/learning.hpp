@@ -7,15 +7,24 @@
 
 namespace headwise::bindings {
 
-struct TokensCall {
+// As Batch; null: not given.
+struct BatchCall {
   std::size_t batch, length;
-  Pointer tokens, targets;  // [B, L] integers; targets null where there are none
+  Pointer tokens, patches, positions, token_types, mask, targets, pooled_rows;
 };
 
-struct CaptureCall {
-  Pointer logits;                  // [B, L, V]
+// As Outputs; null: not wanted.
+struct OutputsCall {
+  Pointer logits, logit_rows, hidden, pooled, classes;
   Pointer captures;                // [N, 2] pointers, each layer's weights and heads; null: nothing is captured
   int weights_stage, head_output;  // WeightsStage, HeadOutput
+};
+
+// As LayerConfig, in numbers of one type, so that JavaScript can write all layers at once.
+struct LayerCall {
+  double window_left, window_right;  // in tokens; < 0: open
+  double rope_dim, rope_base, rope_interleaved, rope_factor;
+  double norm1;
 };
 
 struct LossResult {
@@ -37,14 +46,19 @@ class Model {
   void get_gradient(std::size_t index, Pointer to) { parameter_at(transformer, index).read_gradient(at<float>(to)); }
   void get_gate_gradient(std::size_t layer, Pointer to);  // [H]
   Status enable_gradients() { return transformer.enable_gradients(); }
+  // [N] pointers, each to [rope_dim / 2] doubles; null: those of a layer stay.
+  void set_frequencies(Pointer frequencies);
+  Status enable_gate_gradients() { return transformer.enable_gate_gradients(); }
   void zero_gradients() { transformer.zero_gradients(); }
 
-  Status forward(const TokensCall& call, const CaptureCall& capture);
-  LossResult evaluate(const TokensCall& call);
+  Status forward(const BatchCall& call, const OutputsCall& outputs);
+  LossResult evaluate(const BatchCall& call);
   // fresh: whether gradients start anew.
-  LossResult accumulate(const TokensCall& call, bool fresh);
-  std::unique_ptr<Transformer::Sequence> start_sequence();  // null: out of memory
-  Status decode(Transformer::Sequence& sequence, Pointer tokens, std::size_t count, Pointer logits);
+  LossResult accumulate(const BatchCall& call, bool fresh);
+  // Those of the gates alone, [H] layer by layer; all gradients that there are stay as they are.
+  Status gate_gradients(const BatchCall& call, Pointer to);
+  std::unique_ptr<Sequence> start_sequence();  // null: out of memory
+  Status decode(Sequence& sequence, Pointer tokens, std::size_t count, Pointer logits);
 
   // A layer's module, which must not outlive the model.
   std::unique_ptr<Module> attention(std::size_t layer);

@@ -60,8 +60,12 @@ void fill_rotary_table(const Rotary& rotary, const TokenPositions& positions, Ro
   const double direction = rotation == Rotation::kForward ? 1.0 : -1.0;
   pool.parallel_for(rows, 40.0 * static_cast<double>(rows * pairs), [&](std::size_t n, std::size_t) {
     double angle = direction * static_cast<double>(positions.at(n));
+    const double position = angle;
     for (std::size_t k = 0; k < pairs; ++k, angle *= ratio) {
-      cos_sin(angle, table.cos[n * pairs + k], table.sin[n * pairs + k]);
+      float &cos = table.cos[n * pairs + k], &sin = table.sin[n * pairs + k];
+      cos_sin(rotary.frequencies == nullptr ? angle : position * rotary.frequencies[k], cos, sin);
+      cos *= rotary.factor;
+      sin *= rotary.factor;
     }
   });
 }

@@ -11,9 +11,11 @@
 namespace headwise {
 
 struct Rotary {
-  std::size_t dim = 0;       // leading numbers of a head that are rotated, even; the rest stays. 0: none are
-  float base = 10000.0f;     // pair k is rotated by position * base^(-2k / dim)
-  bool interleaved = false;  // pairs are (2k, 2k + 1), else (k, k + dim / 2)
+  std::size_t dim = 0;                  // leading numbers of a head that are rotated, even; the rest stays. 0: none are
+  float base = 10000.0f;                // pair k is rotated by position * base^(-2k / dim)
+  bool interleaved = false;             // pairs are (2k, 2k + 1), else (k, k + dim / 2)
+  const double* frequencies = nullptr;  // [dim / 2]: pair k is rotated by position * frequencies[k]; null: from base
+  float factor = 1.0f;                  // of cosines and sines
 };
 
 // Positions of the tokens of B rows of length L.

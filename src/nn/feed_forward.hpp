@@ -1,4 +1,4 @@
-// The feed-forward part of a transformer's layer: W_down f(W_up x), or gated W_down (silu(W_gate x) * W_up x)
+// The feed-forward part of a transformer's layer: W_down f(W_up x), or gated W_down (f(W_gate x) * W_up x)
 // (Shazeer 2020).
 #pragma once
 
@@ -7,11 +7,10 @@
 #include <cstdint>
 
 #include "core/context.hpp"
+#include "nn/activate.hpp"
 #include "nn/linear.hpp"
 
 namespace headwise {
-
-enum class Activation : int { kRelu = 0, kGelu = 1, kSiluGated = 2 };
 
 class FeedForward {
  public:
@@ -22,17 +21,18 @@ class FeedForward {
     float* active;
   };
 
-  Status create(std::size_t E, std::size_t F, Activation activation, bool bias);
+  Status create(std::size_t E, std::size_t F, Activation activation, bool gated, bool bias);
 
-  bool gated() const { return activation_ == Activation::kSiluGated; }
+  bool gated() const { return gated_; }
 
   // x, out: [rows, E]
   void forward(const float* x, std::size_t rows, const Hidden& hidden, float* out, Context& context) const noexcept;
   // Floats of scratch that backward takes.
   std::uint64_t backward_scratch(std::size_t threads) const;
-  // Adds to the gradients; writes grad_x: [rows, E]. Uses `hidden` up.
-  void backward(const float* x, const Hidden& hidden, const float* grad_out, std::size_t rows, float* grad_x,
-                float* grad_active, float* scratch, Context& context) noexcept;
+  // Adds to the gradients where it is to `learn`; grad_x, [rows, E]: written, or with `add`, added to. Uses `hidden`
+  // up.
+  void backward(const float* x, const Hidden& hidden, const float* grad_out, std::size_t rows, float* grad_x, bool add,
+                float* grad_active, bool learn, float* scratch, Context& context) noexcept;
 
   Linear& down() { return down_; }
 
@@ -40,12 +40,13 @@ class FeedForward {
   template <class Fn>
   void visit(const Fn& fn) {
     fn(up_);
-    if (gated()) fn(gate_);
+    if (gated_) fn(gate_);
     fn(down_);
   }
 
  private:
   Activation activation_ = Activation::kGelu;
+  bool gated_ = false;
   Linear up_, gate_, down_;  // [F, E], [F, E], [E, F]
 };
 

@@ -50,11 +50,11 @@ class Linear {
 
   // Floats of scratch that backward takes.
   std::uint64_t backward_scratch(std::size_t threads) const;
-  // Of forward(x): adds grad_out^T x and the columns' sums of grad_out to the gradients; grad_x = grad_out W, or with
-  // `add`, += it. Rows whose gradient is all zeros add nothing, whatever x holds there.
-  // x: [rows, inputs], grad_out: [rows, outputs], grad_x: [rows, inputs] or null
-  void backward(const float* x, const float* grad_out, std::size_t rows, float* grad_x, bool add, float* scratch,
-                Context& context) noexcept;
+  // Of forward(x): grad_x = grad_out W, or with `add`, += it; where parameters are to `learn`, adds grad_out^T x and
+  // the columns' sums of grad_out to their gradients. Rows whose gradient is all zeros add nothing, whatever x holds
+  // there. x: [rows, inputs], grad_out: [rows, outputs], grad_x: [rows, inputs] or null
+  void backward(const float* x, const float* grad_out, std::size_t rows, float* grad_x, bool add, bool learn,
+                float* scratch, Context& context) noexcept;
 
   // W^T of the inputs [first, first + count) alone: [count, outputs], packed.
   PackedMatrix input_slice(std::size_t first, std::size_t count) const {

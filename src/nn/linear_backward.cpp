@@ -64,9 +64,9 @@ std::uint64_t Linear::backward_scratch(std::size_t threads) const {
   return std::max<std::uint64_t>(threads * (kCopySize + kPackedSize), packed_size(inputs_, outputs_));
 }
 
-void Linear::backward(const float* x, const float* grad_out, std::size_t rows, float* grad_x, bool add, float* scratch,
-                      Context& context) noexcept {
-  add_weight_gradient(x, grad_out, rows, scratch, context);
+void Linear::backward(const float* x, const float* grad_out, std::size_t rows, float* grad_x, bool add, bool learn,
+                      float* scratch, Context& context) noexcept {
+  if (learn) add_weight_gradient(x, grad_out, rows, scratch, context);
   if (grad_x != nullptr) input_gradient(grad_out, rows, grad_x, add, scratch, context);
 }
 

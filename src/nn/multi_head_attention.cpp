@@ -41,6 +41,9 @@ Workspace take_workspace(const Config& config, const ForwardArgs& args, const At
   Activations& activations = workspace.activations;
   activations.query = kept.take(B * L * H * D);
   activations.key = kept.take(B * T * G * D);
+  const bool keep_projected = config.query_key_norm && args.tape != nullptr;
+  activations.projected_query = keep_projected ? kept.take(B * L * H * D) : activations.query;
+  activations.projected_key = keep_projected ? kept.take(B * T * G * D) : activations.key;
   activations.value = kept.take(B * T * G * Dv);
   activations.heads = kept.take(B * L * H * Dv);
   activations.gated = keep_ungated ? kept.take(B * L * H * Dv) : activations.heads;
@@ -76,11 +79,12 @@ void project(const Config& config, const ForwardArgs& args, const std::array<Lin
   };
   const auto outputs = [](Range heads, std::size_t width) { return Range{heads.begin * width, heads.end * width}; };
   for_each_open_run(config.num_heads, open, [&](Range heads) {
-    projections[0].forward_outputs(outputs(heads, config.head_dim), args.query, rows, activations.query, context);
+    projections[0].forward_outputs(outputs(heads, config.head_dim), args.query, rows, activations.projected_query,
+                                   context);
   });
   for_each_open_run(config.num_kv_heads, read, [&](Range heads) {
-    projections[1].forward_outputs(outputs(heads, config.head_dim), args.key_input(), key_rows, activations.key,
-                                   context);
+    projections[1].forward_outputs(outputs(heads, config.head_dim), args.key_input(), key_rows,
+                                   activations.projected_key, context);
     projections[2].forward_outputs(outputs(heads, config.value_head_dim), args.value_input(), key_rows,
                                    activations.value, context);
   });
@@ -169,11 +173,21 @@ Status MultiHeadAttention::create(const Config& config, const std::uint32_t* kv_
   HEADWISE_RETURN_IF_ERROR(slopes_.reserve(config.alibi ? H : 0));
   HEADWISE_RETURN_IF_ERROR(kv_heads_.reserve(H));
   std::fill_n(gates_.data(), H, 1.0f);
-  if (config.alibi) fill_alibi_slopes(slopes_.data(), H);
   auto* table = reinterpret_cast<std::uint32_t*>(kv_heads_.data());
   for (std::size_t h = 0; h < H; ++h)
     table[h] = kv_heads == nullptr ? static_cast<std::uint32_t>(h * G / H) : kv_heads[h];
-  return Status::kOk;
+  if (config.alibi) fill_alibi_slopes(slopes_.data(), H);
+  if (config.rope_frequencies != nullptr) {
+    const std::size_t pairs = config.rope_dim / 2;
+    HEADWISE_RETURN_IF_ERROR(frequencies_.reserve(2 * std::uint64_t{pairs}));
+    auto* frequencies = reinterpret_cast<double*>(frequencies_.data());
+    std::copy_n(config.rope_frequencies, pairs, frequencies);
+    config_.rope_frequencies = frequencies;
+  }
+  if (!config.query_key_norm) return Status::kOk;
+  const NormConfig norm{NormKind::kRms, false, config.norm_epsilon};
+  HEADWISE_RETURN_IF_ERROR(query_norm_.create(norm, D));
+  return key_norm_.create(norm, D);
 }
 
 Status MultiHeadAttention::create_kept(const Config& whole, const std::uint32_t* kept, std::size_t count) {
@@ -233,6 +247,11 @@ Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) co
   const Activations& activations = workspace.activations;
 
   project(config_, args, projections_, gates, {kv_heads()}, activations, context);
+  if (config_.query_key_norm) {  // rows of D numbers
+    query_norm_.forward(activations.projected_query, args.B * args.L * H, activations.query, context.pool);
+    key_norm_.forward(activations.projected_key, args.B * args.projected_keys() * config_.num_kv_heads, activations.key,
+                      context.pool);
+  }
   rotate_queries_and_keys(config_, args, Rotation::kForward, activations.query, activations.key, workspace.angles,
                           context.pool);
   if (args.cache != nullptr) append_to_cache(config_, args, activations);

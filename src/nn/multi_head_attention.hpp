@@ -1,6 +1,7 @@
 // Multi-head attention with its parameters: project, attend with every head, combine (Vaswani et al. 2017, 3.2.2).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include "core/context.hpp"
 #include "nn/forward_args.hpp"
 #include "nn/linear.hpp"
+#include "nn/norm.hpp"
 #include "nn/tape.hpp"
 
 namespace headwise {
@@ -26,9 +28,13 @@ struct MultiHeadAttentionConfig {
   std::size_t rope_dim = 0;  // 0: no rotary embedding
   float rope_base = 10000.0f;
   bool rope_interleaved = false;
+  const double* rope_frequencies = nullptr;  // [rope_dim / 2], copied by `create`; null: from rope_base
+  float rope_factor = 1.0f;                  // of the cosines and sines of the angles
   bool alibi = false;
+  bool query_key_norm = false;  // RMS norm of each head's queries and keys, before the rotary embedding
+  float norm_epsilon = 1e-6f;
 
-  Rotary rotary() const { return {rope_dim, rope_base, rope_interleaved}; }
+  Rotary rotary() const { return {rope_dim, rope_base, rope_interleaved, rope_frequencies, rope_factor}; }
 };
 
 // The gradients that a backward pass is given, and those of the inputs that it writes.
@@ -39,7 +45,8 @@ struct BackwardArgs {
   float* query = nullptr;
   float* key = nullptr;
   float* value = nullptr;
-  bool sum = false;  // of self-attention: the sum of the three is written to `query`, and nothing to the others
+  bool sum = false;   // of self-attention: the sum of the three is written to `query`, and nothing to the others
+  bool learn = true;  // whether parameters get gradients, or gates and inputs alone
 };
 
 class MultiHeadAttention {
@@ -62,18 +69,33 @@ class MultiHeadAttention {
   float* slopes() { return slopes_.data(); }  // [H], with ALiBi
   const std::uint32_t* kv_heads() const { return reinterpret_cast<const std::uint32_t*>(kv_heads_.data()); }  // [H]
 
+  // [rope_dim / 2], in the place of those that `create` was given.
+  void set_rope_frequencies(const double* frequencies) noexcept {
+    std::copy_n(frequencies, config_.rope_dim / 2, reinterpret_cast<double*>(frequencies_.data()));
+  }
+
   // Runs in the three steps of the paper's figure. Nothing has happened unless it returns kOk.
   Status forward(const ForwardArgs& args, Context& context) const;
 
   // Training. Gradients start as zeros, and accumulate. Room for them is made once, at the latest by `backward`.
   Status enable_gradients();
+  Status enable_gate_gradients();  // for these alone
   void zero_gradients() noexcept;
-  // Calls fn(Parameter) for each projection's weight and bias, in the order of `Projection`. Gates are no parameters.
+  void zero_gate_gradients() noexcept;
+  // Calls fn(Linear) or fn(ParameterBuffer) for everything that is learned: projections in the order of `Projection`,
+  // then the norms of queries and keys. Gates are no parameters.
+  template <class Fn>
+  void visit(const Fn& fn) {
+    for (Linear& projection : projections_) fn(projection);
+    query_norm_.visit(fn);
+    key_norm_.visit(fn);
+  }
   template <class Fn>
   void for_each_parameter(const Fn& fn) {
-    for (Linear& projection : projections_) projection.for_each_parameter(fn);
+    visit([&](auto& part) { part.for_each_parameter(fn); });
   }
-  const float* gate_gradients() const { return gate_gradients_.data(); }  // [H], or null before there are any
+  float* gate_gradients() { return gate_gradients_.data(); }  // [H], or null before there are any
+  const float* gate_gradients() const { return gate_gradients_.data(); }
   // Floats of the context's arena that `backward` takes, after a forward pass with these arguments.
   std::uint64_t backward_scratch(const ForwardArgs& args, std::size_t threads) const;
   // Of the forward pass that is on the tape, with parameters and gates as they were in it; it can be run once. Also
@@ -81,12 +103,14 @@ class MultiHeadAttention {
   Status backward(AttentionTape& tape, const BackwardArgs& args, Context& context);
 
  private:
-  // The most that one of the projections' backward passes takes.
-  std::uint64_t linear_scratch(std::size_t threads) const;
+  // The most that the backward pass of a projection or a norm takes.
+  std::uint64_t step_scratch(const ForwardArgs& args, std::size_t threads) const;
 
   MultiHeadAttentionConfig config_{};
   std::array<Linear, kProjections>
       projections_;               // q: [H*D, E], k: [G*D, key_dim], v: [G*Dv, value_dim]; out: [output_dim, H*Dv]
+  Norm query_norm_, key_norm_;    // of D numbers, or none
+  AlignedBuffer frequencies_;     // [rope_dim / 2] doubles, where they are given
   AlignedBuffer gates_, slopes_;  // [H], [H] where there is ALiBi
   AlignedBuffer kv_heads_;        // [H] integers
   AlignedBuffer gate_gradients_;  // [H]

@@ -11,17 +11,19 @@ using Config = MultiHeadAttentionConfig;
 
 // Gradients of what is on the tape, and what else the backward pass computes on.
 struct Scratch {
-  float* query;      // [B, L, H*D]
-  float* key;        // [B, S, G*D]
-  float* value;      // [B, S, G*Dv]
-  float* heads;      // [B, L, H*Dv]
-  float* linear;     // for the linear layers, one after the other
+  float* query;            // [B, L, H*D]
+  float* key;              // [B, S, G*D]
+  float* value;            // [B, S, G*Dv]
+  float* heads;            // [B, L, H*Dv]
+  float* projected_query;  // as query and key, before their norms
+  float* projected_key;
+  float* step;       // for linear layers and norms, one after the other
   float* attention;  // for attention_backward
   RotaryTable angles;
 };
 
-// linear: floats that the linear layers need
-Scratch take_scratch(const Config& config, const ForwardArgs& args, std::uint64_t linear, std::size_t threads,
+// step: floats that linear layers and norms need
+Scratch take_scratch(const Config& config, const ForwardArgs& args, std::uint64_t step, std::size_t threads,
                      Arena& arena) {
   const std::uint64_t B = args.B, L = args.L, S = args.S, H = config.num_heads, G = config.num_kv_heads;
   Scratch scratch;
@@ -29,7 +31,9 @@ Scratch take_scratch(const Config& config, const ForwardArgs& args, std::uint64_
   scratch.key = arena.take(B * S * G * config.head_dim);
   scratch.value = arena.take(B * S * G * config.value_head_dim);
   scratch.heads = arena.take(B * L * H * config.value_head_dim);
-  scratch.linear = arena.take(linear);
+  scratch.projected_query = config.query_key_norm ? arena.take(B * L * H * config.head_dim) : scratch.query;
+  scratch.projected_key = config.query_key_norm ? arena.take(B * S * G * config.head_dim) : scratch.key;
+  scratch.step = arena.take(step);
   scratch.attention = take_attention_backward_scratch(shape_of(config, args), threads, arena);
   scratch.angles = take_rotary_table(config, args, arena);
   return scratch;
@@ -60,35 +64,43 @@ void fill_zeros(float* to, std::size_t count) {
 
 }  // namespace
 
-Status MultiHeadAttention::enable_gradients() {
+Status MultiHeadAttention::enable_gate_gradients() {
   if (gate_gradients_.data() != nullptr) return Status::kOk;
-  Status status = Status::kOk;
-  for (Linear& projection : projections_) {
-    if (status == Status::kOk) status = projection.enable_gradients();
-  }
-  if (status == Status::kOk) status = gate_gradients_.reserve(std::max<std::size_t>(config_.num_heads, 1));
-  if (status != Status::kOk) {
-    for (Linear& projection : projections_) projection.release_gradients();
-    return status;
-  }
-  fill_zeros(gate_gradients_.data(), config_.num_heads);
+  HEADWISE_RETURN_IF_ERROR(gate_gradients_.reserve(std::max<std::size_t>(config_.num_heads, 1)));
+  zero_gate_gradients();
   return Status::kOk;
 }
 
-void MultiHeadAttention::zero_gradients() noexcept {
-  for (Linear& projection : projections_) projection.zero_gradients();
-  fill_zeros(gate_gradients_.data(), config_.num_heads);
+Status MultiHeadAttention::enable_gradients() {
+  const bool enabled = projections_[kOut].weight_gradient() != nullptr;
+  Status status = enable_gate_gradients();
+  visit([&](auto& part) {
+    if (status == Status::kOk) status = part.enable_gradients();
+  });
+  if (status != Status::kOk && !enabled) {
+    for (Linear& projection : projections_) projection.release_gradients();
+  }
+  return status;
 }
 
-std::uint64_t MultiHeadAttention::linear_scratch(std::size_t threads) const {
+void MultiHeadAttention::zero_gate_gradients() noexcept { fill_zeros(gate_gradients_.data(), config_.num_heads); }
+
+void MultiHeadAttention::zero_gradients() noexcept {
+  visit([](auto& part) { part.zero_gradients(); });
+  zero_gate_gradients();
+}
+
+std::uint64_t MultiHeadAttention::step_scratch(const ForwardArgs& args, std::size_t threads) const {
   std::uint64_t most = 0;
   for (const Linear& projection : projections_) most = std::max(most, projection.backward_scratch(threads));
-  return most;
+  if (!config_.query_key_norm) return most;
+  const std::size_t queries = args.B * args.L * config_.num_heads, keys = args.B * args.S * config_.num_kv_heads;
+  return std::max({most, query_norm_.backward_scratch(queries), key_norm_.backward_scratch(keys)});
 }
 
 std::uint64_t MultiHeadAttention::backward_scratch(const ForwardArgs& args, std::size_t threads) const {
   Arena counted;
-  take_scratch(config_, args, linear_scratch(threads), threads, counted);
+  take_scratch(config_, args, step_scratch(args, threads), threads, counted);
   return counted.used();
 }
 
@@ -97,7 +109,7 @@ Status MultiHeadAttention::backward(AttentionTape& tape, const BackwardArgs& arg
   const ForwardArgs& forward = tape.args;
   const std::size_t B = forward.B, L = forward.L, S = forward.S;
   if (B == 0 || L == 0) {
-    HEADWISE_RETURN_IF_ERROR(enable_gradients());
+    HEADWISE_RETURN_IF_ERROR(args.learn ? enable_gradients() : enable_gate_gradients());
     fill_zeros(args.key, B * S * config_.key_dim);
     fill_zeros(args.value, B * S * config_.value_dim);
     tape.ready = false;
@@ -106,11 +118,11 @@ Status MultiHeadAttention::backward(AttentionTape& tape, const BackwardArgs& arg
   const std::size_t threads = context.pool.threads();
   const std::size_t H = config_.num_heads, G = config_.num_kv_heads, D = config_.head_dim, Dv = config_.value_head_dim;
   HEADWISE_RETURN_IF_ERROR(context.arena.reserve(backward_scratch(forward, threads)));
-  HEADWISE_RETURN_IF_ERROR(enable_gradients());
-  const Scratch gradients = take_scratch(config_, forward, linear_scratch(threads), threads, context.arena);
+  HEADWISE_RETURN_IF_ERROR(args.learn ? enable_gradients() : enable_gate_gradients());
+  const Scratch gradients = take_scratch(config_, forward, step_scratch(forward, threads), threads, context.arena);
 
-  projections_[kOut].backward(tape.activations.gated, args.output, B * L, gradients.heads, false, gradients.linear,
-                              context);
+  projections_[kOut].backward(tape.activations.gated, args.output, B * L, gradients.heads, false, args.learn,
+                              gradients.step, context);
   differentiate_gates(gates_.data(), H, Dv, B * L, tape.activations.heads, gradients.heads, gate_gradients_.data(),
                       context.pool);
   attention_backward(attention_args(config_, forward, tape.activations, slopes_.data(), kv_heads()),
@@ -122,12 +134,22 @@ Status MultiHeadAttention::backward(AttentionTape& tape, const BackwardArgs& arg
                      gradients.attention, context);
   rotate_queries_and_keys(config_, forward, Rotation::kBackward, gradients.query, gradients.key, gradients.angles,
                           context.pool);
+  if (config_.query_key_norm) {
+    const auto through_norm = [&](Norm& norm, const float* x, const float* gradient, std::size_t rows, float* grad_x) {
+      fill_zeros(grad_x, rows * D);
+      norm.backward(x, gradient, rows, grad_x, args.learn, gradients.step, context.pool);
+    };
+    through_norm(query_norm_, tape.activations.projected_query, gradients.query, B * L * H, gradients.projected_query);
+    through_norm(key_norm_, tape.activations.projected_key, gradients.key, B * S * G, gradients.projected_key);
+  }
   float* of_key = args.sum ? args.query : args.key;
   float* of_value = args.sum ? args.query : args.value;
-  projections_[kQuery].backward(forward.query, gradients.query, B * L, args.query, false, gradients.linear, context);
-  projections_[kKey].backward(forward.key_input(), gradients.key, B * S, of_key, args.sum, gradients.linear, context);
-  projections_[kValue].backward(forward.value_input(), gradients.value, B * S, of_value, args.sum, gradients.linear,
-                                context);
+  projections_[kQuery].backward(forward.query, gradients.projected_query, B * L, args.query, false, args.learn,
+                                gradients.step, context);
+  projections_[kKey].backward(forward.key_input(), gradients.projected_key, B * S, of_key, args.sum, args.learn,
+                              gradients.step, context);
+  projections_[kValue].backward(forward.value_input(), gradients.value, B * S, of_value, args.sum, args.learn,
+                                gradients.step, context);
   tape.ready = false;
   return Status::kOk;
 }

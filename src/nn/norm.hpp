@@ -1,44 +1,56 @@
-// Layer norm or RMS norm of rows, with its parameters.
+// Layer norm or RMS norm of rows, with its parameters; or none, where a model has no norm in that place.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "core/thread_pool.hpp"
+#include "kernels/norm.hpp"
 #include "nn/parameter_buffer.hpp"
 
 namespace headwise {
 
 enum class NormKind : int {
-  kLayer = 0,  // weight and bias
-  kRms = 1,    // weight alone
+  kLayer = 0,  // subtracts the mean, divides by the standard deviation
+  kRms = 1,    // divides by the root of the mean square
+};
+
+struct NormConfig {
+  NormKind kind;
+  bool bias;  // beside the weight
+  float epsilon;
 };
 
 class Norm {
  public:
-  // Weights start as ones, biases as zeros.
-  Status create(NormKind kind, float epsilon, std::size_t E);
+  // Weights start as ones, biases as zeros. Without `create` there is no norm.
+  Status create(const NormConfig& config, std::size_t E);
+  bool exists() const { return E_ > 0; }
 
-  // x, out: [rows, E]
+  // Those of a norm of the same kind and width.
+  void copy_parameters(const Norm& from) noexcept;
+
+  // x, out: [rows, E], perhaps the same
   void forward(const float* x, std::size_t rows, float* out, ThreadPool& pool) const noexcept;
   // Floats of scratch that backward takes.
   std::uint64_t backward_scratch(std::size_t rows) const;
-  // Adds to the gradients and to grad_x: [rows, E].
-  void backward(const float* x, const float* grad_out, std::size_t rows, float* grad_x, float* scratch,
+  // Adds to grad_x, [rows, E], and where gradients are enabled and it is to `learn`, to those of the parameters.
+  void backward(const float* x, const float* grad_out, std::size_t rows, float* grad_x, bool learn, float* scratch,
                 ThreadPool& pool) noexcept;
 
   // Calls fn(ParameterBuffer) for each that there is.
   template <class Fn>
   void visit(const Fn& fn) {
+    if (!exists()) return;
     fn(weight_);
-    if (centred()) fn(bias_);
+    if (config_.bias) fn(bias_);
   }
 
  private:
-  bool centred() const { return kind_ == NormKind::kLayer; }
+  bool centred() const { return config_.kind == NormKind::kLayer; }
+  RowNorm row_norm_of(const float* row) const noexcept { return row_norm(row, E_, centred(), config_.epsilon); }
 
-  NormKind kind_ = NormKind::kLayer;
-  float epsilon_ = 0.0f;
+  NormConfig config_{};
   std::size_t E_ = 0;
   ParameterBuffer weight_, bias_;  // [E]
 };

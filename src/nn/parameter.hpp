@@ -47,4 +47,21 @@ Parameter parameter_at(Module& module, std::size_t index) {
   return found;
 }
 
+// For two modules with parameters of the same shapes.
+template <class Module>
+void copy_parameters(Module& from, Module& to) {
+  std::size_t n = 0;
+  to.visit([&](auto& part) {
+    part.for_each_parameter([&](const Parameter& copy) {
+      std::size_t m = 0;
+      from.visit([&](auto& source) {
+        source.for_each_parameter([&](const Parameter& parameter) {
+          if (m++ == n) std::copy_n(parameter.value, parameter.count, copy.value);
+        });
+      });
+      ++n;
+    });
+  });
+}
+
 }  // namespace headwise

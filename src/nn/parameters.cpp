@@ -78,6 +78,8 @@ Status MultiHeadAttention::keep_heads(const std::uint32_t* kept, std::size_t cou
   }
   to.set_weight(part);
   if (from.has_bias()) std::copy_n(from.bias(), from.outputs(), to.bias());
+  smaller.query_norm_.copy_parameters(query_norm_);
+  smaller.key_norm_.copy_parameters(key_norm_);
   for (std::size_t h = 0; h < count; ++h) {
     smaller.gates_.data()[h] = gates_.data()[kept[h]];
     if (config.alibi) smaller.slopes_.data()[h] = slopes_.data()[kept[h]];

@@ -9,11 +9,13 @@ namespace headwise {
 
 // What passes from step to step; each head owns a slice of every row. T: tokens whose keys and values are projected.
 struct Activations {
-  float* query;  // [B, L, H*D]
-  float* key;    // [B, T, G*D]
-  float* value;  // [B, T, G*Dv]
-  float* heads;  // [B, L, H*Dv], the heads' outputs, concatenated
-  float* gated;  // the same, times their gates; `heads` itself where ungated ones are not needed
+  float* projected_query;  // [B, L, H*D], before its norm; where nothing must be kept, `query` itself
+  float* projected_key;    // [B, T, G*D], before its norm
+  float* query;            // [B, L, H*D]
+  float* key;              // [B, T, G*D]
+  float* value;            // [B, T, G*Dv]
+  float* heads;            // [B, L, H*Dv], the heads' outputs, concatenated
+  float* gated;            // the same, times their gates; `heads` itself where ungated ones are not needed
 };
 
 // The memory is kept from step to step.

@@ -7,84 +7,32 @@
 #include <type_traits>
 
 #include "nn/initialize.hpp"
-#include "nn/transformer_workspace.hpp"
 
 namespace headwise {
-namespace {
-
-MultiHeadAttentionConfig attention_config(const TransformerConfig& config) {
-  const bool bias = config.norm == NormKind::kLayer;
-  return {.embed_dim = config.embed_dim,
-          .num_heads = config.num_heads,
-          .num_kv_heads = config.num_kv_heads,
-          .head_dim = config.head_dim,
-          .value_head_dim = config.head_dim,
-          .key_dim = config.embed_dim,
-          .value_dim = config.embed_dim,
-          .output_dim = config.embed_dim,
-          .qkv_bias = bias,
-          .out_bias = bias,
-          .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.head_dim))),
-          .rope_dim = config.positions == Positions::kRotary ? config.rope_dim : 0,
-          .rope_base = config.rope_base,
-          .rope_interleaved = config.rope_interleaved,
-          .alibi = config.positions == Positions::kAlibi};
-}
-
-// A linear layer is its own part.
-template <class Fn>
-void for_each_part(Linear& linear, const Fn& fn) {
-  fn(linear);
-}
-template <class Parts, class Fn>
-void for_each_part(Parts& parts, const Fn& fn) {
-  parts.visit(fn);
-}
-
-// For two parts with parameters of the same shapes.
-template <class Part>
-void copy_parameters(Part& from, Part& to) {
-  constexpr std::size_t kMost = 8;  // a gated feed-forward layer has 6
-  Parameter source[kMost] = {};
-  std::size_t n = 0;
-  const auto note = [&](auto& part) { part.for_each_parameter([&](const Parameter& p) { source[n++] = p; }); };
-  const auto copy = [&](auto& part) {
-    part.for_each_parameter([&](const Parameter& p) { std::copy_n(source[n++].value, p.count, p.value); });
-  };
-  for_each_part(from, note);
-  n = 0;
-  for_each_part(to, copy);
-}
-
-}  // namespace
-
-// The forward and the backward pass are in transformer_run.cpp.
 
 Transformer::Transformer() = default;
 Transformer::~Transformer() = default;
 
 Status Transformer::create_without_attention(const TransformerConfig& config) {
+  const std::size_t N = config.layers;
+  blocks_.reset(new (std::nothrow) Block[N]);
+  saved_.reset(new (std::nothrow) Block::Saved[N]);
+  layer_configs_.reset(new (std::nothrow) LayerConfig[N]);
+  if (blocks_ == nullptr || saved_ == nullptr || layer_configs_ == nullptr) return Status::kOutOfMemory;
+  std::copy_n(config.layer_configs, N, layer_configs_.get());
   config_ = config;
-  const std::size_t E = config.embed_dim, F = config.feed_forward_dim, N = config.layers;
-  HEADWISE_RETURN_IF_ERROR(embedding_.create(config.vocab_size, config.context_length, E, config.positions));
-  layers_.reset(new (std::nothrow) Layer[N]);
-  saved_.reset(new (std::nothrow) Saved[N + 1]);
-  if (layers_ == nullptr || saved_ == nullptr) return Status::kOutOfMemory;
-  for (std::size_t n = 0; n < N; ++n) {
-    Layer& layer = layers_[n];
-    HEADWISE_RETURN_IF_ERROR(layer.norm1.create(config.norm, config.norm_epsilon, E));
-    if (F == 0) continue;
-    HEADWISE_RETURN_IF_ERROR(layer.norm2.create(config.norm, config.norm_epsilon, E));
-    HEADWISE_RETURN_IF_ERROR(layer.feed_forward.create(E, F, config.activation, config.norm == NormKind::kLayer));
-  }
-  HEADWISE_RETURN_IF_ERROR(norm_.create(config.norm, config.norm_epsilon, E));
-  return config.tie_embeddings ? Status::kOk : head_.create(E, config.vocab_size, false);
+  config_.layer_configs = layer_configs_.get();
+  HEADWISE_RETURN_IF_ERROR(embedding_.create(config));
+  for (std::size_t n = 0; n < N; ++n) HEADWISE_RETURN_IF_ERROR(blocks_[n].create(config, layer_configs_[n]));
+  if (config.final_norm) HEADWISE_RETURN_IF_ERROR(norm_.create(config.norm, config.embed_dim));
+  HEADWISE_RETURN_IF_ERROR(head_.create(config));
+  return pooler_.create(config);
 }
 
 Status Transformer::create(const TransformerConfig& config) {
   HEADWISE_RETURN_IF_ERROR(create_without_attention(config));
   for (std::size_t n = 0; n < config.layers; ++n) {
-    HEADWISE_RETURN_IF_ERROR(layers_[n].attention.create(attention_config(config)));
+    HEADWISE_RETURN_IF_ERROR(blocks_[n].attention.create(blocks_[n].attention_config()));
   }
   return Status::kOk;
 }
@@ -93,7 +41,7 @@ Status Transformer::create_kept(const TransformerConfig& config, const std::uint
                                 const std::uint32_t* count) {
   HEADWISE_RETURN_IF_ERROR(create_without_attention(config));
   for (std::size_t n = 0; n < config.layers; kept += count[n++]) {
-    HEADWISE_RETURN_IF_ERROR(layers_[n].attention.create_kept(attention_config(config), kept, count[n]));
+    HEADWISE_RETURN_IF_ERROR(blocks_[n].attention.create_kept(blocks_[n].attention_config(), kept, count[n]));
   }
   return Status::kOk;
 }
@@ -102,30 +50,23 @@ Status Transformer::initialize(Context& context) {
   std::size_t largest = 0;
   for_each_parameter([&](const Parameter& parameter) { largest = std::max(largest, parameter.count); });
   HEADWISE_RETURN_IF_ERROR(context.arena.reserve(largest));
-  float* scratch = context.arena.take(0);
+  float* scratch = context.arena.take(largest);
   std::mt19937 generator(config_.seed);
-  embedding_.visit([&](auto& part) {
-    if constexpr (std::is_same_v<decltype(part), Linear&>) {
-      initialize_normal(scratch, part.inputs() * part.outputs(), generator);
-      part.set_weight(scratch);
-    } else {
-      initialize_normal(part.value(), part.count(), generator);
-    }
-  });
+  const auto uniform = [&](Linear& linear, double gain) { initialize_uniform(linear, generator, scratch, gain); };
+  embedding_.initialize(scratch, generator);
   const double to_stream = 1.0 / std::sqrt(2.0 * static_cast<double>(std::max<std::size_t>(config_.layers, 1)));
-  for (std::size_t n = 0; n < config_.layers; ++n) {
-    MultiHeadAttention& attention = layers_[n].attention;
-    FeedForward& feed_forward = layers_[n].feed_forward;
-    for (std::size_t p = 0; p < MultiHeadAttention::kProjections; ++p) {
-      const double gain = p == MultiHeadAttention::kOut ? to_stream : 1.0;
-      initialize_uniform(attention.projection(p), generator, scratch, gain);
-    }
-    if (config_.feed_forward_dim == 0) continue;
-    feed_forward.visit([&](Linear& linear) {
-      initialize_uniform(linear, generator, scratch, &linear == &feed_forward.down() ? to_stream : 1.0);
+  const auto initialize_part = [&](auto& part, const Linear* last) {  // `last` writes to the stream
+    part.visit([&](auto& weights) {
+      if constexpr (std::is_same_v<decltype(weights), Linear&>) uniform(weights, &weights == last ? to_stream : 1.0);
     });
+  };
+  for (std::size_t n = 0; n < config_.layers; ++n) {
+    Block& block = blocks_[n];
+    initialize_part(block.attention, &block.attention.projection(MultiHeadAttention::kOut));
+    if (config_.feed_forward_dim > 0) initialize_part(block.feed_forward, &block.feed_forward.down());
   }
-  if (!config_.tie_embeddings) initialize_uniform(head_, generator, scratch);
+  initialize_part(head_, nullptr);
+  initialize_part(pooler_, nullptr);
   return Status::kOk;
 }
 
@@ -135,14 +76,11 @@ Status Transformer::keep_heads(const std::uint32_t* kept, const std::uint32_t* c
   copy_parameters(embedding_, smaller.embedding_);
   copy_parameters(norm_, smaller.norm_);
   copy_parameters(head_, smaller.head_);
+  copy_parameters(pooler_, smaller.pooler_);
   for (std::size_t n = 0; n < config_.layers; ++n) {
-    Layer &from = layers_[n], &to = smaller.layers_[n];
-    HEADWISE_RETURN_IF_ERROR(from.attention.keep_heads(kept, count[n], to.attention, context));
+    HEADWISE_RETURN_IF_ERROR(blocks_[n].attention.keep_heads(kept, count[n], smaller.blocks_[n].attention, context));
+    smaller.blocks_[n].copy_parameters(blocks_[n]);
     kept += count[n];
-    copy_parameters(from.norm1, to.norm1);
-    if (config_.feed_forward_dim == 0) continue;
-    copy_parameters(from.norm2, to.norm2);
-    copy_parameters(from.feed_forward, to.feed_forward);
   }
   return Status::kOk;
 }
@@ -151,7 +89,7 @@ Status Transformer::start_sequence(Sequence& sequence) {
   sequence.caches.reset(new (std::nothrow) KvCache[config_.layers]);
   if (sequence.caches == nullptr) return Status::kOutOfMemory;
   for (std::size_t n = 0; n < config_.layers; ++n) {
-    const MultiHeadAttentionConfig& config = layers_[n].attention.config();
+    const MultiHeadAttentionConfig& config = blocks_[n].attention.config();
     HEADWISE_RETURN_IF_ERROR(
         sequence.caches[n].create(1, config.num_kv_heads, 0, config.head_dim, config.value_head_dim));
   }
@@ -170,24 +108,28 @@ Status Transformer::make_room(Sequence& sequence, std::size_t tokens) {
 }
 
 Status Transformer::enable_gradients() {
-  Status status = Status::kOk;
+  Status status = enable_gate_gradients();
   visit([&](auto& part) {
     if (status == Status::kOk) status = part.enable_gradients();
   });
-  for (std::size_t n = 0; n < config_.layers && status == Status::kOk; ++n) {
-    status = layers_[n].attention.enable_gradients();  // of the gates too
-  }
   return status;
+}
+
+Status Transformer::enable_gate_gradients() {
+  for (std::size_t n = 0; n < config_.layers; ++n) {
+    HEADWISE_RETURN_IF_ERROR(blocks_[n].attention.enable_gate_gradients());
+  }
+  return Status::kOk;
 }
 
 void Transformer::release_buffers() {
   activations_.release();
-  for (std::size_t n = 0; n < config_.layers; ++n) layers_[n].tape.memory.release();
+  for (std::size_t n = 0; n < config_.layers; ++n) blocks_[n].tape.memory.release();
 }
 
 void Transformer::zero_gradients() noexcept {
   visit([](auto& part) { part.zero_gradients(); });
-  for (std::size_t n = 0; n < config_.layers; ++n) layers_[n].attention.zero_gradients();
+  for (std::size_t n = 0; n < config_.layers; ++n) blocks_[n].attention.zero_gate_gradients();
 }
 
 }  // namespace headwise

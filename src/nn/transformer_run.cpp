@@ -1,236 +1,194 @@
-// The forward and the backward pass of a transformer.
+// A batch through a transformer, and its gradients back.
 #include <algorithm>
 
-#include "kernels/dropout.hpp"
-#include "kernels/vectors.hpp"
+#include "nn/scratch.hpp"
 #include "nn/transformer.hpp"
-#include "nn/transformer_workspace.hpp"
 
 namespace headwise {
-namespace {
 
-constexpr std::size_t kElementsPerTask = 4096;  // a multiple of any vector
+// What a pass computes on, beside what each layer keeps.
+struct Transformer::Workspace {
+  Embedding::Saved embedding;
+  Block::Shared shared;
+  LanguageHead::Saved head;
+  Pooler::Saved pooler;
+  float* stream;  // [T, E], after the last layer
+  float* hidden;  // [T, E], behind the last norm
+  float* rows;    // [B, E], the rows whose logits are wanted, where these are not all
+  float* logits;  // [T, V], then their gradient
 
-template <class Fn>
-void for_each_chunk(std::size_t count, ThreadPool& pool, const Fn& fn) {
-  const std::size_t tasks = (count + kElementsPerTask - 1) / kElementsPerTask;
-  pool.parallel_for(tasks, 4.0 * static_cast<double>(count), [&](std::size_t task, std::size_t) {
-    const std::size_t first = task * kElementsPerTask;
-    fn(task, first, std::min(kElementsPerTask, count - first));
-  });
-}
+  Block::Gradients gradients;
+  float* gradient;         // [T, E], of the residual stream, from its end to its beginning
+  float* hidden_gradient;  // [T, E]
+};
 
-// out = a + b; any of them may be the same.
-void add(const float* a, const float* b, float* out, std::size_t count, ThreadPool& pool) {
-  for_each_chunk(count, pool, [&](std::size_t, std::size_t first, std::size_t some) {
-    simd::for_each_vector(some, [&](std::size_t n, auto part) {
-      n += first;
-      simd::store(out + n, simd::load(a + n, part) + simd::load(b + n, part), part);
-    });
-  });
-}
-
-// x: a piece of an arena, whose last vector is whole.
-void drop(const Dropout& dropout, float* x, std::size_t count, ThreadPool& pool) {
-  if (dropout.rate == 0.0f) return;
-  for_each_chunk(count, pool, [&](std::size_t task, std::size_t first, std::size_t some) {
-    DropoutRow(dropout, 0, 0, task).apply(x + first, 0, simd::round_up(some, simd::kLanes), dropout.scale());
-  });
-}
-
-// The gradient through dropout: `gradient` itself without dropout, else a copy.
-const float* dropped(const Dropout& dropout, const float* gradient, float* copy, std::size_t count, ThreadPool& pool) {
-  if (dropout.rate == 0.0f) return gradient;
-  std::copy_n(gradient, count, copy);
-  drop(dropout, copy, count, pool);
-  return copy;
-}
-
-// Where a layer has dropout.
-enum Place : std::size_t { kWeights, kAttention, kFeedForward, kPlaces };
-
-}  // namespace
-
-Dropout Transformer::dropout(std::size_t place) const {
-  return {config_.dropout, config_.seed + 0x632be5ab * steps_ + 0x85157af5 * static_cast<std::uint32_t>(place)};
-}
-
-// Pieces that a call does not need have no floats.
-Transformer::Workspace Transformer::take_workspace(std::size_t rows, bool training, bool logits, Arena& arena) {
-  const std::uint64_t stream = std::uint64_t{rows} * config_.embed_dim, F = config_.feed_forward_dim;
-  const std::uint64_t hidden = rows * F;
-  const bool gated = config_.activation == Activation::kSiluGated;
-  for (std::size_t n = 0; n < config_.layers; ++n) {
-    Saved& saved = saved_[n];
-    if (n > 0 && !training) {  // all layers share one set; the residual stream is changed in place
-      saved = saved_[0];
-      continue;
-    }
-    saved.input = arena.take(stream);
-    saved.mid = training && F > 0 ? arena.take(stream) : saved.input;
-    saved.normed = arena.take(F > 0 ? stream : 0);
-    saved.hidden.up = arena.take(hidden);
-    saved.hidden.gate = arena.take(gated ? hidden : 0);
-    saved.hidden.active = training ? arena.take(hidden) : saved.hidden.up;
-  }
-  saved_[config_.layers].input = training ? arena.take(stream) : saved_[0].input;
-  for (std::size_t n = 0; training && F == 0 && n < config_.layers; ++n) saved_[n].mid = saved_[n + 1].input;
+Transformer::Workspace Transformer::take_workspace(const Batch& batch, Purpose purpose, Arena& arena) {
+  const bool keep = training(purpose), with_loss = purpose != Purpose::kOutputs;
+  const std::size_t rows = batch.rows();
+  const std::uint64_t stream = std::uint64_t{rows} * config_.embed_dim;
   Workspace workspace;
-  workspace.normed = arena.take(stream);
-  workspace.branch = arena.take(stream);
-  workspace.logits = arena.take(logits ? std::uint64_t{rows} * config_.vocab_size : 0);
-  workspace.gradient = arena.take(training ? stream : 0);
-  workspace.dropped = arena.take(training ? stream : 0);
-  workspace.branch_gradient = arena.take(training ? stream : 0);
-  workspace.active = arena.take(training ? hidden : 0);
+  workspace.stream = arena.take(stream);
+  workspace.embedding = embedding_.take(batch, keep, workspace.stream, arena);
+  workspace.shared.normed = arena.take(stream);
+  workspace.shared.branch = arena.take(stream);
+  for (std::size_t n = 0; n < config_.layers; ++n) {
+    saved_[n] = keep || n == 0 ? blocks_[n].take(rows, keep, workspace.stream, workspace.shared, arena) : saved_[0];
+    workspace.stream = saved_[n].output;
+  }
+  workspace.hidden = norm_.exists() ? workspace.shared.normed : workspace.stream;
+  workspace.head = head_.take(rows, keep, arena);
+  workspace.pooler = pooler_.take(batch, keep, arena);
+  workspace.rows = arena.take(keep ? 0 : std::uint64_t{batch.B} * config_.embed_dim);
+  workspace.logits = arena.take(with_loss && config_.head ? std::uint64_t{rows} * config_.vocab_size : 0);
+  if (!keep) return workspace;
+  workspace.gradients = blocks_[0].take_gradients(rows, arena);
+  workspace.gradient = arena.take(stream);
+  workspace.hidden_gradient = arena.take(stream);
   return workspace;
 }
 
-// Makes room for the whole call at its start: once gradients are added to, nothing can fail.
-Status Transformer::reserve(const TokenBatch& batch, bool training, bool logits, Workspace& workspace,
-                            Context& context) {
-  const std::size_t rows = batch.B * batch.L, threads = context.pool.threads();
+Status Transformer::reserve(const Batch& batch, Purpose purpose, Workspace& workspace, Context& context) {
+  const std::size_t threads = context.pool.threads(), rows = batch.rows();
   Arena counted;
-  take_workspace(rows, training, logits, counted);
+  take_workspace(batch, purpose, counted);
   HEADWISE_RETURN_IF_ERROR(activations_.reserve(counted.used()));
-  workspace = take_workspace(rows, training, logits, activations_);
-  std::uint64_t scratch = logits ? cross_entropy_scratch(rows, config_.vocab_size, threads) : 0;
-  if (training) {
-    ForwardArgs sizes{};
-    sizes.B = batch.B;
-    sizes.L = sizes.S = batch.L;
-    scratch = std::max({scratch, norm_.backward_scratch(rows), head().backward_scratch(threads)});
+  workspace = take_workspace(batch, purpose, activations_);
+  std::uint64_t scratch = 0;
+  if (purpose != Purpose::kOutputs) {
+    scratch = cross_entropy_scratch(rows, std::max(config_.vocab_size, config_.classes), threads);
+  }
+  if (training(purpose)) {
+    scratch = std::max({scratch, norm_.backward_scratch(rows), pooler_.backward_scratch(batch, threads),
+                        head_.backward_scratch(rows, embedding_.tokens(), threads),
+                        embedding_.backward_scratch(batch, threads)});
     for (std::size_t n = 0; n < config_.layers; ++n) {
-      Layer& layer = layers_[n];
-      scratch = std::max(
-          {scratch, layer.feed_forward.backward_scratch(threads), layer.attention.backward_scratch(sizes, threads)});
+      scratch = std::max(scratch, blocks_[n].backward_scratch(batch, threads));
     }
   }
   return context.arena.reserve(scratch);
 }
 
-Status Transformer::run(const TokenBatch& batch, bool training, Sequence* sequence, const Capture* captures,
+Block::Args Transformer::block_args(const Batch& batch, Purpose purpose, std::size_t layer) const {
+  Block::Args args{.batch = batch, .training = training(purpose)};
+  if (purpose == Purpose::kGradients) {
+    args.dropout = {config_.dropout,
+                    config_.seed + 0x632be5ab * steps_ + 3 * 0x85157af5 * static_cast<std::uint32_t>(layer)};
+  }
+  return args;
+}
+
+Status Transformer::run(const Batch& batch, Purpose purpose, Sequence* sequence, const Capture* captures,
                         const Workspace& workspace, Context& context) {
-  ThreadPool& pool = context.pool;
-  const std::size_t rows = batch.B * batch.L, count = rows * config_.embed_dim;
-  const std::int32_t past = sequence == nullptr ? 0 : sequence->length;
-  const std::int32_t length = past + static_cast<std::int32_t>(batch.L);
-  HEADWISE_RETURN_IF_ERROR(embedding_.prepare(static_cast<std::size_t>(length), context));
-  embedding_.forward(batch.tokens, batch.B, batch.L, static_cast<std::size_t>(past), saved_[0].input, pool);
+  HEADWISE_RETURN_IF_ERROR(embedding_.prepare(batch, context));
+  embedding_.forward(batch, workspace.embedding, saved_[0].input, context);
   for (std::size_t n = 0; n < config_.layers; ++n) {
-    Layer& layer = layers_[n];
-    const Saved& saved = saved_[n];
-    layer.norm1.forward(saved.input, rows, workspace.normed, pool);
-    ForwardArgs args{.B = batch.B,
-                     .L = batch.L,
-                     .S = static_cast<std::size_t>(length),
-                     .query = workspace.normed,
-                     .visibility = {},
-                     .output = workspace.branch,
-                     .dropout = {}};
-    args.visibility.causal = config_.causal;
-    if (sequence != nullptr) {
-      args.cache = &sequence->caches[n];
-      args.visibility.offsets = &past;
-      args.visibility.key_lengths = &length;
-    }
-    if (captures != nullptr) {
-      args.weights = captures[n].weights;
-      args.stage = captures[n].stage;
-      args.heads = captures[n].heads;
-      args.head_output = captures[n].head_output;
-    }
-    if (training) {
-      args.tape = &layer.tape;
-      args.dropout = dropout(n * kPlaces + kWeights);
-    }
-    HEADWISE_RETURN_IF_ERROR(layer.attention.forward(args, context));
-    if (training) drop(dropout(n * kPlaces + kAttention), workspace.branch, count, pool);
-    add(saved.input, workspace.branch, saved.mid, count, pool);
-    if (config_.feed_forward_dim == 0) continue;
-    layer.norm2.forward(saved.mid, rows, saved.normed, pool);
-    layer.feed_forward.forward(saved.normed, rows, saved.hidden, workspace.branch, context);
-    if (training) drop(dropout(n * kPlaces + kFeedForward), workspace.branch, count, pool);
-    add(saved.mid, workspace.branch, saved_[n + 1].input, count, pool);
+    Block::Args args = block_args(batch, purpose, n);
+    if (sequence != nullptr) args.cache = &sequence->caches[n];
+    if (captures != nullptr) args.capture = &captures[n];
+    HEADWISE_RETURN_IF_ERROR(blocks_[n].forward(args, saved_[n], context));
   }
-  norm_.forward(saved_[config_.layers].input, rows, workspace.normed, pool);
+  if (norm_.exists()) norm_.forward(workspace.stream, batch.rows(), workspace.hidden, context.pool);
   return Status::kOk;
 }
 
-Status Transformer::run_back(const TokenBatch& batch, const Workspace& workspace, Context& context) {
-  ThreadPool& pool = context.pool;
-  const std::size_t rows = batch.B * batch.L, count = rows * config_.embed_dim, threads = pool.threads();
-  const auto scratch = [&](std::uint64_t floats) {  // there is room: see reserve
-    return context.arena.reserve(floats) == Status::kOk ? context.arena.take(0) : nullptr;
-  };
-  float* gradient = workspace.gradient;  // of the residual stream, from the last layer to the first
-  const auto through_norm = [&](Norm& norm, const float* x, const float* grad_out) {
-    norm.backward(x, grad_out, rows, gradient, scratch(norm.backward_scratch(rows)), pool);
-  };
-  head().backward(workspace.normed, workspace.logits, rows, workspace.branch_gradient, false,
-                  scratch(head().backward_scratch(threads)), context);
-  std::fill_n(gradient, count, 0.0f);
-  through_norm(norm_, saved_[config_.layers].input, workspace.branch_gradient);
-  for (std::size_t n = config_.layers; n-- > 0;) {
-    Layer& layer = layers_[n];
-    const Saved& saved = saved_[n];
-    if (config_.feed_forward_dim > 0) {
-      const float* out = dropped(dropout(n * kPlaces + kFeedForward), gradient, workspace.dropped, count, pool);
-      layer.feed_forward.backward(saved.normed, saved.hidden, out, rows, workspace.branch_gradient, workspace.active,
-                                  scratch(layer.feed_forward.backward_scratch(threads)), context);
-      through_norm(layer.norm2, saved.mid, workspace.branch_gradient);
-    }
-    const float* out = dropped(dropout(n * kPlaces + kAttention), gradient, workspace.dropped, count, pool);
-    HEADWISE_RETURN_IF_ERROR(layer.attention.backward(
-        layer.tape, {.output = out, .query = workspace.branch_gradient, .sum = true}, context));
-    through_norm(layer.norm1, saved.input, workspace.branch_gradient);
+Status Transformer::measure(const Batch& batch, Purpose purpose, Workspace& workspace, Loss& loss, Context& context) {
+  const bool classes = config_.classes > 0;
+  const std::size_t rows = classes ? batch.B : batch.rows(), V = classes ? config_.classes : config_.vocab_size;
+  HEADWISE_RETURN_IF_ERROR(reserve(batch, purpose, workspace, context));
+  HEADWISE_RETURN_IF_ERROR(run(batch, purpose, nullptr, nullptr, workspace, context));
+  if (classes) {
+    pooler_.forward(batch, workspace.hidden, workspace.pooler, context);
+  } else {
+    head_.forward(workspace.hidden, rows, embedding_.tokens(), workspace.head, workspace.logits, context);
   }
-  embedding_.backward(batch.tokens, batch.B, batch.L, gradient, pool);
-  return Status::kOk;
-}
-
-Status Transformer::measure(const TokenBatch& batch, bool training, Workspace& workspace, Loss& loss,
-                            Context& context) {
-  const std::size_t rows = batch.B * batch.L, V = config_.vocab_size;
-  HEADWISE_RETURN_IF_ERROR(reserve(batch, training, true, workspace, context));
-  HEADWISE_RETURN_IF_ERROR(run(batch, training, nullptr, nullptr, workspace, context));
-  head().forward(workspace.normed, rows, workspace.logits, context);
   HEADWISE_RETURN_IF_ERROR(context.arena.reserve(cross_entropy_scratch(rows, V, context.pool.threads())));
-  loss = cross_entropy(workspace.logits, batch.targets, rows, V, training, context);
+  loss = cross_entropy(classes ? workspace.pooler.classes : workspace.logits, batch.targets, rows, V, training(purpose),
+                       context);
   return Status::kOk;
 }
 
-Status Transformer::forward(const TokenBatch& batch, const Capture* captures, float* logits, Context& context) {
-  Workspace workspace;
-  HEADWISE_RETURN_IF_ERROR(reserve(batch, false, false, workspace, context));
-  HEADWISE_RETURN_IF_ERROR(run(batch, false, nullptr, captures, workspace, context));
-  head().forward(workspace.normed, batch.B * batch.L, logits, context);
+Status Transformer::run_back(const Batch& batch, Purpose purpose, const Workspace& workspace, Context& context) {
+  const std::size_t rows = batch.rows(), count = rows * config_.embed_dim;
+  const bool learn = purpose == Purpose::kGradients;
+  float* gradient = workspace.gradient;
+  float* of_hidden = norm_.exists() ? workspace.hidden_gradient : gradient;
+  if (config_.classes > 0) {
+    std::fill_n(of_hidden, count, 0.0f);
+    pooler_.backward(batch, workspace.pooler, learn, of_hidden, context);
+  } else {
+    head_.backward(workspace.hidden, rows, embedding_.tokens(), workspace.head, learn, workspace.logits, of_hidden,
+                   context);
+  }
+  if (norm_.exists()) {
+    std::fill_n(gradient, count, 0.0f);
+    norm_.backward(workspace.stream, of_hidden, rows, gradient, learn,
+                   take_scratch(context, norm_.backward_scratch(rows)), context.pool);
+  }
+  for (std::size_t n = config_.layers; n-- > 0;) {
+    HEADWISE_RETURN_IF_ERROR(
+        blocks_[n].backward(block_args(batch, purpose, n), saved_[n], workspace.gradients, learn, gradient, context));
+  }
+  if (learn) embedding_.backward(batch, workspace.embedding, gradient, workspace.hidden_gradient, context);
   return Status::kOk;
 }
 
-Status Transformer::evaluate(const TokenBatch& batch, Loss& loss, Context& context) {
+Status Transformer::forward(const Batch& batch, const Outputs& outputs, Context& context) {
   Workspace workspace;
-  return measure(batch, false, workspace, loss, context);
+  const std::size_t rows = batch.rows(), E = config_.embed_dim;
+  HEADWISE_RETURN_IF_ERROR(reserve(batch, Purpose::kOutputs, workspace, context));
+  HEADWISE_RETURN_IF_ERROR(run(batch, Purpose::kOutputs, outputs.sequence, outputs.captures, workspace, context));
+  if (outputs.logits != nullptr && outputs.logit_rows == nullptr) {
+    head_.forward(workspace.hidden, rows, embedding_.tokens(), workspace.head, outputs.logits, context);
+  } else if (outputs.logits != nullptr) {
+    for (std::size_t b = 0; b < batch.B; ++b) {
+      const std::size_t row = b * batch.L + static_cast<std::size_t>(outputs.logit_rows[b]);
+      std::copy_n(workspace.hidden + row * E, E, workspace.rows + b * E);
+    }
+    head_.forward(workspace.rows, batch.B, embedding_.tokens(), workspace.head, outputs.logits, context);
+  }
+  if (outputs.hidden != nullptr) std::copy_n(workspace.hidden, rows * E, outputs.hidden);
+  if (!pooler_.exists()) return Status::kOk;
+  pooler_.forward(batch, workspace.hidden, workspace.pooler, context);
+  if (outputs.pooled != nullptr) std::copy_n(workspace.pooler.pooled, batch.B * E, outputs.pooled);
+  if (outputs.classes != nullptr) std::copy_n(workspace.pooler.classes, batch.B * config_.classes, outputs.classes);
+  return Status::kOk;
 }
 
-Status Transformer::accumulate(const TokenBatch& batch, bool fresh, Loss& loss, Context& context) {
+Status Transformer::evaluate(const Batch& batch, Loss& loss, Context& context) {
+  Workspace workspace;
+  return measure(batch, Purpose::kLoss, workspace, loss, context);
+}
+
+Status Transformer::accumulate(const Batch& batch, bool fresh, Loss& loss, Context& context) {
   Workspace workspace;
   HEADWISE_RETURN_IF_ERROR(enable_gradients());
-  HEADWISE_RETURN_IF_ERROR(measure(batch, true, workspace, loss, context));
+  HEADWISE_RETURN_IF_ERROR(measure(batch, Purpose::kGradients, workspace, loss, context));
   if (fresh) zero_gradients();
-  if (loss.count > 0) HEADWISE_RETURN_IF_ERROR(run_back(batch, workspace, context));
+  if (loss.count > 0) HEADWISE_RETURN_IF_ERROR(run_back(batch, Purpose::kGradients, workspace, context));
   ++steps_;
   return Status::kOk;
 }
 
+Status Transformer::accumulate_gates(const Batch& batch, bool fresh, Loss& loss, Context& context) {
+  Workspace workspace;
+  HEADWISE_RETURN_IF_ERROR(enable_gate_gradients());
+  HEADWISE_RETURN_IF_ERROR(measure(batch, Purpose::kGateGradients, workspace, loss, context));
+  for (std::size_t n = 0; fresh && n < config_.layers; ++n) blocks_[n].attention.zero_gate_gradients();
+  return loss.count == 0 ? Status::kOk : run_back(batch, Purpose::kGateGradients, workspace, context);
+}
+
 Status Transformer::decode(Sequence& sequence, const std::int32_t* tokens, std::size_t count, float* logits,
                            Context& context) {
-  Workspace workspace;
-  const TokenBatch batch{1, count, tokens};
+  const auto last = static_cast<std::int32_t>(count) - 1;
+  Batch batch{1, count};
+  batch.tokens = tokens;
+  batch.first = sequence.length;
   HEADWISE_RETURN_IF_ERROR(make_room(sequence, static_cast<std::size_t>(sequence.length) + count));
-  HEADWISE_RETURN_IF_ERROR(reserve(batch, false, false, workspace, context));
-  HEADWISE_RETURN_IF_ERROR(run(batch, false, &sequence, nullptr, workspace, context));
-  head().forward(workspace.normed + (count - 1) * config_.embed_dim, 1, logits, context);
+  Outputs outputs;
+  outputs.logits = logits;
+  outputs.logit_rows = &last;
+  outputs.sequence = &sequence;
+  HEADWISE_RETURN_IF_ERROR(forward(batch, outputs, context));
   sequence.length += static_cast<std::int32_t>(count);
   return Status::kOk;
 }

@@ -26,7 +26,7 @@ Gradients backward(const Case& c, const Floats& weight, const Floats& x, const F
   Floats scratch(linear.backward_scratch(threads));
   Gradients result{Floats(weight.size()), Floats(c.bias ? c.outputs : 0), Floats(c.rows * c.inputs, add ? 0.5f : kNaN)};
   for (int n = 0; n < times; ++n) {
-    linear.backward(x.data(), grad_out.data(), c.rows, result.x.data(), add, scratch.data(), context);
+    linear.backward(x.data(), grad_out.data(), c.rows, result.x.data(), add, true, scratch.data(), context);
   }
   parameter_at(linear, 0).read_gradient(result.weight.data());
   if (c.bias) parameter_at(linear, 1).read_gradient(result.bias.data());

@@ -22,24 +22,26 @@ std::vector<T> naive_norm(const std::vector<T>& x, std::size_t E, bool centred, 
     for (std::size_t n = 0; n < E; ++n) squares += (x[row + n] - mean) * (x[row + n] - mean);
     const T root = std::sqrt(squares / static_cast<T>(E) + epsilon);
     for (std::size_t n = 0; n < E; ++n) {
-      out[row + n] = (x[row + n] - mean) / root * weight[n] + (centred ? bias[n] : T{0});
+      out[row + n] = (x[row + n] - mean) / root * weight[n] + (bias.empty() ? T{0} : bias[n]);
     }
   }
   return out;
 }
 
 TEST_CASE("norms and their gradients agree with double precision, on any number of threads") {
-  for (const NormKind kind : {NormKind::kLayer, NormKind::kRms}) {
+  for (const NormConfig& config :
+       {NormConfig{NormKind::kLayer, true, 1e-5f}, NormConfig{NormKind::kLayer, false, 1e-3f},
+        NormConfig{NormKind::kRms, false, 1e-6f}}) {
     for (const std::size_t E : {1, 5, 8, 19}) {
-      const bool centred = kind == NormKind::kLayer;
+      const bool centred = config.kind == NormKind::kLayer;
       const std::size_t rows = 70;  // more than two tasks
-      const double epsilon = centred ? 1e-5 : 1e-6;
+      const double epsilon = config.epsilon;
       Floats first;  // of all results, with one thread
       for (const std::size_t threads : {std::size_t{1}, std::size_t{kHasThreads ? 3 : 1}}) {
         ThreadPool pool;
         REQUIRE(pool.start(threads) == Status::kOk);
         Norm norm;
-        REQUIRE(norm.create(kind, static_cast<float>(epsilon), E) == Status::kOk);
+        REQUIRE(norm.create(config, E) == Status::kOk);
         const Floats x = random_floats(rows * E, 1, 3.0f), grad_out = random_floats(rows * E, 2);
         std::vector<Doubles> values;
         norm.visit([&](ParameterBuffer& buffer) {
@@ -51,7 +53,14 @@ TEST_CASE("norms and their gradients agree with double precision, on any number 
         values.resize(2);
         Floats out(rows * E), grad_x(rows * E, 0.5f), scratch(norm.backward_scratch(rows), kNaN);
         norm.forward(x.data(), rows, out.data(), pool);
-        norm.backward(x.data(), grad_out.data(), rows, grad_x.data(), scratch.data(), pool);
+        norm.backward(x.data(), grad_out.data(), rows, grad_x.data(), true, scratch.data(), pool);
+
+        Norm frozen;  // it passes the same gradient on
+        Floats same(rows * E, 0.5f);
+        REQUIRE(frozen.create(config, E) == Status::kOk);
+        frozen.copy_parameters(norm);
+        frozen.backward(x.data(), grad_out.data(), rows, same.data(), false, scratch.data(), pool);
+        CHECK(same == grad_x);
 
         const auto floats = [](const Doubles& v) { return Floats(v.begin(), v.end()); };
         check_close(out.data(), naive_norm(doubles(x), E, centred, epsilon, values[0], values[1]),
@@ -86,6 +95,9 @@ TEST_CASE("activations and their slopes agree with double precision") {
   const auto gelu = [](double x) {
     return x / 2 * (1 + std::tanh(std::sqrt(2 / 3.14159265358979324) * (x + 0.044715 * x * x * x)));
   };
+  const auto gelu_erf = [](double x) { return x / 2 * (1 + std::erf(x / std::sqrt(2.0))); };
+  const auto quick_gelu = [&](double x) { return x * sigmoid(1.702 * x); };
+  const auto hyperbolic = [](double x) { return std::tanh(x); };
   const auto silu = [&](double x) { return x * sigmoid(x); };
   const auto slope = [](const auto& f, double x) { return (f(x + 1e-5) - f(x - 1e-5)) / 2e-5; };
   const auto lane = [](simd::Vec v) {
@@ -104,6 +116,12 @@ TEST_CASE("activations and their slopes agree with double precision") {
     close(lane(of.relu_slope(v)), at > 0 ? 1 : 0, 0);
     close(lane(of.gelu(v)), gelu(x), 1e-6);
     close(lane(of.gelu_slope(v)), slope(gelu, x), 2e-6);
+    close(lane(of.gelu_erf(v)), gelu_erf(x), 1e-6);
+    close(lane(of.gelu_erf_slope(v)), slope(gelu_erf, x), 2e-6);
+    close(lane(of.quick_gelu(v)), quick_gelu(x), 1e-6);
+    close(lane(of.quick_gelu_slope(v)), slope(quick_gelu, x), 2e-6);
+    close(lane(of.tanh(v)), hyperbolic(x), 1e-6);
+    close(lane(of.tanh_slope(v)), slope(hyperbolic, x), 2e-6);
     close(lane(of.silu(v)), silu(x), 1e-6);
     close(lane(of.silu_slope(v)), slope(silu, x), 2e-6);
   }

@@ -19,6 +19,7 @@ import { reentrancyCases } from "./cases/reentrancy.mjs";
 import { rotaryEmbeddingCases } from "./cases/rotary_embedding.mjs";
 import { trainingCases } from "./cases/training.mjs";
 import { transformerCases } from "./cases/transformer.mjs";
+import { transformerChoiceCases } from "./cases/transformer_choices.mjs";
 import { transformerErrorCases } from "./cases/transformer_errors.mjs";
 import { transformerTrainingCases } from "./cases/transformer_training.mjs";
 
@@ -46,6 +47,7 @@ export const cases = [
   ...moduleOptionCases,
   ...trainingCases,
   ...transformerCases,
+  ...transformerChoiceCases,
   ...generateCases,
   ...transformerTrainingCases,
   ...optimizerCases,

@@ -12,8 +12,8 @@ export const structsAgree: [
   Same<emitted.ForwardCall, ours.ForwardCall>,
   Same<emitted.MultiHeadAttentionConfig, ours.NativeConfig>,
   Same<emitted.TransformerConfig, ours.NativeTransformerConfig>,
-  Same<emitted.TokensCall, ours.TokensCall>,
-  Same<emitted.CaptureCall, ours.CaptureCall>,
+  Same<emitted.BatchCall, ours.BatchCall>,
+  Same<emitted.OutputsCall, ours.OutputsCall>,
   Same<emitted.LossResult, ours.LossResult>,
   Same<emitted.AdamWStep, ours.AdamWStep>,
 ] = [true, true, true, true, true, true, true, true, true, true, true];

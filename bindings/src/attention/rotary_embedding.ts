@@ -13,17 +13,20 @@ import { checkTensor, refuseOtherShape } from "../base/tensor.js";
 import type { Tensor, TensorLike } from "../base/types.js";
 import type { Instance } from "../runtime/instance.js";
 import { checkHeads, widthOf } from "./shapes.js";
-import type { RopeConfig, RotaryEmbeddingOptions } from "./types.js";
+import { checkScaling } from "./rope_scaling.js";
+import type { ResolvedRope, RopeConfig, RopePairs, RopeScaling, RotaryEmbeddingOptions } from "./types.js";
 
 /** What rotates, and how fast. */
-export const ropeTable = {
+const pairsTable = {
   base: optional(number("a finite float32 number > 0", (x) => Math.fround(x) > 0)),
   dim: optional(number("an even integer from 2 to D", (x) => Number.isInteger(x / 2) && x >= 2)),
   interleaved: withDefault(checkBoolean, false),
-} satisfies OptionTable<RopeConfig>;
+} satisfies OptionTable<RopePairs>;
+
+export const ropeTable = { ...pairsTable, scaling: optional(checkScaling) } satisfies OptionTable<RopeConfig>;
 
 const optionTable = {
-  ...ropeTable,
+  ...pairsTable,
   numHeads: optional(integer(1)),
   positions: optional(checkInt32Array),
   cos: optional(checkTensor),
@@ -32,14 +35,14 @@ const optionTable = {
 
 /** Fills in the defaults for heads of a width. `prefix`: of the options' names. */
 export function fitRope(
-  { base = 10000, dim, interleaved }: Checked<typeof ropeTable>,
+  { base = 10000, dim, interleaved, scaling }: Checked<typeof pairsTable> & { scaling?: RopeScaling | undefined },
   headDim: number,
   prefix = "",
-): Required<RopeConfig> {
+): ResolvedRope {
   const rotated = dim ?? headDim;
   if (rotated % 2 !== 0 || rotated < 2 || rotated > headDim)
     throw invalidOption(`${prefix}dim`, `an even integer from 2 to D = ${headDim}, its default`, rotated);
-  return { base, dim: rotated, interleaved };
+  return { base, dim: rotated, interleaved, ...(scaling && { scaling }) };
 }
 
 /** Cosines and sines, [rows, dim / 2] where positions name the rows, else [B, L, dim / 2]. */

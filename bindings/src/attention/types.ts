@@ -88,7 +88,33 @@ export type AttentionResult<Return extends AttentionReturn = AttentionReturn> = 
   (Return extends { present: true } ? { readonly present: KeysAndValues<Tensor> } : unknown);
 
 /** A rotary position embedding (Su et al. 2021): pair k of a head's elements is rotated by the angle position · base^(−2k / dim). */
-export interface RopeConfig {
+export interface RopeConfig extends RopePairs {
+  /** How the frequencies were stretched to longer texts. Default: they were not. */
+  scaling?: RopeScaling;
+}
+
+/** Frequencies for longer texts, as published models have them. */
+export interface RopeScaling {
+  /** All divided by `factor`; a larger base in texts longer than the original length ("dynamic"); low ones divided, high ones kept, and a transition (Peng et al. 2023; Llama 3). */
+  type: "linear" | "dynamic" | "yarn" | "llama3";
+  /** > 0: how much longer texts became. */
+  factor: number;
+  /** Tokens of the texts that the model was trained on first. All but `"linear"` need it. */
+  originalLength?: number;
+  /** `"llama3"`: frequencies that turn less often than this within the original length are divided. */
+  lowFrequencyFactor?: number;
+  /** `"llama3"`: frequencies that turn more often than this within the original length are kept. */
+  highFrequencyFactor?: number;
+  /** `"yarn"`: as `highFrequencyFactor`. Default 32. */
+  betaFast?: number;
+  /** `"yarn"`: as `lowFrequencyFactor`. Default 1. */
+  betaSlow?: number;
+  /** `"yarn"`: factor of cosines and sines. Default 0.1 ln(factor) + 1. */
+  attentionFactor?: number;
+}
+
+/** Which numbers of a head are rotated, and how fast. */
+export interface RopePairs {
   /** Base of the angles (the `theta` of many models): > 0. Default 10000. */
   base?: number;
   /** Number of leading elements of each head that are rotated: even, 2 … D. The others are unchanged. Default D. */
@@ -97,8 +123,11 @@ export interface RopeConfig {
   interleaved?: boolean;
 }
 
+/** With every default filled in. */
+export type ResolvedRope = Required<RopePairs> & Pick<RopeConfig, "scaling">;
+
 /** Options of `Headwise.rotaryEmbedding`. */
-export interface RotaryEmbeddingOptions extends RopeConfig {
+export interface RotaryEmbeddingOptions extends RopePairs {
   /** H. Required for rank 3 (`[B, L, H*D]`). Refused for rank 4, where the shape gives it. */
   numHeads?: number;
   /** [B, L]: the position of each token. With `cos` and `sin`: the row of the tables. Default 0 … L − 1. */

@@ -74,6 +74,9 @@ export const number =
 /** `scale`, `softcap` and the like. */
 export const checkScale = /* @__PURE__ */ number("a finite float32 number >= 0", (x) => x >= 0);
 
+/** ε of norms. */
+export const checkEpsilon = /* @__PURE__ */ number("a float32 number > 0", (x) => Math.fround(x) > 0);
+
 /** A share of numbers that training leaves out. */
 export const checkRate = /* @__PURE__ */ number("a number >= 0 and < 1", (x) => x >= 0 && x < 1);
 

@@ -16,10 +16,11 @@ function forEachMark(text: string, visit: (mark: string, begin: number, end: num
   }
 }
 
-/** Keys of an object and of the objects in it. */
+/** Keys of the objects in a value. */
 function countKeys(value: unknown): number {
-  if (!isObject(value) || Array.isArray(value)) return 0;
-  return Object.values(value).reduce<number>((count, member) => count + 1 + countKeys(member), 0);
+  if (!isObject(value)) return 0;
+  const own = Array.isArray(value) ? 0 : 1;
+  return Object.values(value).reduce<number>((count, member) => count + own + countKeys(member), 0);
 }
 
 /** A key that an object has twice. */

@@ -7,12 +7,12 @@ import type { Instance } from "../runtime/instance.js";
 import type { LongWork } from "../base/long_work.js";
 import type { HeadImportance, HeadImportanceOptions, ImportanceMethod } from "./types.js";
 import { random } from "../base/random.js";
-import { checkTransformer, emptyTransformer, type Model } from "../transformer/transformer.js";
+import { checkTransformer, type Model } from "../transformer/transformer.js";
 import type { Batch, Transformer } from "../transformer/types.js";
 import type { MultiHeadAttention } from "../module/types.js";
 import type { Tensor } from "../base/types.js";
 
-/** What a method measures with. `model` is a copy of its own, without dropout. */
+/** What a method measures with. None drops anything out. */
 interface Subject {
   readonly instance: Instance;
   readonly model: Model;
@@ -67,13 +67,10 @@ function sumsOfNorms({ data, shape }: Tensor): number[] {
 }
 
 const measures: Record<ImportanceMethod, Measure> = {
-  gradient: meanOverSequences(true, ({ model, layers }, tokens, targets) => {
-    model.zeroGradients();
-    model.accumulateGradients(tokens, targets);
-    const gradients = model.gateGradients();
-    const heads = layers.map((_, n) => gradients[`layers.${n}.attention.head_gates`]!.data.map(Math.abs));
-    return { heads, weight: 1 };
-  }),
+  gradient: meanOverSequences(true, ({ model }, tokens, targets) => ({
+    heads: model.measureGateGradients(tokens, targets).map((gradients) => gradients.map(Math.abs)),
+    weight: 1,
+  })),
   confidence: meanOverSequences(false, ({ instance, model }, tokens) => {
     const { layers } = model.forward(tokens, { capture: { weights: "probabilities" } });
     const { causal } = model.config;
@@ -110,20 +107,6 @@ const measures: Record<ImportanceMethod, Measure> = {
   },
 };
 
-/** The same model without dropout, with gates and gradients of its own: whatever happens, the one that is measured stays as it is. */
-function copyWithoutDropout(instance: Instance, model: Transformer): Model {
-  const parameters = model.parameters();
-  const copy = emptyTransformer(instance, { ...model.config, dropout: 0 });
-  try {
-    copy.setParameters(parameters);
-    for (let n = 0; n < model.config.layers; ++n) copy.attention(n).setHeadGates(model.attention(n).headGates);
-    return copy;
-  } catch (error) {
-    copy.dispose();
-    throw error;
-  }
-}
-
 /** Divides each layer's numbers by their L2 norm; zeros stay. */
 function normalizeLayer(values: readonly number[]): number[] {
   const norm = Math.hypot(...values);
@@ -156,7 +139,7 @@ export function* importanceOf(
   batches: readonly CheckedBatch[],
   { method, normalize, seed }: Checked<typeof importanceTable>,
 ): LongWork<HeadImportance> {
-  const model = copyWithoutDropout(instance, given);
+  const model = method === "leave-one-out" ? given.prune({}) : given; // a copy, since it sets gates between its steps
   try {
     const layers = Array.from({ length: model.config.layers }, (_, n) => model.attention(n));
     const measured = yield* measures[method]({ instance, model, layers, batches, seed });
@@ -165,6 +148,6 @@ export function* importanceOf(
     if (unknown >= 0) throw notMeasurable(`the importance of heads in layer ${unknown} is NaN`);
     return values;
   } finally {
-    model.dispose();
+    if (model !== given) model.dispose();
   }
 }

@@ -1,6 +1,9 @@
 /** The configuration of a module, and the parameters that follow from it. */
+import { scaledFrequencies } from "../attention/rope_scaling.js";
 import { fitRope, ropeTable } from "../attention/rotary_embedding.js";
 import {
+  checkBoolean,
+  checkEpsilon,
   checkInteger,
   checkScale,
   integer,
@@ -36,11 +39,13 @@ const configTable = {
   keyDim: optional(integer(1)),
   valueDim: optional(integer(1)),
   outputDim: optional(integer(1)),
-  bias: withDefault(oneOf([true, false, "qkv"]), true),
+  bias: withDefault(oneOf([true, false, "qkv", "out"]), true),
   scale: optional(checkScale),
   softcap: withDefault(checkScale, 0),
   rope: optional(group(ropeTable)),
   alibi: withDefault(checkAlibi, false),
+  queryKeyNorm: withDefault(checkBoolean, false),
+  normEpsilon: withDefault(checkEpsilon, 1e-6),
   seed: withDefault(seed, 0),
 } satisfies OptionTable<MultiHeadAttentionConfig>;
 
@@ -88,7 +93,7 @@ export function prunedConfig(config: ResolvedConfig, kept: readonly number[]): R
 export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig {
   if (config === undefined) throw invalidOption("multiHeadAttention", "a configuration { embedDim, numHeads }", config);
   const given = readOptions(config, "multiHeadAttention", configTable);
-  const { embedDim, numHeads, bias, softcap, alibi, seed } = given;
+  const { embedDim, numHeads, bias, softcap, alibi, queryKeyNorm, normEpsilon, seed } = given;
   if (given.headDim === undefined && !(embedDim % numHeads === 0)) {
     throw new HeadwiseError(
       "invalid-option",
@@ -112,13 +117,20 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
     softcap,
     ...(given.rope && { rope: Object.freeze(fitRope(given.rope, headDim, "rope.")) }),
     alibi,
+    queryKeyNorm,
+    normEpsilon,
     seed,
   };
 }
 
 /** The core's fields of a rotary embedding; none: `ropeDim` is 0. */
 export function nativeRope(rope: ResolvedConfig["rope"]) {
-  return { ropeDim: rope?.dim ?? 0, ropeBase: rope?.base ?? 0, ropeInterleaved: rope?.interleaved ?? false };
+  return {
+    ropeDim: rope?.dim ?? 0,
+    ropeBase: rope?.base ?? 0,
+    ropeInterleaved: rope?.interleaved ?? false,
+    ropeFactor: rope?.scaling === undefined ? 1 : scaledFrequencies({ ...rope, scaling: rope.scaling }, 0).factor,
+  };
 }
 
 export interface Parameter {
@@ -137,19 +149,24 @@ export function parametersOf(config: ResolvedConfig): Parameter[] {
     ["out_proj", config.outputDim, numHeads * valueHeadDim],
   ];
   const list = projections.flatMap(([name, outputs, inputs]) => {
-    const hasBias = config.bias === true || (config.bias === "qkv" && name !== "out_proj");
     const weight = { name: `${name}.weight`, shape: [outputs, inputs] };
-    return hasBias ? [weight, { name: `${name}.bias`, shape: [outputs] }] : [weight];
+    return hasBias(config.bias, name === "out_proj" ? "out" : "qkv")
+      ? [weight, { name: `${name}.bias`, shape: [outputs] }]
+      : [weight];
   });
+  if (config.queryKeyNorm)
+    for (const name of ["q_norm", "k_norm"]) list.push({ name: `${name}.weight`, shape: [headDim] });
   return list.map((parameter, index) => ({ ...parameter, index }));
 }
+
+const hasBias = (bias: ResolvedConfig["bias"], of: "qkv" | "out") => bias === true || bias === of;
 
 export function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig): NativeConfig {
   return {
     ...config,
     alibi: config.alibi !== false,
-    qkvBias: config.bias !== false,
-    outBias: config.bias === true,
+    qkvBias: hasBias(config.bias, "qkv"),
+    outBias: hasBias(config.bias, "out"),
     ...nativeRope(rope),
   };
 }

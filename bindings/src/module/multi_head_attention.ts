@@ -18,6 +18,7 @@ import type { TensorLike } from "../base/types.js";
 import { Handle, type Instance } from "../runtime/instance.js";
 import type { NativeModule } from "../runtime/native.js";
 import { Cache, makeCache } from "./kv_cache.js";
+import { scaledFrequencies } from "../attention/rope_scaling.js";
 import { nativeConfig, parametersOf, prunedConfig, resolveConfig, type Parameter } from "./config.js";
 import { forwardInputs, kSelf } from "./inputs.js";
 import { readParameters, writeParameters } from "./parameters.js";
@@ -243,8 +244,10 @@ export function multiHeadAttention(instance: Instance, configLike: MultiHeadAtte
   // The core counts in 32 bits; what does not fit there is refused here.
   if (bytes >= 2 ** 32) throw instance.outOfMemory(bytes, "parameters");
   const kvHeads = config.headGroups && Uint32Array.from(config.headGroups);
-  const native = instance.engine.call({ kvHeads }, {}, (engine, { pointers }) =>
-    engine.multiHeadAttention(nativeConfig(config), pointers.kvHeads, config.seed),
+  const { rope } = config;
+  const frequencies = rope?.scaling && scaledFrequencies({ ...rope, scaling: rope.scaling }, 0).frequencies;
+  const native = instance.engine.call({ kvHeads, frequencies }, {}, (engine, { pointers }) =>
+    engine.multiHeadAttention(nativeConfig(config), pointers.kvHeads, pointers.frequencies, config.seed),
   );
   if (native === null) throw instance.outOfMemory(bytes, "parameters");
   if (Array.isArray(config.alibi)) config.alibi.forEach((slope: number, h) => native.setSlope(h, slope));

@@ -1,6 +1,6 @@
 /** The public types of the multi-head attention module and of the optimizer. */
 import type { Asked, Tensor, TensorLike } from "../base/types.js";
-import type { RopeConfig, VisibilityOptions, WeightsStage } from "../attention/types.js";
+import type { ResolvedRope, RopeConfig, VisibilityOptions, WeightsStage } from "../attention/types.js";
 
 /** Configuration of `Headwise.multiHeadAttention`. */
 export interface MultiHeadAttentionConfig {
@@ -22,14 +22,18 @@ export interface MultiHeadAttentionConfig {
   valueDim?: number;
   /** Width of the output. Default E. */
   outputDim?: number;
-  /** Which projections have a bias: `true` (default), all four; `"qkv"`, query, key and value; `false`, none. */
-  bias?: boolean | "qkv";
+  /** Which projections have a bias: `true` (default), all four; `"qkv"`, query, key and value; `"out"`, the output projection; `false`, none. */
+  bias?: boolean | "qkv" | "out";
   /** Factor of the scores: finite and >= 0. Default 1 / sqrt(D). */
   scale?: number;
   /** Replaces each score x with softcap · tanh(x / softcap), before the mask: finite and >= 0. Default 0: no softcap. */
   softcap?: number;
   /** Rotary position embedding of queries and keys (Su et al. 2021). Default: none. */
   rope?: RopeConfig;
+  /** RMS norm of each head's queries and keys, before the rotary embedding (Dehghani et al. 2023; Qwen 3). Default false. */
+  queryKeyNorm?: boolean;
+  /** ε of these norms: > 0. Default 1e-6. */
+  normEpsilon?: number;
   /**
    * ALiBi (Press et al. 2022): adds −slope_h · |i + offset − j| to the scores. `true`: slope_h = 2^(−8(h+1)/H); if H is not a power
    * of two, the published rule for that case. An array [H]: these slopes, rounded to float32. Default false.
@@ -45,7 +49,7 @@ export interface MultiHeadAttentionConfig {
  */
 export type ResolvedConfig = Required<Omit<MultiHeadAttentionConfig, "headGroups" | "rope">> & {
   headGroups?: readonly number[];
-  rope?: Required<RopeConfig>;
+  rope?: ResolvedRope;
 };
 
 /** A key/value cache, made by `MultiHeadAttention.cache`: keys and values of earlier tokens, so that only the new tokens are computed. */
@@ -119,7 +123,7 @@ export type ForwardResult<Return extends ForwardReturn = ForwardReturn> = {
 } & Asked<Return, "weights"> &
   Asked<Return, "heads">;
 
-/** Parameters by name: `q_proj.weight` [H*D, E], `k_proj.weight` [G*D, keyDim], `v_proj.weight` [G*Dv, valueDim], `out_proj.weight` [outputDim, H*Dv], and their `.bias`. */
+/** Parameters by name: `q_proj.weight` [H*D, E], `k_proj.weight` [G*D, keyDim], `v_proj.weight` [G*Dv, valueDim], `out_proj.weight` [outputDim, H*Dv], and their `.bias`; with `queryKeyNorm` `q_norm.weight` and `k_norm.weight` [D]. */
 export type Parameters = Record<string, Tensor>;
 
 /** A multi-head attention module with its parameters (Vaswani et al. 2017, section 3.2.2), made by `Headwise.multiHeadAttention`. */

@@ -110,7 +110,10 @@ export interface NativeConfig {
   ropeDim: number;
   ropeBase: number;
   ropeInterleaved: boolean;
+  ropeFactor: number;
   alibi: boolean;
+  queryKeyNorm: boolean;
+  normEpsilon: number;
 }
 
 export interface NativeCache {
@@ -157,28 +160,64 @@ export interface NativeTransformerConfig {
   numKvHeads: number;
   headDim: number;
   feedForwardDim: number;
-  norm: number;
-  normEpsilon: number;
-  activation: number;
-  positions: number;
-  ropeDim: number;
-  ropeBase: number;
-  ropeInterleaved: boolean;
   causal: boolean;
-  tieEmbeddings: boolean;
   dropout: number;
   seed: number;
+  norm: { kind: number; bias: boolean; epsilon: number };
+  normBefore: boolean;
+  normAfter: boolean;
+  normAfterSum: boolean;
+  parallel: boolean;
+  sharedNorm: boolean;
+  embeddingNorm: boolean;
+  finalNorm: boolean;
+  queryKeyNorm: boolean;
+  qkvBias: boolean;
+  outBias: boolean;
+  feedForwardBias: boolean;
+  activation: number;
+  gated: boolean;
+  positions: number;
+  scale: number;
+  softcap: number;
+  embeddingScale: number;
+  tokenTypes: number;
+  patchDim: number;
+  registerTokens: number;
+  patchBias: boolean;
+  classToken: boolean;
+  head: boolean;
+  tieEmbeddings: boolean;
+  headBias: boolean;
+  headTransform: boolean;
+  logitSoftcap: number;
+  pooling: number;
+  poolerActivation: number;
+  classes: number;
+  classBias: boolean;
+  readoutBias: boolean;
 }
 
-export interface TokensCall {
+/** Addresses; 0 of what is not given. */
+export interface BatchCall {
   batch: number;
   length: number;
   tokens: Pointer;
+  patches: Pointer;
+  positions: Pointer;
+  tokenTypes: Pointer;
+  mask: Pointer;
   targets: Pointer;
+  pooledRows: Pointer;
 }
 
-export interface CaptureCall {
+/** Addresses; 0 of what is not wanted. */
+export interface OutputsCall {
   logits: Pointer;
+  logitRows: Pointer;
+  hidden: Pointer;
+  pooled: Pointer;
+  classes: Pointer;
   captures: Pointer;
   weightsStage: number;
   headOutput: number;
@@ -214,9 +253,12 @@ export interface NativeModel extends NativeTrained {
   getGradient(index: number, to: Pointer): void;
   getGateGradient(layer: number, to: Pointer): void;
   zeroGradients(): void;
-  forward(call: TokensCall, capture: CaptureCall): number;
-  evaluate(call: TokensCall): LossResult;
-  accumulate(call: TokensCall, fresh: boolean): LossResult;
+  forward(call: BatchCall, outputs: OutputsCall): number;
+  evaluate(call: BatchCall): LossResult;
+  accumulate(call: BatchCall, fresh: boolean): LossResult;
+  gateGradients(call: BatchCall, to: Pointer): number;
+  enableGateGradients(): number;
+  setFrequencies(frequencies: Pointer): void;
   startSequence(): NativeSequence | null;
   decode(sequence: NativeSequence, tokens: Pointer, count: number, logits: Pointer): number;
   attention(layer: number): NativeModule | null;
@@ -231,9 +273,15 @@ export interface Engine {
   attention(call: AttentionCall, ...visibility: VisibilityArgument): number;
   rotaryEmbedding(call: RotaryCall): number;
   analyzeHeads(call: AnalysisCall, ...visibility: VisibilityArgument): number;
-  multiHeadAttention(config: NativeConfig, kvHeads: Pointer, seed: number): NativeModule | null;
-  transformer(config: NativeTransformerConfig): NativeModel | null;
-  emptyTransformer(config: NativeTransformerConfig, kept: Pointer, counts: Pointer): NativeModel | null;
+  multiHeadAttention(config: NativeConfig, kvHeads: Pointer, frequencies: Pointer, seed: number): NativeModule | null;
+  transformer(config: NativeTransformerConfig, layers: Pointer, frequencies: Pointer): NativeModel | null;
+  emptyTransformer(
+    config: NativeTransformerConfig,
+    layers: Pointer,
+    frequencies: Pointer,
+    kept: Pointer,
+    counts: Pointer,
+  ): NativeModel | null;
   usedBytes(): number;
   delete(): void;
 }

@@ -1,35 +1,38 @@
 /** A transformer's forward pass, and what is captured of its layers on the way. */
 import { weightsStages } from "../attention/attention.js";
-import { checkInteger, readList } from "../base/checks.js";
-import { group, optional, readOptions, type OptionTable } from "../base/options.js";
-import { product } from "../base/tensor.js";
-import type { Tensor, Tokens } from "../base/types.js";
+import { checkInteger, invalidOption, oneOf, readList } from "../base/checks.js";
+import { group, optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
+import type { Tensor } from "../base/types.js";
 import { numberOfHeadOutput, returnTable } from "../module/multi_head_attention.js";
 import type { Handle } from "../runtime/instance.js";
 import type { NativeModel } from "../runtime/native.js";
-import { checkTokens, refuseTooLarge } from "./tokens.js";
-import type { Capture, ResolvedTransformerConfig, TransformerResult } from "./types.js";
+import { callModel } from "./call.js";
+import { checkInput, inputTable, lastRows } from "./input.js";
+import type { Capture, ModelInput, ResolvedTransformerConfig, TransformerOptions, TransformerResult } from "./types.js";
 
 const optionTable = {
+  ...inputTable,
+  logits: withDefault(oneOf(["all", "last", "none"]), "all"),
   capture: group({
     ...returnTable,
     layers: optional((value, name) => readList(value, name, "an array of layer indices")),
   } satisfies OptionTable<Capture>),
-} satisfies OptionTable<{ capture?: Capture }>;
+} satisfies OptionTable<TransformerOptions>;
 
 export function forward(
   handle: Handle<NativeModel>,
   config: ResolvedTransformerConfig,
-  tokensLike: Tokens,
-  optionsLike: { capture?: Capture } | undefined,
+  inputLike: ModelInput,
+  optionsLike: TransformerOptions | undefined,
 ): TransformerResult {
-  const { vocabSize, contextLength, embedDim, headDim, heads } = config;
-  const tokens = checkTokens(tokensLike, "tokens", vocabSize, contextLength);
-  const { capture } = readOptions(optionsLike, "forward", optionTable);
+  const { vocabSize, embedDim, headDim, heads, labels, projectionDim, pooler } = config;
+  const { logits: wanted, capture, ...options } = readOptions(optionsLike, "forward", optionTable);
+  const input = checkInput(inputLike, options, config);
+  const { leading, length } = input;
+  if (labels > 0 && wanted === "last")
+    throw invalidOption("logits", '"all" or "none", since they are of classes', wanted);
   const chosen = capture.layers?.map((layer) => checkInteger(layer, "capture.layers", 0, config.layers - 1));
   const captured = new Set(chosen ?? heads.keys());
-  const { batch, length } = tokens;
-  const leading = tokens.shape.slice(0, -1);
   const width = capture.heads === "values" ? headDim : embedDim;
   const captures: Record<string, number[] | undefined> = {};
   for (const [n, { length: H }] of heads.entries()) {
@@ -37,31 +40,40 @@ export function forward(
     captures[`heads ${n}`] = capture.heads && captured.has(n) ? [...leading, H, length, width] : undefined;
   }
   const names = Object.keys(captures);
-  refuseTooLarge(handle.instance, product(tokens.shape) * Math.max(embedDim, config.feedForwardDim));
-  return handle.call(
-    { tokens: tokens.data },
-    { logits: [...tokens.shape, vocabSize], table: [names.length], ...captures } as Record<
-      string,
-      number[] | undefined
-    >,
-    (native, staged) => {
-      const at = (name: string) => staged.pointers[name]!;
-      staged.write("table", names.map(at));
-      const capturing = {
-        logits: at("logits"),
-        captures: captured.size === 0 ? 0 : at("table"),
-        weightsStage: weightsStages.indexOf(capture.weights ?? "probabilities"),
-        headOutput: numberOfHeadOutput(capture.heads),
-      };
-      staged.check(native.forward({ batch, length, tokens: at("tokens"), targets: 0 }, capturing));
-      const results: Record<string, Tensor | undefined> = staged.results("logits", ...names);
-      return {
-        logits: results.logits!,
-        layers: heads.map((_, n) => {
-          const [weights, heads] = [results[`weights ${n}`], results[`heads ${n}`]];
-          return { ...(weights && { weights }), ...(heads && { heads }) };
-        }),
-      };
-    },
-  );
+  const classes = labels + projectionDim;
+  const logitRows = config.head && wanted === "last" ? lastRows(input) : undefined;
+  const outputs: Record<string, readonly number[] | undefined> = {
+    logits: !config.head || wanted === "none" ? undefined : [...leading, ...(logitRows ? [] : [length]), vocabSize],
+    hidden: [...leading, length, embedDim],
+    pooled: pooler === "none" ? undefined : [...leading, embedDim],
+    classes: classes === 0 || (labels > 0 && wanted === "none") ? undefined : [...leading, classes],
+    table: [names.length],
+    ...captures,
+  };
+  return callModel(handle, config, input, { logitRows }, outputs, (native, call, staged) => {
+    const at = (name: string) => staged.pointers[name]!;
+    staged.write("table", names.map(at));
+    const results = {
+      ...{ logits: at("logits"), logitRows: at("logitRows"), hidden: at("hidden"), pooled: at("pooled") },
+      classes: at("classes"),
+      captures: captured.size === 0 ? 0 : at("table"),
+      weightsStage: weightsStages.indexOf(capture.weights ?? "probabilities"),
+      headOutput: numberOfHeadOutput(capture.heads),
+    };
+    staged.check(native.forward(call, results));
+    const { table: _, ...tensors } = outputs;
+    const read: Record<string, Tensor | undefined> = staged.results(...Object.keys(tensors));
+    const { logits = labels > 0 ? read.classes : undefined, hidden, pooled } = read;
+    const embedding = projectionDim > 0 ? read.classes : undefined;
+    return {
+      ...(logits && { logits }),
+      hidden: hidden!,
+      ...(pooled && { pooled }),
+      ...(embedding && { embedding }),
+      layers: heads.map((_, n) => {
+        const [weights, heads] = [read[`weights ${n}`], read[`heads ${n}`]];
+        return { ...(weights && { weights }), ...(heads && { heads }) };
+      }),
+    };
+  });
 }

@@ -7,7 +7,8 @@ import { random } from "../base/random.js";
 import type { Tokens } from "../base/types.js";
 import { freeing, type Handle } from "../runtime/instance.js";
 import type { NativeModel, NativeSequence } from "../runtime/native.js";
-import { keyValueBytes } from "./config.js";
+import { dependsOnLength, setFrequencies } from "./call.js";
+import { keyValueBytes } from "./native_config.js";
 import { checkTokens } from "./tokens.js";
 import type { GenerateOptions, ResolvedTransformerConfig } from "./types.js";
 
@@ -44,9 +45,10 @@ const optionTable = {
 export function checkGenerate(
   promptLike: Tokens,
   optionsLike: GenerateOptions,
-  { vocabSize, causal }: ResolvedTransformerConfig,
+  { vocabSize, causal, head }: ResolvedTransformerConfig,
 ) {
-  if (!causal) throw new HeadwiseError("invalid-option", "generate: only a causal model predicts what comes next");
+  if (!causal || !head)
+    throw new HeadwiseError("invalid-option", "generate: only a causal model with logits predicts what comes next");
   const { data: prompt, batch, shape } = checkTokens(promptLike, "prompt", vocabSize, maxExtent);
   if (batch !== 1) throw invalidShape("prompt", "one sequence, [L] or [1, L]", shape);
   const { topK = vocabSize, ...options } = readOptions(optionsLike, "generate", optionTable);
@@ -72,6 +74,7 @@ function* steps(
 ): Generator<number, void, void> {
   const { vocabSize, contextLength } = config;
   const { instance } = handle;
+  const unchanged = dependsOnLength(config) ?? contextLength; // longer texts are read anew for each token
   const half = Math.max(contextLength >> 1, 1);
   let context = Array.from(prompt.length > contextLength ? prompt.subarray(-half) : prompt);
   let fresh = context; // tokens that the model has not seen
@@ -90,6 +93,12 @@ function* steps(
         handle.alive();
         sequence.length = 0;
       }
+      if (context.length > unchanged) {
+        fresh = context;
+        handle.alive();
+        sequence.length = 0;
+      }
+      setFrequencies(handle, config, context.length);
       const decoded = sequence;
       const { logits } = handle.call({ tokens: Int32Array.from(fresh) }, { logits: [vocabSize] }, (model, staged) => {
         const { tokens, logits } = staged.pointers;

@@ -6,7 +6,8 @@ import { readSafetensors } from "../files/safetensors.js";
 import { invalidFile } from "../files/safetensors_header.js";
 import type { Safetensors } from "../files/types.js";
 import { product, sameShape } from "../base/tensor.js";
-import { eachTransformerParameter, resolveTransformerConfig } from "./config.js";
+import { resolveTransformerConfig } from "./config.js";
+import { eachTransformerParameter } from "./native_config.js";
 import { format } from "./save.js";
 import { emptyTransformer } from "./transformer.js";
 import type { ResolvedTransformerConfig, Transformer } from "./types.js";
@@ -42,7 +43,7 @@ function metadataJson(
 function readModel(file: Safetensors): { config: ResolvedTransformerConfig; gates: readonly number[][] } {
   if (file.metadata.format !== format)
     throw invalidFile(`its metadata says no format ${format}: it is no saved transformer`);
-  const given = metadataJson(file, "config", ["{", "[{", "["]);
+  const given = metadataJson(file, "config", ["{", "[{", "[{", "{", "{"]);
   const config = inFile("config", () => resolveTransformerConfig(given as ResolvedTransformerConfig));
   // One after the other, so that a configuration that is larger than the file is refused at the first that is missing.
   for (const { name, shape } of eachTransformerParameter(config)) {

@@ -1,8 +1,6 @@
 /** Tokens of calls: integers of a vocabulary, one sequence [L] or several of one length [B, L]. */
 import { invalidShape } from "../base/checks.js";
-import { sameShape } from "../base/tensor.js";
 import { readTokens, type ReadTokens } from "../base/tokens.js";
-import type { Tokens } from "../base/types.js";
 import type { Instance } from "../runtime/instance.js";
 
 /** Tokens that have been checked: [L] or [B, L]. */
@@ -25,15 +23,6 @@ export function checkTokens(
   if (length === 0) throw invalidShape(name, "at least one token", shape);
   if (length > contextLength) throw invalidShape(name, `at most contextLength = ${contextLength} tokens`, shape);
   return { data, shape, batch, length };
-}
-
-/** Tokens and what should come of each: targets have the same shape, and may be -1. */
-export function checkBatch(tokensLike: Tokens, targetsLike: Tokens, vocabSize: number, contextLength: number) {
-  const tokens = checkTokens(tokensLike, "tokens", vocabSize, contextLength);
-  const targets = checkTokens(targetsLike, "targets", vocabSize, contextLength, -1);
-  if (!sameShape(tokens.shape, targets.shape))
-    throw invalidShape("targets", `that of tokens, [${tokens.shape.join(", ")}]`, targets.shape);
-  return { tokens, targets };
 }
 
 /** Refuses what no memory could hold, before the core counts in 32 bits. */

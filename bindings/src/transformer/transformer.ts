@@ -2,7 +2,7 @@ import { checkHeadList, checkInteger, invalidOption } from "../base/checks.js";
 import { net, seal } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
 import { isObject } from "../base/kinds.js";
-import { readMembers } from "../base/options.js";
+import { readMembers, readOptions } from "../base/options.js";
 import { product } from "../base/tensor.js";
 import type { Bytes, TensorLike, Tokens } from "../base/types.js";
 import { Optimizer } from "../module/adamw.js";
@@ -12,27 +12,32 @@ import { readParameters, writeParameters } from "../module/parameters.js";
 import { freeingTrained, trained, type Moments } from "../module/trained.js";
 import type { AdamW, MultiHeadAttention, Parameters } from "../module/types.js";
 import { Handle, type Instance } from "../runtime/instance.js";
-import type { LossResult, NativeModel, TokensCall } from "../runtime/native.js";
-import {
-  attentionConfig,
-  allHeads,
-  nativeTransformerConfig,
-  resolveTransformerConfig,
-  transformerBytes,
-  transformerParameters,
-} from "./config.js";
+import type { BatchCall, Engine, LossResult, NativeModel } from "../runtime/native.js";
+import { callModel } from "./call.js";
+import { allHeads, attentionConfig, resolveTransformerConfig } from "./config.js";
 import { forward } from "./forward.js";
 import { checkGenerate, generate } from "./generate.js";
 import { saveTransformer } from "./save.js";
-import { checkBatch, refuseTooLarge } from "./tokens.js";
+import { checkInput, checkTargets, inputTable, type CheckedInput } from "./input.js";
+import {
+  frequencyTable,
+  layerFrequencies,
+  nativeLayers,
+  nativeTransformerConfig,
+  transformerBytes,
+  transformerParameters,
+} from "./native_config.js";
+import { refuseTooLarge } from "./tokens.js";
 import type {
-  Capture,
   Evaluation,
   GenerateOptions,
+  InputOptions,
+  ModelInput,
   ResolvedTransformerConfig,
   SaveOptions,
   Transformer,
   TransformerConfig,
+  TransformerOptions,
   TransformerResult,
 } from "./types.js";
 
@@ -71,26 +76,46 @@ export class Model implements Transformer {
     return isObject(value) && #handle in value;
   }
 
-  forward(tokens: Tokens, options?: { capture?: Capture }): TransformerResult {
-    return forward(this.#handle, this.config, tokens, options);
+  forward(input: ModelInput, options?: TransformerOptions): TransformerResult {
+    return forward(this.#handle, this.config, input, options);
   }
 
-  accumulateGradients(tokens: Tokens, targets: Tokens): number {
-    const batch = this.#checkBatch(tokens, targets);
+  accumulateGradients(input: ModelInput, targets: Tokens, options?: InputOptions): number {
+    const batch = this.#checkBatch(input, targets, options);
     return this.#withBatch(batch, (native, call) => native.accumulate(call, false)).loss;
   }
 
-  trainStep(tokens: Tokens, targets: Tokens, optimizerLike: AdamW): number {
+  /** Gradients of the gates alone, layer by layer, without dropout. Those of the parameters need no room, and what `gradients()` says stays. */
+  measureGateGradients(inputLike: ModelInput, targetsLike: Tokens): Float32Array[] {
+    const { input, targets } = this.#checkBatch(inputLike, targetsLike, undefined);
+    const counts = this.config.heads.map(({ length }) => length);
+    const all = [counts.reduce((sum, count) => sum + count, 0)];
+    const { gates } = callModel(
+      this.#handle,
+      this.config,
+      input,
+      { targets },
+      { gates: all },
+      (native, call, staged) => {
+        staged.check(native.gateGradients(call, staged.pointers.gates!));
+        return staged.results("gates");
+      },
+    );
+    let end = 0;
+    return counts.map((count) => gates!.data.slice(end, (end += count)));
+  }
+
+  trainStep(input: ModelInput, targets: Tokens, optimizerLike: AdamW, options?: InputOptions): number {
     const optimizer = Optimizer.check(optimizerLike, "optimizer");
-    const batch = this.#checkBatch(tokens, targets);
+    const batch = this.#checkBatch(input, targets, options);
     const parts = optimizer.prepare([this]);
     const { loss } = this.#withBatch(batch, (native, call) => native.accumulate(call, true));
     optimizer.apply(parts);
     return loss;
   }
 
-  evaluate(tokens: Tokens, targets: Tokens): Evaluation {
-    const batch = this.#checkBatch(tokens, targets);
+  evaluate(input: ModelInput, targets: Tokens, options?: InputOptions): Evaluation {
+    const batch = this.#checkBatch(input, targets, options);
     const { loss, count, correct } = this.#withBatch(batch, (native, call) => native.evaluate(call));
     return { loss, accuracy: count === 0 ? 0 : correct / count, count };
   }
@@ -127,7 +152,7 @@ export class Model implements Transformer {
 
   /** The gates' part of `gradients`, without copies of all the others. */
   gateGradients(): Parameters {
-    this.#enableGradients();
+    this.#handle.call({}, {}, (native, staged) => staged.check(native.enableGateGradients()));
     const gates = this.config.heads.map(({ length }, n) => ({
       name: `layers.${n}.attention.head_gates`,
       index: n,
@@ -171,22 +196,20 @@ export class Model implements Transformer {
     this.#handle.call({}, {}, (native, staged) => staged.check(native.enableGradients()));
   }
 
-  #checkBatch(tokens: Tokens, targets: Tokens) {
-    const { vocabSize, contextLength } = this.config;
-    return checkBatch(tokens, targets, vocabSize, contextLength);
+  #checkBatch(inputLike: ModelInput, targetsLike: Tokens, optionsLike: InputOptions | undefined) {
+    const input = checkInput(inputLike, readOptions(optionsLike, "options", inputTable), this.config);
+    return { input, targets: checkTargets(targetsLike, input, this.config) };
   }
 
   /** Places a batch where the core reads it. */
   #withBatch(
-    { tokens, targets }: ReturnType<typeof checkBatch>,
-    work: (native: NativeModel, call: TokensCall) => LossResult,
+    { input, targets }: { input: CheckedInput; targets: Int32Array },
+    work: (native: NativeModel, call: BatchCall) => LossResult,
   ): LossResult {
-    const { vocabSize, embedDim, feedForwardDim } = this.config;
-    const { batch, length } = tokens;
     this.#handle.alive();
-    refuseTooLarge(this.#handle.instance, product(tokens.shape) * Math.max(embedDim, feedForwardDim, vocabSize));
-    return this.#handle.call({ tokens: tokens.data, targets: targets.data }, {}, (native, staged) => {
-      const result = work(native, { batch, length, ...staged.pointers });
+    refuseTooLarge(this.#handle.instance, input.batch * input.length * this.config.vocabSize);
+    return callModel(this.#handle, this.config, input, { targets }, {}, (native, call, staged) => {
+      const result = work(native, call);
       staged.check(result.status);
       return result;
     });
@@ -218,25 +241,39 @@ function keepHeads(handle: Handle<NativeModel>, kept: readonly (readonly number[
   return smaller;
 }
 
-/** A model whose parameters are zeros. It takes the memory of the heads that it has, and not of the original model's. */
-export function emptyTransformer(instance: Instance, config: ResolvedTransformerConfig): Model {
+/** Makes a native model. @param at where the layers, the table of their frequencies, and the heads lie */
+function makeNative(
+  instance: Instance,
+  config: ResolvedTransformerConfig,
+  make: (engine: Engine, at: Readonly<Record<string, number>>) => NativeModel | null,
+): NativeModel {
   const bytes = transformerBytes(config);
   if (bytes >= 2 ** 32) throw instance.outOfMemory(bytes, "parameters");
-  const native = instance.engine.call(listed(config.heads), {}, (engine, { pointers }) =>
-    engine.emptyTransformer(nativeTransformerConfig(config), pointers.heads, pointers.counts),
-  );
+  const inputs = { layers: nativeLayers(config), ...layerFrequencies(config, 0), ...listed(config.heads) };
+  const native = instance.engine.call(inputs, { table: [config.layers] }, (engine, staged) => {
+    staged.write("table", frequencyTable(config, staged.pointers));
+    return make(engine, staged.pointers);
+  });
   if (native === null) throw instance.outOfMemory(bytes, "parameters");
+  return native;
+}
+
+/** A model whose parameters are zeros. It takes the memory of the heads that it has, and not of the original model's. */
+export function emptyTransformer(instance: Instance, config: ResolvedTransformerConfig): Model {
+  const native = makeNative(instance, config, (engine, at) =>
+    engine.emptyTransformer(nativeTransformerConfig(config), at.layers!, at.table!, at.heads!, at.counts!),
+  );
   return new Model(instance, native, config);
 }
 
 /** Makes the original model from its seed, and takes from it the heads that the configuration does not have. */
 export function transformer(instance: Instance, configLike: TransformerConfig): Transformer {
   const config = resolveTransformerConfig(configLike);
-  const engine = instance.engine.alive();
-  const bytes = transformerBytes({ ...config, heads: config.heads.map(() => allHeads(config)) });
-  if (bytes >= 2 ** 32) throw instance.outOfMemory(bytes, "parameters");
-  const native = engine.transformer(nativeTransformerConfig(config));
-  if (native === null) throw instance.outOfMemory(bytes, "parameters");
+  const whole = { ...config, heads: config.heads.map(() => allHeads(config)) };
+  const native = makeNative(instance, whole, (engine, at) =>
+    engine.transformer(nativeTransformerConfig(config), at.layers!, at.table!),
+  );
+  const bytes = transformerBytes(whole);
   if (config.heads.every(({ length }) => length === config.numHeads)) return new Model(instance, native, config);
   try {
     return new Model(instance, keepHeads(new Handle(instance, native, "transformer"), config.heads, bytes), config);

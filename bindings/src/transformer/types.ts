@@ -1,7 +1,15 @@
 /** The public types of transformers. */
 import type { Bytes, Tensor, TensorLike, Tokens } from "../base/types.js";
-import type { RopeConfig, WeightsStage } from "../attention/types.js";
+import type { ResolvedRope, RopeConfig, WeightsStage } from "../attention/types.js";
 import type { AdamW, MultiHeadAttention, Parameters } from "../module/types.js";
+
+/** Images, of the size that the model reads: [B, channels, height, width]. */
+export interface Images {
+  readonly pixels: TensorLike;
+}
+
+/** What a model reads. */
+export type ModelInput = Tokens | Images;
 
 /** Sequences to train on or to measure with. */
 export interface Batch {
@@ -11,12 +19,49 @@ export interface Batch {
   readonly targets: Tokens;
 }
 
-/** Configuration of `Headwise.transformer`. */
+/** Rotary embedding, windows and norms of one layer. */
+export interface LayerOptions {
+  /** Each token attends to at most so many tokens before and behind it, beside itself. Default: the sides are open. */
+  readonly window?: { readonly left?: number; readonly right?: number };
+  /** In the place of the model's; `false`: none. */
+  readonly rope?: RopeConfig | false;
+  /** Whether there is a norm before the attention. Default true. */
+  readonly norm1?: boolean;
+}
+
+/** Images cut into patches, each a row of the residual stream. */
+export interface PatchConfig {
+  /** Default 3. */
+  channels?: number;
+  /** Pixels of a patch's side. */
+  size: number;
+  /** Rows and columns of patches. */
+  grid: readonly [number, number];
+  /** Whether the patches' matrix has a bias. Default true. */
+  bias?: boolean;
+  /** A learned first row. Default true. */
+  classToken?: boolean;
+  /** Learned rows behind it, without positions (Darcet et al. 2023). Default 0. */
+  registerTokens?: number;
+}
+
+/** Which linear layers have biases. */
+export interface BiasConfig {
+  /** Projections of queries, keys and values. */
+  qkv?: boolean;
+  /** The attention's output projection. */
+  out?: boolean;
+  feedForward?: boolean;
+  /** `headTransform`, `pooler` and the classifier of `labels`. */
+  readout?: boolean;
+}
+
+/** Configuration of `Headwise.transformer`: independent choices. */
 export interface TransformerConfig {
-  /** V: number of tokens in the vocabulary. */
-  vocabSize: number;
-  /** C: largest number of tokens in a sequence. */
-  contextLength: number;
+  /** V: number of tokens in the vocabulary. Required without `patches`. */
+  vocabSize?: number;
+  /** C: largest number of tokens in a sequence. Required without `patches`. */
+  contextLength?: number;
   /** Number of layers: 1 … 1000. */
   layers: number;
   /** E: width of the residual stream. */
@@ -29,23 +74,74 @@ export interface TransformerConfig {
   headDim?: number;
   /** F: hidden width of the feed-forward layers; 0: no feed-forward layers. Default 4 E. */
   feedForwardDim?: number;
-  /** `"layer"` (default): layer norm (Ba et al. 2016), and biases in all linear layers but the last. `"rms"`: RMS norm (Zhang & Sennrich 2019), and no biases. */
+  /** `"layer"` (default; Ba et al. 2016) or `"rms"` (Zhang & Sennrich 2019). */
   norm?: "layer" | "rms";
   /** ε of the norms, added to the variance (`"layer"`) or to the mean square (`"rms"`): a float32 number > 0. Default 1e-5 (`"layer"`) or 1e-6 (`"rms"`). */
   normEpsilon?: number;
-  /** Activation of the feed-forward layers. `"gelu"` (default): the tanh form (Hendrycks & Gimpel 2016). `"silu-gated"` or `"swiglu"`, the same: W_down (silu(W_gate x) ∘ W_up x) (Shazeer 2020). */
-  activation?: "relu" | "gelu" | "silu-gated" | "swiglu";
+  /** Whether norms have a bias. Default true with `"layer"`, false with `"rms"`. */
+  normBias?: boolean;
+  /**
+   * Where norms stand, with x the residual stream and f a sublayer. `"before"` (default): x + f(norm(x)); `"after"`: norm(x + f(x))
+   * (BERT); `"both"`: x + norm(f(norm(x))) (Gemma 2); `"parallel"`: x + attention(norm1(x)) + feedForward(norm2(x)) (GPT-NeoX);
+   * `"parallel-shared"`: the same with one norm for both (GPT-J).
+   */
+  normPlacement?: "before" | "after" | "both" | "parallel" | "parallel-shared";
+  /** A norm of the embeddings' sum. Default false. */
+  embeddingNorm?: boolean;
+  /** A norm of the last hidden states. Default true, but with `"after"`. */
+  finalNorm?: boolean;
+  /** RMS norm of each head's queries and keys, before the rotary embedding (Qwen 3). Default false. */
+  queryKeyNorm?: boolean;
+  /** Biases of linear layers: of all, or group by group. Default true with `norm: "layer"`, false with `"rms"`. */
+  bias?: boolean | BiasConfig;
+  /**
+   * Of the feed-forward layers. `"gelu"` (default): the form with tanh (Hendrycks & Gimpel 2016); `"gelu-erf"`: the exact one;
+   * `"quick-gelu"`: x sigmoid(1.702 x); `"silu-gated"`, `"swiglu"`: `"silu"`, gated.
+   */
+  activation?: "relu" | "gelu" | "gelu-erf" | "quick-gelu" | "silu" | "silu-gated" | "swiglu";
+  /** W_down (f(W_gate x) ∘ W_up x) in the place of W_down f(W_up x) (Shazeer 2020). Default false. */
+  gated?: boolean;
   /**
    * Position encoding. `"learned"` (default): trained vectors, added to the embeddings. `"sinusoidal"`: fixed vectors, added to the
-   * embeddings times √E (Vaswani et al. 2017, 3.4 and 3.5). `"rotary"`, `"alibi"`: in attention. `"none"`: no encoding.
+   * embeddings (Vaswani et al. 2017, 3.5). `"rotary"`, `"alibi"`: in attention. `"none"`: no encoding.
    */
   positions?: "learned" | "rotary" | "sinusoidal" | "alibi" | "none";
+  /** `"order"` (default): tokens are counted from 0; in causal models padding does not count. `{ padding }`: tokens other than this one are counted from it, exclusive (RoBERTa). */
+  positionsFrom?: "order" | { readonly padding: number };
   /** Rotary embedding, only with `positions: "rotary"`. Default: base 10000, dim headDim, not interleaved. */
   rope?: RopeConfig;
   /** Whether each token attends only to itself and earlier ones. Default true. */
   causal?: boolean;
+  /** Factor of the attention scores. Default 1 / sqrt(D). */
+  scale?: number;
+  /** Scores become softcap · tanh(scores / softcap); 0 (default): they stay. */
+  softcap?: number;
+  /** One object a layer. Default: all layers are the same. */
+  layerOptions?: readonly LayerOptions[];
+  /** Factor of the embeddings. Default 1, with `"sinusoidal"` √E. */
+  embeddingScale?: number;
+  /** Token types, whose vectors are added (BERT). Default 0: none. */
+  tokenTypes?: number;
+  /** Reads images in the place of tokens. */
+  patches?: PatchConfig;
+  /** Logits of the vocabulary. Default true where there are tokens, and neither `labels` nor `projectionDim`. */
+  head?: boolean;
   /** Whether the output matrix is the embedding matrix (true) or a parameter of its own. Default true. */
   tieEmbeddings?: boolean;
+  /** Default false. */
+  headBias?: boolean;
+  /** A linear layer, the activation and a norm before the logits (masked language models). Default false. */
+  headTransform?: boolean;
+  /** Logits become cap · tanh(logits / cap); 0 (default): they stay. */
+  logitSoftcap?: number;
+  /** `pooled`, made of one row's hidden state: `"row"`: it stays; `"norm"`: its norm; `"tanh"`, `"relu"`: through a linear layer and this function. Default `"none"`, with `labels` or `projectionDim` `"row"`. */
+  pooler?: "none" | "row" | "norm" | "tanh" | "relu";
+  /** Which row: the first (default), that of the largest token, or of the first one equal to `token` (the first row where there is none). */
+  pooledRow?: "first" | "largest" | { readonly token: number };
+  /** Classes of whole sequences: `logits` are a linear layer of `pooled`. Default 0: none. */
+  labels?: number;
+  /** Width of `embedding`, a linear layer of `pooled` without bias (CLIP). Default 0: none. */
+  projectionDim?: number;
   /** Dropout rate in training, 0 <= rate < 1: of attention probabilities, and of what each layer adds to the residual stream. Default 0. */
   dropout?: number;
   /** Seed of the initialisation and of dropout: an integer, 0 … 2^32 − 1. Default 0. */
@@ -54,13 +150,31 @@ export interface TransformerConfig {
   heads?: readonly (readonly number[])[];
 }
 
-/** A configuration with every default filled in. `rope` is present only with rotary positions. `heads` lists the remaining heads of each layer, as indices in the original model. */
+/** A configuration with every default filled in. `rope` and `patches` are present only if they apply. `heads` lists the remaining heads of each layer, as indices in the original model. */
 export type ResolvedTransformerConfig = Readonly<
-  Required<Omit<TransformerConfig, "rope" | "activation">> & {
-    activation: "relu" | "gelu" | "silu-gated";
-    rope?: Readonly<Required<RopeConfig>>;
+  Required<Omit<TransformerConfig, "rope" | "patches" | "bias">> & {
+    bias: Readonly<Required<BiasConfig>>;
+    rope?: ResolvedRope;
+    patches?: Readonly<Required<PatchConfig>>;
   }
 >;
+
+/** What a model reads beside tokens. */
+export interface InputOptions {
+  /** The shape of the tokens: 0 where there is padding, to which nobody attends, on either side; else 1. Default: none is. */
+  mask?: Tokens;
+  /** The shape of the tokens. Default: all 0. */
+  tokenTypes?: Tokens;
+  /** The shape of the tokens. Default: as `positionsFrom` says. */
+  positions?: Tokens;
+}
+
+/** Options of `Transformer.forward`. */
+export interface TransformerOptions extends InputOptions {
+  /** Of which tokens logits are wanted. `"last"`: of each sequence's last one that is no padding. Default `"all"`. */
+  logits?: "all" | "last" | "none";
+  capture?: Capture;
+}
 
 /** What `Transformer.forward` returns for its layers in addition to the logits. */
 export interface Capture {
@@ -74,8 +188,14 @@ export interface Capture {
 
 /** Result of `Transformer.forward`. If the tokens have no batch axis, neither have the results. */
 export interface TransformerResult {
-  /** [B, L, V]. */
-  readonly logits: Tensor;
+  /** [B, L, V], with `logits: "last"` [B, V]; of a classifier [B, labels]. Absent if the model has none, or if the call wants none. */
+  readonly logits?: Tensor;
+  /** [B, L, E]: the last hidden states, from which the logits are computed. */
+  readonly hidden: Tensor;
+  /** [B, E], if the model has a pooler. */
+  readonly pooled?: Tensor;
+  /** [B, projectionDim], if the model has a projection. */
+  readonly embedding?: Tensor;
   /** One object per layer of the model. It is empty if nothing was captured. */
   readonly layers: readonly { readonly weights?: Tensor; readonly heads?: Tensor }[];
 }
@@ -108,22 +228,22 @@ export interface SaveOptions {
   dtype?: "F32" | "F16" | "BF16";
 }
 
-/** A transformer that predicts tokens, made by `Headwise.transformer`. Each layer has attention and feed-forward, with the norm before each (pre-norm). */
+/** A transformer, made by `Headwise.transformer`. Each layer has attention and feed-forward. */
 export interface Transformer {
   readonly config: ResolvedTransformerConfig;
   /** Number of scalars in `parameters()`. */
   readonly parameterCount: number;
-  /** Computes the logits of the token after each position, and what `capture` requests. */
-  forward(tokens: Tokens, options?: { capture?: Capture }): TransformerResult;
-  /** Computes the loss with dropout and adds its gradients to `gradients()`. Returns the loss, defined as in `Evaluation`. */
-  accumulateGradients(tokens: Tokens, targets: Tokens): number;
+  /** Computes hidden states and logits, and what `capture` requests. */
+  forward(input: ModelInput, options?: TransformerOptions): TransformerResult;
+  /** Computes the loss with dropout and adds its gradients to `gradients()`. Targets of a classifier are [B]. Returns the loss, defined as in `Evaluation`. */
+  accumulateGradients(input: ModelInput, targets: Tokens, options?: InputOptions): number;
   /**
    * One training step: `zeroGradients`, `accumulateGradients`, `optimizer.step([this])`. Returns the loss before the step. If the
    * gradient norm is not finite, the step is skipped and counted in `optimizer.skippedSteps`.
    */
-  trainStep(tokens: Tokens, targets: Tokens, optimizer: AdamW): number;
+  trainStep(input: ModelInput, targets: Tokens, optimizer: AdamW, options?: InputOptions): number;
   /** Computes loss and accuracy without dropout. */
-  evaluate(tokens: Tokens, targets: Tokens): Evaluation;
+  evaluate(input: ModelInput, targets: Tokens, options?: InputOptions): Evaluation;
   /**
    * Generates tokens one at a time, with a key/value cache. `prompt` is one sequence of at least one token; the model must be causal.
    * When the context is full, or if the prompt is longer than it, generation continues from the last contextLength / 2 tokens.
@@ -136,9 +256,12 @@ export interface Transformer {
    */
   attention(layer: number): MultiHeadAttention;
   /**
-   * Copies of all parameters: `embedding.weight` [V, E], `positions.weight` [C, E], `layers.N.norm1.weight` [E],
-   * `layers.N.attention.q_proj.weight` …, `layers.N.norm2.weight`, `layers.N.feed_forward.up.weight` [F, E], `.gate.weight`,
-   * `.down.weight` [E, F], `norm.weight`, `head.weight` [V, E] if embeddings are not tied, and their `.bias`.
+   * Copies of all parameters that the configuration has: `embedding.weight` [V, E], `positions.weight` [C, E], `token_types.weight`
+   * [types, E], `embedding.patch.weight` [E, channels · size²], `embedding.class` [E], `embedding.registers` [R, E], `embedding_norm.weight`
+   * [E]; of layer N `layers.N.norm1.weight`, `layers.N.attention.q_proj.weight` … as a module's, `.norm1_after.weight`, `.norm2.weight`,
+   * `.feed_forward.up.weight` [F, E], `.gate.weight`, `.down.weight` [E, F], `.norm2_after.weight`; `norm.weight`, `head_transform.dense.weight`
+   * [E, E], `head_transform.norm.weight`, `head.weight` [V, E], `pooler.dense.weight` or `pooler.norm.weight`, `classifier.weight`
+   * [labels, E], `projection.weight` [projectionDim, E]; and their `.bias`.
    */
   parameters(): Parameters;
   /** Replaces the given parameters. Throws and changes nothing if a name is unknown or a shape differs. */

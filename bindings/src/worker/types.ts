@@ -23,12 +23,14 @@ import type {
 } from "../module/types.js";
 import type {
   Batch,
-  Capture,
   Evaluation,
   GenerateOptions,
+  InputOptions,
+  ModelInput,
   ResolvedTransformerConfig,
   SaveOptions,
   TransformerConfig,
+  TransformerOptions,
   TransformerResult,
 } from "../transformer/types.js";
 import type {
@@ -105,10 +107,15 @@ export interface WorkerMultiHeadAttention {
 export interface WorkerTransformer {
   readonly config: ResolvedTransformerConfig;
   readonly parameterCount: number;
-  forward(tokens: Tokens, options?: { capture?: Capture } & Abortable): Promise<TransformerResult>;
-  accumulateGradients(tokens: Tokens, targets: Tokens, options?: Abortable): Promise<number>;
-  trainStep(tokens: Tokens, targets: Tokens, optimizer: WorkerAdamW, options?: Abortable): Promise<number>;
-  evaluate(tokens: Tokens, targets: Tokens, options?: Abortable): Promise<Evaluation>;
+  forward(input: ModelInput, options?: TransformerOptions & Abortable): Promise<TransformerResult>;
+  accumulateGradients(input: ModelInput, targets: Tokens, options?: InputOptions & Abortable): Promise<number>;
+  trainStep(
+    input: ModelInput,
+    targets: Tokens,
+    optimizer: WorkerAdamW,
+    options?: InputOptions & Abortable,
+  ): Promise<number>;
+  evaluate(input: ModelInput, targets: Tokens, options?: InputOptions & Abortable): Promise<Evaluation>;
   generate(prompt: Tokens, options: GenerateOptions & Abortable): AsyncGenerator<number, void, void>;
   /** The attention module of a layer. It is disposed with the model; its own `dispose()` does not affect the model. */
   attention(layer: number, options?: Abortable): Promise<WorkerMultiHeadAttention>;

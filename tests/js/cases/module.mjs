@@ -56,6 +56,8 @@ export const moduleCases = [
         scale: 0.5,
         softcap: 0,
         alibi: false,
+        queryKeyNorm: false,
+        normEpsilon: 1e-6,
         seed: 0,
       });
       expect(mha.numHeads).to.equal(3);

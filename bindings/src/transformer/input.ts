@@ -1,0 +1,133 @@
+/** What a model reads in one call: tokens or images, and what belongs to them. */
+import { invalidOption, invalidShape } from "../base/checks.js";
+import { hasMembers, optional, readOptions, type OptionTable } from "../base/options.js";
+import { checkTensor, product, refuseOtherShape, sameShape } from "../base/tensor.js";
+import type { Tensor } from "../base/types.js";
+import { checkTokens } from "./tokens.js";
+import type { InputOptions, ResolvedTransformerConfig } from "./types.js";
+
+const maxPosition = 2 ** 31 - 1;
+
+/** Options of inputs, whose values are checked when the input is known. */
+export const inputTable = {
+  mask: (value) => value,
+  tokenTypes: (value) => value,
+  positions: (value) => value,
+} satisfies OptionTable<InputOptions>;
+
+type Config = ResolvedTransformerConfig;
+
+/** An input that has been checked, in copies that nobody else can change. */
+export interface CheckedInput {
+  /** [] or [B], and L, rows of a sequence. */
+  readonly leading: readonly number[];
+  readonly batch: number;
+  readonly length: number;
+  /** What the core reads, by the names of its call. */
+  readonly arrays: Readonly<Record<string, Int32Array | Float32Array | undefined>>;
+}
+
+/** @param options as `inputTable` has read them */
+export function checkInput(input: unknown, options: Record<string, unknown>, config: Config): CheckedInput {
+  if (config.patches !== undefined) return checkImages(input, options, config);
+  const { vocabSize, contextLength, tokenTypes: types, positions: kind, positionsFrom } = config;
+  const tokens = checkTokens(input, "tokens", vocabSize, contextLength);
+  const { batch, length, shape } = tokens;
+  const likeTokens = (name: string, below: number) =>
+    optional((value) => {
+      const given = checkTokens(value, name, below, maxPosition);
+      if (!sameShape(given.shape, shape))
+        throw invalidShape(name, `that of tokens, [${shape.join(", ")}]`, given.shape);
+      return given.data;
+    })(options[name], name);
+  if (options.tokenTypes !== undefined && types === 0)
+    throw invalidOption("tokenTypes", "none, since the model has no token types", options.tokenTypes);
+  const mask = likeTokens("mask", 2);
+  const tabled = kind === "learned" || kind === "sinusoidal";
+  const given = likeTokens("positions", tabled ? contextLength : maxPosition);
+  let positions = tabled || kind === "rotary" ? given : undefined;
+  if (given === undefined && (tabled || kind === "rotary")) {
+    if (positionsFrom !== "order")
+      positions = counted(tokens.data, length, positionsFrom.padding, positionsFrom.padding + 1);
+    else if (config.causal && mask) positions = counted(mask, length, 0, 0);
+  }
+  if (tabled && positions?.some((position) => position >= contextLength))
+    throw invalidShape("tokens", `positions below contextLength = ${contextLength}`, shape);
+  return {
+    ...{ leading: shape.slice(0, -1), batch, length },
+    arrays: {
+      ...{ tokens: tokens.data, tokenTypes: likeTokens("tokenTypes", types), mask, positions },
+      pooledRows: pooledRows(tokens.data, length, config),
+    },
+  };
+}
+
+/** Positions of the elements that are not `none`, counted in each row from `first`; the others have one less, at least 0. */
+function counted(values: Int32Array, length: number, none: number, first: number): Int32Array {
+  let next = first;
+  return values.map((value, n) => {
+    if (n % length === 0) next = first;
+    return value === none ? Math.max(first - 1, 0) : next++;
+  });
+}
+
+/** The row of each sequence that is pooled; none: the first ones. */
+function pooledRows(tokens: Int32Array, length: number, { pooler, pooledRow }: Config): Int32Array | undefined {
+  if (pooler === "none" || pooledRow === "first") return undefined;
+  return Int32Array.from({ length: tokens.length / length }, (_, b) => {
+    const row = tokens.subarray(b * length, (b + 1) * length);
+    const wanted = pooledRow === "largest" ? row.reduce((most, token) => Math.max(most, token)) : pooledRow.token;
+    return Math.max(row.indexOf(wanted), 0);
+  });
+}
+
+function checkImages(input: unknown, options: Record<string, unknown>, config: Config): CheckedInput {
+  const { channels, size, grid, classToken, registerTokens } = config.patches!;
+  if (!hasMembers(input)) throw invalidOption("input", "{ pixels }", input);
+  const { pixels } = readOptions<{ pixels: (value: unknown, name: string) => Tensor }>(input, "input", {
+    pixels: checkTensor as (value: unknown, name: string) => Tensor,
+  });
+  for (const [name, value] of Object.entries(options))
+    if (value !== undefined) throw invalidOption(name, "none, since the model reads images", value);
+  const batch = pixels.shape[0] ?? 0;
+  refuseOtherShape(pixels, "pixels", [batch, channels, grid[0] * size, grid[1] * size]);
+  return {
+    ...{ leading: [batch], batch, length: grid[0] * grid[1] + Number(classToken) + registerTokens },
+    arrays: { patches: patchesOf(pixels, size) },
+  };
+}
+
+/** Patches of images [B, channels, height, width], one behind the other: [B, patches, channels · size²]. */
+function patchesOf({ data, shape }: Tensor, size: number): Float32Array {
+  const [batch, channels, height, width] = shape as [number, number, number, number];
+  const patches = new Float32Array(product(shape));
+  let to = 0;
+  for (let b = 0; b < batch; ++b)
+    for (let y = 0; y < height; y += size)
+      for (let x = 0; x < width; x += size)
+        for (let c = 0; c < channels; ++c)
+          for (let row = y; row < y + size; ++row) {
+            const from = ((b * channels + c) * height + row) * width + x;
+            patches.set(data.subarray(from, from + size), to);
+            to += size;
+          }
+  return patches;
+}
+
+/** What should come of an input: of each token, or of each sequence where the model has labels; -1 where nothing should. */
+export function checkTargets(value: unknown, { leading, batch, length }: CheckedInput, config: Config): Int32Array {
+  const { head, labels, vocabSize } = config;
+  if (!head && labels === 0) throw invalidOption("targets", "none, since the model has no logits", value);
+  const shape = labels > 0 ? [batch] : [...leading, length];
+  const targets = checkTokens(value, "targets", labels > 0 ? labels : vocabSize, maxPosition, -1);
+  if (!sameShape(targets.shape, shape)) throw invalidShape("targets", `[${shape.join(", ")}]`, targets.shape);
+  return targets.data;
+}
+
+/** The last row of each sequence that is no padding. */
+export function lastRows({ batch, length, arrays: { mask } }: CheckedInput): Int32Array {
+  return Int32Array.from({ length: batch }, (_, b) => {
+    const last = mask?.subarray(b * length, (b + 1) * length).lastIndexOf(1) ?? length - 1;
+    return Math.max(last, 0);
+  });
+}
