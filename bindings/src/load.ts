@@ -43,7 +43,7 @@ export const loadTable = {
   signal: optional(checkSignal),
 } satisfies OptionTable<LoadOptions>;
 
-/** Starts what was chosen, from where it is. */
+/** Starts the chosen binary and makes the instance. */
 export async function startHeadwise(choice: Choice, source: Source, stage: Stage): Promise<Headwise> {
   const { simd, threads, reason } = choice;
   const instance = new Instance(await start(choice, source, stage), choice);
@@ -69,7 +69,7 @@ export async function startHeadwise(choice: Choice, source: Source, stage: Stage
   });
 }
 
-/** Loads the binary that fits the machine. Each call makes an instance of its own: memory and threads. */
+/** Loads Headwise with the binary that fits the machine. Each call makes an instance with its own memory and threads. */
 export async function load(optionsLike?: LoadOptions): Promise<Headwise> {
   const options = readOptions(optionsLike, "load", loadTable);
   const work = (stage: Stage) =>

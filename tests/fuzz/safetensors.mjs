@@ -136,7 +136,7 @@ function check(bytes) {
     const wrong = values.findIndex((value, n) => !Object.is(value, tensor.data[n]));
     if (wrong >= 0) throw new Error(`${name}: number ${wrong} is ${tensor.data[wrong]}, expected ${values[wrong]}`);
   }
-  if (dataStart + covered !== bytes.length) throw new Error("bytes that are no tensor's, or are those of two");
+  if (dataStart + covered !== bytes.length) throw new Error("bytes that belong to no tensor, or are those of two");
   return true;
 }
 

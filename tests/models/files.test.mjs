@@ -296,12 +296,12 @@ describe("broken files and answers are invalid-file, with file and reason:", { c
     [
       "too long",
       { [file]: Buffer.concat([weights, Buffer.alloc(9)]) },
-      /^model.safetensors: the bytes \d+ to \d+ are no tensor's/,
+      /^model.safetensors: the bytes \d+ to \d+ belong to no tensor/,
     ],
     [
       "too long, of unknown length",
       { [file]: { bytes: Buffer.concat([weights, Buffer.alloc(9)]), ranges: false, length: false } },
-      /^model.safetensors: its bytes from \d+ on are no tensor's/,
+      /^model.safetensors: its bytes from \d+ on belong to no tensor/,
     ],
     ["a header that lies", { [file]: lies }, /^model.safetensors: the header is said to have 1000000000 bytes/],
     ["a header that is no JSON", { [file]: header("x", 0) }, /^model.safetensors: the header is not a JSON object/],

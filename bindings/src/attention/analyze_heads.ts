@@ -7,7 +7,7 @@ import type { Instance } from "../runtime/instance.js";
 import type { AnalyzeHeadsOptions, HeadStatistics } from "./types.js";
 import { fitVisibility, visibilityArgument, visibilityTable } from "./visibility.js";
 
-/** Floats of the core's HeadStatistics, in its order. */
+/** The members of the core's HeadStatistics, in its order. */
 const statisticNames = ["entropy", "distance", "confidence", "first", "previous", "next", "self"] as const;
 const tokenStatisticNames = ["duplicate", "induction"] as const;
 const allNames = [...statisticNames, ...tokenStatisticNames] as const;

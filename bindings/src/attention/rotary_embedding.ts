@@ -33,7 +33,7 @@ const optionTable = {
   sin: optional(checkTensor),
 } satisfies OptionTable<RotaryEmbeddingOptions>;
 
-/** Fills in the defaults for heads of a width. `prefix`: of the options' names. */
+/** Fills in the defaults for this head width. `prefix`: of the options' names in messages. */
 export function fitRope(
   { base = 10000, dim, interleaved, scaling }: Checked<typeof pairsTable> & { scaling?: RopeScaling | undefined },
   headDim: number,
@@ -73,8 +73,8 @@ export function rotaryEmbedding(instance: Instance, xLike: TensorLike, optionsLi
   const rope = fitRope(options, headDim);
   if (positions) refuseOtherLength(positions, "positions", batch * length);
   if (cos || sin) {
-    if (options.base !== undefined) throw new HeadwiseError("invalid-option", "base: expected none beside cos and sin");
-    if (!cos || !sin) throw invalidOption(cos ? "sin" : "cos", "a tensor, as both are needed", undefined);
+    if (options.base !== undefined) throw new HeadwiseError("invalid-option", "base: may not be given together with cos and sin");
+    if (!cos || !sin) throw invalidOption(cos ? "sin" : "cos", "a tensor, because cos and sin are needed together", undefined);
     refuseOtherTables(cos, sin, positions, [batch, length], rope.dim / 2);
   }
   return instance.engine.call({ input, positions, cos, sin }, { output: input.shape }, (engine, staged) => {

@@ -1,4 +1,4 @@
-/** What the shapes of attention's arguments say, at every rank. */
+/** The extents of attention, read from the shapes of its arguments at every rank. */
 import { checkInteger, invalidShape, maxExtent } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import { refuseEmpty, sameShape } from "../base/tensor.js";
@@ -16,21 +16,21 @@ export interface Extents {
   valueHeadDim: number;
 }
 
-/** Rows of heads as tensors hold them: rank 2 [length, width], 3 [batch, length, heads * width], 4 heads first. */
+/** The shape of a tensor of heads: rank 2 [length, width], 3 [batch, length, heads * width], 4 [batch, heads, length, width]. */
 export function shapeAtRank(rank: number, batch: number, heads: number, length: number, width: number): number[] {
   if (rank === 2) return [length, width];
   return rank === 3 ? [batch, length, heads * width] : [batch, heads, length, width];
 }
 
-/** A number of heads: at rank 3 an option must say it, at other ranks the shape does. */
+/** A number of heads. Rank 3 requires the option; other ranks refuse it, because the shape gives it. */
 export function checkHeads(rank: number, heads: unknown, name: string): number | undefined {
-  if (rank === 3) return checkInteger(heads, `${name} (rank 3 needs it)`, 1, maxExtent);
+  if (rank === 3) return checkInteger(heads, `${name} (required for rank 3)`, 1, maxExtent);
   if (heads !== undefined)
-    throw new HeadwiseError("invalid-option", `${name}: for rank 3 only; at rank ${rank} the shapes say it`);
+    throw new HeadwiseError("invalid-option", `${name}: only for rank 3; at rank ${rank} the shapes give it`);
   return undefined;
 }
 
-/** Width of a head of a tensor that is not empty but for batch and length. */
+/** The width of a head. Only batch and length of the tensor may be 0. */
 export function widthOf(t: Tensor, name: string, heads: number, headsName: string): number {
   const rank = t.shape.length;
   refuseEmpty(t, name);
@@ -78,7 +78,7 @@ export function extentsOf(
   return { batch, heads, kvHeads, queries, keys, headDim, valueHeadDim };
 }
 
-/** The length P of earlier keys and values: [B, G, P, D] and [B, G, P, Dv] at every rank. Refuses what does not fit the new ones. */
+/** Reads P from earlier keys [B, G, P, D] and values [B, G, P, Dv], at every rank. Refuses shapes that do not match the new keys and values. */
 export function fitPast(
   past: KeysAndValues<Tensor>,
   { batch, kvHeads, headDim, valueHeadDim }: Omit<Extents, "past">,

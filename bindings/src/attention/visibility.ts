@@ -1,4 +1,4 @@
-/** Which keys queries may attend to: the options that attention, the module and the analysis share. */
+/** Which keys queries may attend to: the options that attention, the module and `analyzeHeads` share. */
 import {
   checkBoolean,
   checkInt32Array,
@@ -18,7 +18,7 @@ import type { VisibilityOptions } from "./types.js";
 
 type Extents = readonly [batch: number, heads: number, queries: number, keys: number];
 
-/** Numbers of the core's MaskType. */
+/** Values of the core's MaskType. */
 const maskTypes: Record<string, number> = {
   ...{ Float32Array: 1, Float16Array: 1 },
   ...{ Uint8Array: 2, Int32Array: 3, BigInt64Array: 4 },
@@ -35,7 +35,7 @@ function checkMask(value: unknown, name: string) {
   return { type, data, shape: checkShape(given.shape, data.length, name) };
 }
 
-/** A mask of bytes: a copy. */
+/** Reads a key mask as a copy in bytes. */
 function checkKeyMask(value: unknown, name: string) {
   if (!isTensorLike(value)) throw invalidOption(name, "{ data, shape }", value);
   const given = readTensor(value);
@@ -45,7 +45,7 @@ function checkKeyMask(value: unknown, name: string) {
   return { data, shape: checkShape(given.shape, data.length, name) };
 }
 
-/** One for all batch rows, or one each. */
+/** One offset for all batch rows, or one for each. */
 function checkOffset(value: unknown, name: string): number | Int32Array {
   if (typeTag(value) === "Int32Array") return checkInt32Array(value, name);
   if (typeof value !== "number") throw invalidOption(name, "an integer or an Int32Array", value);
@@ -63,7 +63,7 @@ export const visibilityTable = {
   keyLengths: optional(checkInt32Array),
 } satisfies OptionTable<VisibilityOptions>;
 
-/** Options that fit a call, as the core takes them. */
+/** Checked options in the form that the core takes. */
 export interface Visibility {
   readonly inputs: {
     readonly mask: ReturnType<typeof checkMask> | undefined;
@@ -95,7 +95,7 @@ function refuseOtherKeyMask(shape: readonly number[], [batch, , , keys]: Extents
     throw invalidShape("keyMask", `[B, S] = [${batch}, ${keys}], [1, ${keys}] or [${keys}]`, shape);
 }
 
-/** [B]; of no use, and no size, where no row computes. */
+/** The offsets [B]. Empty if there are no heads or queries. */
 function offsetsOf(offset: number | Int32Array, [batch, heads, queries]: Extents): Int32Array | undefined {
   if (offset === 0) return undefined;
   if (typeof offset === "number") return new Int32Array(heads * queries === 0 ? 0 : batch).fill(offset);
@@ -103,7 +103,7 @@ function offsetsOf(offset: number | Int32Array, [batch, heads, queries]: Extents
   return offset;
 }
 
-/** Checks options that have been read against the extents [B, H, L, S] of the scores. `past`: of the S keys; the offset's default. */
+/** Checks the options against the extents [B, H, L, S] of the scores. `past`: the number of past keys, the default of `offset`. */
 export function fitVisibility(
   { mask, keyMask, causal, window, offset, keyLengths }: Checked<typeof visibilityTable>,
   extents: Extents,
@@ -125,7 +125,7 @@ export function fitVisibility(
   };
 }
 
-/** The same with the addresses of its arrays; nothing where all keys are visible. */
+/** The argument of the core, with the addresses of the arrays. Empty if all keys are visible. */
 export function visibilityArgument(
   { inputs, maskExtents, ...plain }: Visibility,
   { mask, keyMask, offsets, keyLengths }: Pointers<keyof Visibility["inputs"]>,

@@ -1,10 +1,10 @@
-/** The vocabulary of argument checks: each throws a HeadwiseError that says what was expected beside what was given. */
+/** Checks of arguments. Each throws a HeadwiseError with what was expected and what was given. */
 import { HeadwiseError } from "./errors.js";
 import { copyOfArray, isThenable, typeTag } from "./kinds.js";
 
 /**
- * Reads one argument or option: returns what the call computes with, or throws. `name` is the argument's, for the message.
- * What it returns does not change when the caller's objects do.
+ * Reads one argument or option and returns its value, or throws. `name` is the argument's name in messages. The returned value
+ * does not change if the caller's object does.
  */
 export type Check<T> = (value: unknown, name: string) => T;
 
@@ -31,7 +31,7 @@ export function invalidShape(name: string, expected: string, given: readonly num
   return new HeadwiseError("invalid-shape", `${name}: expected ${expected}, got shape [${given.join(", ")}]`);
 }
 
-/** The largest extent: products of these are checked where they are formed. */
+/** The largest extent. Products of extents are checked where they are computed. */
 export const maxExtent = 2 ** 31 - 1;
 
 export function checkInteger(value: unknown, name: string, least: number, most: number): number {
@@ -80,19 +80,19 @@ export const checkEpsilon = /* @__PURE__ */ number("a float32 number > 0", (x) =
 /** A share of numbers that training leaves out. */
 export const checkRate = /* @__PURE__ */ number("a number >= 0 and < 1", (x) => x >= 0 && x < 1);
 
-/** A function, which is called with what was given as it was given. */
+/** A function. It is returned as it is. */
 export function checkFunction(value: unknown, name: string): (...args: never) => unknown {
   if (typeof value !== "function") throw invalidOption(name, "a function", value);
   return value as () => unknown;
 }
 
-/** A copy of an array of one type, whose content nobody else can change. */
+/** Reads an Int32Array as a copy, which the caller cannot change. */
 export function checkInt32Array(value: unknown, name: string): Int32Array {
   if (typeTag(value) !== "Int32Array") throw invalidOption(name, "an Int32Array", value);
   return copyOfArray(value as Int32Array);
 }
 
-/** Factors of heads' outputs: a copy. */
+/** Reads head gates as a copy. */
 export function checkGates(value: unknown, name: string): Float32Array {
   if (typeTag(value) !== "Float32Array") throw invalidOption(name, "a Float32Array", value);
   const gates = copyOfArray(value as Float32Array);
@@ -107,19 +107,19 @@ export function refuseOtherLength(array: { readonly length: number }, name: stri
     throw new HeadwiseError("invalid-shape", `${name}: expected ${length} elements, got ${array.length}`);
 }
 
-/** Of plain arrays: a sparse one may claim four billion elements, and engines would walk through them all. */
+/** Limit for plain arrays: a sparse array may have a length of four billion, and a loop would visit all of them. */
 export const maxElements = 2 ** 20;
 
 /**
- * The elements of a plain array, each read once: by index, since arrays may bring methods and iterators of their own, and since
- * holes count as elements.
+ * The elements of a plain array, each read once. They are read by index, because an array may have its own methods and iterator, and
+ * because holes count as elements.
  */
 export function readList(value: unknown, name: string, expected: string, most = maxElements): unknown[] {
   if (!Array.isArray(value)) throw invalidOption(name, expected, value);
   return elementsOf(value, name, most);
 }
 
-/** The elements of whatever has a length. */
+/** The elements of an array-like object. */
 export function elementsOf(value: ArrayLike<unknown>, name: string, most = maxElements): unknown[] {
   const { length } = value;
   if (!(length >= 0 && length <= most))

@@ -1,4 +1,4 @@
-/** Work that takes many calls into the core: it shows its progress in between, and can be stopped there. */
+/** Work that takes many calls into the core. It reports progress between the calls and can be stopped there. */
 import { checkFunction, type Check } from "./checks.js";
 import { namesOf } from "./kinds.js";
 import { hasMembers, optional } from "./options.js";
@@ -6,12 +6,12 @@ import { isTensorLike } from "./tensor.js";
 import type { Progress } from "./types.js";
 
 /**
- * Long work is a generator: it yields its progress between calls into the core, and returns the result. Where it is stopped
- * it is `return()`ed: what it has made it frees in a `finally`.
+ * Long work is a generator. It yields its progress between calls into the core and returns the result. To stop it, call `return()`; it
+ * frees what it has made in a `finally`.
  */
 export type LongWork<T> = Generator<Progress, T, void>;
 
-/** The options' members `names`, and the arguments without them. Options come last. */
+/** Separates the members `names` of the options, which are the last argument, from the other arguments and options. */
 export function takeOptions<Name extends string>(args: readonly unknown[], names: readonly Name[]) {
   const last = args.at(-1);
   const taken: { [name in Name]?: unknown } = {};
@@ -27,7 +27,7 @@ export function takeOptions<Name extends string>(args: readonly unknown[], names
 
 export const checkOnProgress = optional(checkFunction) as Check<((progress: Progress) => void) | undefined>;
 
-/** Does all of it on this thread. */
+/** Runs long work to its end on this thread. */
 export function drain<T>(work: LongWork<T>, onProgress?: (progress: Progress) => void): T {
   let step = work.next();
   try {
@@ -36,17 +36,17 @@ export function drain<T>(work: LongWork<T>, onProgress?: (progress: Progress) =>
       step = work.next();
     }
   } finally {
-    if (!step.done) work.return(undefined as never); // onProgress has thrown
+    if (!step.done) work.return(undefined as never); // onProgress threw
   }
   return step.value;
 }
 
-/** The long work behind methods, for the worker's host. */
+/** The long work of each method, for the worker's host. */
 const works = new WeakMap<object, (...args: never) => LongWork<unknown>>();
 
 /**
- * A method of the public surface that does long work, with `onProgress` in its options. In `headwise/worker` the same
- * work is done in turns with the messages that come in, and its options take a `signal` too.
+ * Makes a public method from long work, with `onProgress` in its options. `headwise/worker` runs the same work alternately with
+ * incoming messages, and its options also take a `signal`.
  */
 export function longMethod<This, Args extends unknown[], T>(
   work: (this: This, ...args: Args) => LongWork<T>,
@@ -59,12 +59,12 @@ export function longMethod<This, Args extends unknown[], T>(
   return method;
 }
 
-/** The work of a method that `longMethod` has made. */
+/** The long work of a method that `longMethod` made. */
 export function workOf(method: object): ((...args: unknown[]) => LongWork<unknown>) | undefined {
   return works.get(method) as ((...args: unknown[]) => LongWork<unknown>) | undefined;
 }
 
-/** Long work as a part of other: its steps count from `from` to `to` of the whole's `total`. */
+/** Runs long work as a part of other long work. Its progress counts from `from` to `to` of the whole's `total`. */
 export function* part<T>(work: LongWork<T>, from: number, to: number, total: number): LongWork<T> {
   let step = work.next();
   try {

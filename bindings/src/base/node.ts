@@ -1,7 +1,7 @@
-/** Node's built-in modules, without an import that bundlers for browsers would stumble over; undefined elsewhere. */
+/** A built-in module of Node, or undefined elsewhere. It is not imported, because bundlers for browsers would fail on the import. */
 export function nodeBuiltin<Name extends keyof NodeBuiltins>(name: Name): NodeBuiltins[Name] | undefined {
   const { process } = globalThis as { process?: NodeJS.Process & { type?: string } };
-  // Shims of `process` for browsers may name a version of Node; Electron's pages have all of it.
+  // Shims of `process` in browsers may have a version of Node, and Electron's pages have the whole object.
   if (typeof process?.getBuiltinModule !== "function" || process.type === "renderer") return undefined;
   return process.getBuiltinModule(name) as NodeBuiltins[Name] | undefined;
 }

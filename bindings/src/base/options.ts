@@ -1,18 +1,18 @@
 /**
- * Objects of options. A table has a check for each option, and is all that there is to say of it: its name, what it may be, its
- * default. Values are read once, before anything is checked: getters may change their mind.
+ * Objects of options. A table has one check for each option and defines it completely: its name, its allowed values and its default.
+ * All values are read once, before any is checked, because a getter may return different values.
  */
 import { invalidOption, show, type Check } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
 import { isObject, isThenable, namesOf, typeTag } from "./kinds.js";
 
-/** A table that names every option of a public type, and no other: `{ … } satisfies OptionTable<ForwardOptions>`. */
+/** The type of a table with exactly the options of a public type: `{ … } satisfies OptionTable<ForwardOptions>`. */
 export type OptionTable<Options> = { readonly [Name in keyof Required<Options>]: Check<unknown> };
 
-/** What reading options by a table gives. */
+/** The options that a table reads. */
 export type Checked<Table> = { [Name in keyof Table]: Table[Name] extends Check<infer T> ? T : never };
 
-/** An option that may be left out. */
+/** An option that may be omitted. */
 export const optional =
   <T>(check: Check<T>): Check<T | undefined> =>
   (value, name) =>
@@ -25,8 +25,8 @@ export const withDefault =
     value === undefined ? otherwise : check(value, name);
 
 /**
- * The members of an object, each read once. Objects with members are plain ones and those of the caller's own classes,
- * whose getters are members too. All that has a kind of its own has none: a promise, a Map, a Date, an array, an element of a page.
+ * The members of an object, each read once. It may be a plain object or an instance of the caller's own class, whose getters are members
+ * too. Objects of a built-in kind are refused: promises, Maps, Dates, arrays, DOM elements.
  */
 export function readMembers(value: unknown, name: string, expected: string): Map<string, unknown> {
   if (!hasMembers(value)) throw invalidOption(name, expected, value);
@@ -39,13 +39,13 @@ export function hasMembers(value: unknown): value is Record<string, unknown> {
   return isObject(value) && typeTag(value) === "Object" && !isThenable(value);
 }
 
-/** Of no class; in any realm. */
+/** Whether an object has no class, in any realm. */
 function isPlain(value: object): boolean {
   const prototype = Object.getPrototypeOf(value) as object | null;
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/** Reads the options of a call, whose messages name them by themselves; `prefix` stands before the names. */
+/** Reads the options of a call by a table. `name`: the call, for messages about the whole object. `prefix`: of the options' names in messages. */
 export function readOptions<Table extends Record<string, Check<unknown>>>(
   value: unknown,
   name: string,
@@ -65,7 +65,7 @@ export function readOptions<Table extends Record<string, Check<unknown>>>(
   return checked as Checked<Table>;
 }
 
-/** Options inside of options: messages name them "window.left". Where they are left out, all have their defaults. */
+/** Options inside of options. Messages name them "window.left". If the group is omitted, all its options have their defaults. */
 export const group =
   <Table extends Record<string, Check<unknown>>>(table: Table): Check<Checked<Table>> =>
   (value, name) =>

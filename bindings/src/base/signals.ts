@@ -1,4 +1,4 @@
-/** AbortSignals: one listener each, however many calls wait for one (Node warns of more than ten). */
+/** AbortSignals. Each gets one listener, even if many calls wait for it, because Node warns of more than ten. */
 import { invalidOption } from "./checks.js";
 import { HeadwiseError } from "./errors.js";
 import { typeTag } from "./kinds.js";
@@ -13,7 +13,7 @@ export const aborted = (signal: AbortSignal) =>
 
 const waiting = new WeakMap<AbortSignal, Set<() => void>>();
 
-/** Calls back once when the signal aborts, unless what it returns has been called before. */
+/** Calls back once when the signal aborts. The returned function cancels this. */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   let callbacks = waiting.get(signal);
   if (callbacks === undefined) {

@@ -3,15 +3,15 @@ import { HeadwiseError } from "./errors.js";
 import { isObject, typeTag, viewOf, type TypedArray } from "./kinds.js";
 import type { HalfFloats, Tensor, TensorLike } from "./types.js";
 
-/** Elements of a shape. */
+/** The number of elements of a shape. */
 export function product(shape: readonly number[]): number {
   return shape.reduce((count, extent) => count * extent, 1);
 }
 
-/** A buffer of zeros. Throws `out-of-memory` where the engine has no room. */
+/** A buffer of zeros. Throws `out-of-memory` if the engine cannot allocate it. */
 export function allocate(bytes: number): ArrayBuffer {
   try {
-    return new Uint8Array(bytes).buffer; // not ArrayBuffer, which may be greater than any array
+    return new Uint8Array(bytes).buffer; // not `new ArrayBuffer`, which may be larger than any typed array
   } catch (error) {
     throw new HeadwiseError("out-of-memory", `no room for ${bytes} bytes`, { cause: error });
   }
@@ -19,7 +19,7 @@ export function allocate(bytes: number): ArrayBuffer {
 
 const maxRank = 32;
 
-/** The shape as a fresh array of integers >= 0 whose product is `count`. */
+/** Reads a shape: a new array of integers >= 0 whose product is `count`. */
 export function checkShape(shape: unknown, count: number, name: string): number[] {
   const isTyped = /.Array$/.test(typeTag(shape));
   if (!Array.isArray(shape) && !isTyped) throw invalidOption(`${name}.shape`, "an array of integers", shape);
@@ -38,7 +38,7 @@ export function checkShape(shape: unknown, count: number, name: string): number[
   return extents;
 }
 
-/** Makes a tensor of the data itself (not a copy, unless they are half floats), row-major. Throws `invalid-shape` unless data fills the shape. */
+/** Makes a row-major tensor. A Float32Array is used without a copy, a Float16Array is converted. Throws `invalid-shape` if the number of elements is not that of the shape. */
 export function tensor(data: Float32Array | HalfFloats, shape: readonly number[]): Tensor {
   const floats = floatsOf(data, "tensor, data");
   return {
@@ -47,18 +47,18 @@ export function tensor(data: Float32Array | HalfFloats, shape: readonly number[]
   };
 }
 
-/** Whether an argument is meant to be a tensor: it has data. */
+/** Whether an argument is meant as a tensor: it has `data`. */
 export function isTensorLike(value: unknown): value is TensorLike {
   return isObject(value) && "data" in value;
 }
 
-/** What a tensor or a mask says it is. Each property is read once: getters may change their mind. */
+/** Data and shape of a tensor or a mask. Each property is read once, because a getter may return different values. */
 export function readTensor(value: TensorLike): { data: unknown; shape: unknown } {
   const { data, shape, dims } = value as { data: unknown; shape?: unknown; dims?: unknown };
   return { data, shape: shape === undefined ? dims : shape };
 }
 
-/** Reads a tensor argument, ours or one with `dims`, and checks everything about it but the meaning of its shape. */
+/** Reads a tensor argument, with `shape` or with `dims`, and checks that data and shape fit. */
 export function checkTensor(value: unknown, name: string): Tensor {
   if (!isTensorLike(value)) throw invalidOption(name, "a tensor { data, shape }", value);
   const { data, shape } = readTensor(value);
@@ -66,7 +66,7 @@ export function checkTensor(value: unknown, name: string): Tensor {
   return { data: floats, shape: checkShape(shape, floats.length, name) };
 }
 
-/** A view of floats, or of halves the floats that they stand for. */
+/** A view of float32 data, or float16 data converted to float32. */
 export function floatsOf(data: unknown, name: string): Float32Array {
   const tag = typeTag(data);
   if (tag === "Float16Array") return new Float32Array(viewOf(data as Float32Array));
@@ -74,13 +74,13 @@ export function floatsOf(data: unknown, name: string): Float32Array {
   return viewOf(data as Float32Array);
 }
 
-/** Whether two arrays are the same memory. All that are empty are. */
+/** Whether two arrays are the same memory. True for two empty arrays. */
 export function isSameMemory(a: TypedArray, b: TypedArray): boolean {
   if (a.byteLength !== b.byteLength) return false;
   return a.byteLength === 0 || (a.buffer === b.buffer && a.byteOffset === b.byteOffset);
 }
 
-/** Whether two tensors are the same numbers in the same memory. */
+/** Whether two tensors have the same memory and shape. */
 export function isSame(a: Tensor, b: Tensor): boolean {
   return a === b || (isSameMemory(a.data, b.data) && sameShape(a.shape, b.shape));
 }
@@ -94,7 +94,7 @@ export function refuseOtherShape(t: Tensor, name: string, shape: readonly number
   if (!sameShape(t.shape, shape)) throw invalidShape(name, `[${shape.join(", ")}]`, t.shape);
 }
 
-/** Refuses tensors of [batch, …, length, width] with an empty axis, but for batch and length; at rank 2 there is no batch. */
+/** Refuses an empty axis in a tensor [batch, …, length, width], or at rank 2 [length, width]. Batch and length may be empty. */
 export function refuseEmpty(t: Tensor, name: string): void {
   const rank = t.shape.length;
   if (t.shape.some((extent, axis) => extent === 0 && axis !== rank - 2 && (axis !== 0 || rank === 2)))

@@ -1,9 +1,9 @@
-/** Token ids as callers hold them, in the one form that the core reads. */
+/** Converts token ids from every accepted form to the Int32Array that the core reads. */
 import { elementsOf, invalidOption } from "./checks.js";
 import { typeTag, viewOf } from "./kinds.js";
 import { checkShape, isTensorLike, readTensor } from "./tensor.js";
 
-/** Tokens that have been read: a copy, which nobody else can change. */
+/** Checked tokens: a copy, which the caller cannot change. */
 export interface ReadTokens {
   readonly data: Int32Array;
   readonly shape: readonly number[];
@@ -26,7 +26,7 @@ function checkIds(value: unknown, name: string, expected: string, least: number,
   return ids;
 }
 
-/** Reads token ids from `least` to `most`; those without a shape are one row. */
+/** Reads token ids from `least` to `most`. Ids without a shape are one row. */
 export function readTokens(value: unknown, name: string, least: number, most: number): ReadTokens {
   const types = `${arrayTypes.join(", ")} or plain array`;
   if (!isTensorLike(value)) {

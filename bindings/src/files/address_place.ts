@@ -2,18 +2,18 @@
 import { readerOf } from "./chunks.js";
 import { Broken, fileError, Missing, reasonOf, type Answer, type Place } from "./place.js";
 
-/** Statuses that may pass: timeout, too early, too many requests. Those from 500 on may, too. */
+/** Temporary statuses: timeout, too early, too many requests. Those from 500 on are temporary, too. */
 const passing = [408, 425, 429];
-/** Statuses that say that there is no such file; object stores say 403 where a folder cannot be listed. */
+/** Statuses of a missing file. Object stores send 403 if a folder cannot be listed. */
 const missing = [403, 404, 410];
 
 const count = (text: string | null | undefined) => (text && /^\d+$/.test(text) ? Number(text) : undefined);
 
-/** What a response says of the bytes that follow. Other origins hide what they do not expose: then it is undefined. */
+/** What the headers say of the bytes that follow. Headers that another origin does not expose are undefined. */
 function extentOf({ status, headers }: Response, from: number, file: string) {
   const [, first, last, all] = /^bytes (?:(\d+)-(\d+)|\*)\/(\d+|\*)$/.exec(headers.get("Content-Range") ?? "") ?? [];
   const size = count(all);
-  if (status === 416) return { from, to: from, size: size ?? from }; // nothing is there from this byte on
+  if (status === 416) return { from, to: from, size: size ?? from }; // the file ends before this byte
   const length = headers.has("Content-Encoding") ? undefined : count(headers.get("Content-Length"));
   if (status !== 206) return { from: 0, to: length, size: length };
   if (first === undefined) return { from, to: length === undefined ? undefined : from + length, size: undefined };
@@ -26,11 +26,11 @@ function refuse(response: Response, file: string): void {
   if (missing.includes(status)) throw new Missing(`HTTP status ${status}`);
   if (status >= 500 || passing.includes(status)) throw new Broken(`HTTP status ${status}`);
   if (!response.ok && status !== 416) throw fileError(file, `HTTP status ${status} (${response.url})`);
-  // Hosts of single-page apps give their page for every address that they do not know.
+  // Hosts of single-page apps send their page for every unknown address.
   if (headers.get("Content-Type")?.startsWith("text/html")) throw new Missing("the host answers with an HTML page");
 }
 
-/** `cached`: we cache it ourselves, so that the browser need not. */
+/** @param cached Headwise caches the file itself, so the browser need not */
 export function addressPlace(file: string, url: string, cached: boolean): Place {
   return {
     file,

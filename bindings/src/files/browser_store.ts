@@ -11,7 +11,7 @@ function cachedPlace(cache: Cache, url: string, file: string): Place {
     async open() {
       const response = await cache.match(url);
       if (response === undefined) throw fileError(file, "it has left the cache meanwhile");
-      const reader = response.body && readerOf(response.body); // none where it is empty
+      const reader = response.body && readerOf(response.body); // null if the body is empty
       const size = Number(response.headers.get("Content-Length"));
       return {
         from: 0,
@@ -33,13 +33,13 @@ function cachedPlace(cache: Cache, url: string, file: string): Place {
 }
 
 /**
- * Chunks on their way to the disk, whose memory is used again. The stream's reader copies a chunk when it takes it, as the
- * Fetch standard says ("incrementally read"), and one waits at most; the rest is a margin. Fresh memory for each would be
- * hundreds of MB of garbage.
+ * Buffers of the chunks on their way to the disk, used in turn. The stream's reader copies a chunk when it takes it, as the Fetch
+ * standard says ("incrementally read"), and at most one chunk waits; the other buffers are a margin. New memory for each chunk would
+ * make hundreds of MB of garbage.
  */
 const ringLength = 8;
 
-/** Writes as fast as the disk takes it. */
+/** Writes as fast as the disk allows. */
 function sinkTo(cache: Cache, url: string, bytes: number): Sink {
   let controller!: ReadableStreamDefaultController<Uint8Array>;
   let failure: { reason: unknown } | undefined;
@@ -94,8 +94,8 @@ export const browserStore: Store = {
   },
   async clear(prefix) {
     const cache = await orNothing(caches.open(cacheName));
-    if (cache === undefined) return; // where it is refused there is nothing
-    // Entry by entry: in WebKit, a cache that is opened soon after caches.delete() may be the deleted one.
+    if (cache === undefined) return; // the cache is refused, so it has no files
+    // Deletes entry by entry: in WebKit, a cache that is opened soon after caches.delete() may be the deleted one.
     for (const request of await cache.keys()) if (request.url.startsWith(prefix)) await cache.delete(request);
   },
 };

@@ -1,11 +1,11 @@
-/** Reads a file from front to back, over as many connections as that takes. */
+/** Reads a file from front to back, over one or more connections. */
 import { aborted, onAbort } from "../base/signals.js";
 import { allocate } from "../base/tensor.js";
 import { Broken, fileError, Missing, type Answer, type Place } from "./place.js";
 
-/** How long to wait before a broken connection is tried again, in ms. Bytes that arrive start the count anew. */
+/** Delays before each retry of a broken connection, in ms. Arriving bytes reset the number of retries. */
 const retryDelays = [250, 1000, 3000];
-/** To skip fewer bytes than this, reading them costs less than another request. */
+/** Fewer bytes than this are skipped by reading them, which costs less than another request. */
 const worthARequest = 1 << 20;
 
 const none = new Uint8Array(0);
@@ -23,9 +23,9 @@ function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<v
 }
 
 export class ByteReader {
-  /** Bytes of the file, once that is known. */
+  /** Size of the file in bytes, once it is known. */
   size: number | undefined;
-  /** Is called with all bytes in their order, as they come. What is skipped by a request comes only if `readsAll`. */
+  /** Called with all bytes in order, as they arrive. Bytes that a request skips are missing unless `readsAll`. */
   onBytes: ((bytes: Uint8Array) => void | Promise<void>) | undefined;
   readsAll = false;
   readonly file: string;
@@ -33,13 +33,13 @@ export class ByteReader {
   readonly #signal: AbortSignal | undefined;
   #version: string | undefined;
   #answer: Answer | undefined;
-  #answered = 0; // where the answer's next bytes stand
-  #window: number | undefined; // where the part that was asked for ends
-  #rest: Uint8Array = none; // bytes that have come and are not read yet
+  #answered = 0; // position of the answer's next bytes
+  #window: number | undefined; // end of the requested part
+  #rest: Uint8Array = none; // bytes that have arrived and are not read yet
   #position = 0;
   #room: Uint8Array = none;
 
-  /** `head`: bytes to ask for at first, before the rest comes in one stream. */
+  /** @param head number of bytes of the first request; the rest comes in one stream */
   constructor(place: Place, signal: AbortSignal | undefined, head?: number) {
     this.file = place.file;
     this.#place = place;
@@ -47,17 +47,17 @@ export class ByteReader {
     this.#window = head;
   }
 
-  /** Where the next byte to be read stands. */
+  /** Position of the next byte to read. */
   get position(): number {
     return this.#position;
   }
 
-  /** The bytes that have come and are not read yet. */
+  /** The bytes that have arrived and are not read yet. */
   get buffered(): Uint8Array {
     return this.#rest;
   }
 
-  /** Bytes that are valid until the next call. */
+  /** Reads bytes. They are valid until the next call. */
   async read(count: number): Promise<Uint8Array> {
     if (this.#rest.length === 0 && count > 0) await this.#fill(count);
     if (this.#rest.length >= count) return this.#take(count);
@@ -73,7 +73,7 @@ export class ByteReader {
     return this.#room.subarray(0, count);
   }
 
-  /** The next bytes in pieces, as they come; each is valid until the next is asked for. */
+  /** The next bytes in pieces, as they arrive. Each is valid until the next one is requested. */
   async *chunks(count: number): AsyncGenerator<Uint8Array, void, void> {
     for (let left = count; left > 0;) {
       if (this.#rest.length === 0) await this.#fill(left);
@@ -93,13 +93,13 @@ export class ByteReader {
     for await (const _ of this.chunks(left));
   }
 
-  /** Whether all has been read. */
+  /** Whether the whole file has been read. */
   async atEnd(): Promise<boolean> {
     if (this.#rest.length === 0) this.#rest = (await this.#pull()) ?? none;
     return this.#rest.length === 0;
   }
 
-  /** Ends the connection; reading on makes another, for all that follows. */
+  /** Ends the connection. Reading on opens another one for the rest. */
   release(): void {
     this.#answer?.close();
     this.#answer = undefined;
@@ -120,7 +120,7 @@ export class ByteReader {
     this.#rest = bytes;
   }
 
-  /** The next bytes, undefined at the file's end; nothing is buffered. A connection that breaks is made anew. */
+  /** The next bytes, without buffering; undefined at the end of the file. Opens a broken connection again. */
   async #pull(): Promise<Uint8Array | undefined> {
     for (let failures = 0; ; ++failures) {
       try {
@@ -147,7 +147,7 @@ export class ByteReader {
         this.#finish(answer);
         continue;
       }
-      const known = this.#position - this.#answered; // bytes that we have already, of a host that gives the whole alone
+      const known = this.#position - this.#answered; // bytes that were read before, if the host only sends whole files
       this.#answered += bytes.length;
       if (bytes.length > known) return bytes.subarray(known > 0 ? known : 0);
     }
@@ -171,7 +171,7 @@ export class ByteReader {
     return answer;
   }
 
-  /** An answer's bytes have all come; or it broke off. */
+  /** The end of an answer: complete or broken off. */
   #finish(answer: Answer): void {
     if (answer.to !== undefined && this.#answered < answer.to)
       throw new Broken(`the connection ended after ${this.#answered} of ${answer.to} bytes`);

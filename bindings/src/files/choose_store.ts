@@ -1,11 +1,11 @@
-/** Where downloaded files are kept: in the Cache API in browsers, in a folder in Node. */
+/** Chooses the cache of downloaded files: the Cache API in browsers, a folder in Node. */
 import { invalidOption } from "../base/checks.js";
 import { nodeBuiltin } from "../base/node.js";
 import { browserStore } from "./browser_store.js";
 import { folderStore } from "./folder_store.js";
 import type { Store } from "./store.js";
 
-/** The store that the option `cache` names. */
+/** The store for the option `cache`. */
 export function storeOf(cache: unknown): Store | undefined {
   const inNode = nodeBuiltin("node:fs/promises") !== undefined;
   if (cache === false || (cache === undefined && inNode)) return undefined;

@@ -2,7 +2,7 @@
 
 const chunkBytes = 1 << 18;
 
-/** A stream's chunks, each valid until the next is asked for. */
+/** The chunks of a stream. Each is valid until the next one is requested. */
 export interface ChunkReader {
   /** Undefined after the last. */
   read(): Promise<Uint8Array | undefined>;
@@ -10,8 +10,8 @@ export interface ChunkReader {
 }
 
 /**
- * Into one buffer, again and again, where the stream can do that: a fresh one for each chunk would make hundreds of MB of
- * garbage of a file of 2 GB before an engine thinks of collecting it.
+ * Reads into one buffer again and again, if the stream supports it. A new buffer for each chunk would make hundreds of MB of garbage
+ * for a file of 2 GB before the engine collects it.
  */
 export function readerOf(stream: ReadableStream<Uint8Array>): ChunkReader {
   let reader: ReadableStreamBYOBReader | undefined;

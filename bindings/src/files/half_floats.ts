@@ -1,4 +1,4 @@
-/** float16 and bfloat16, in which weights are often stored: half of a float32's bits. */
+/** float16 and bfloat16, the 16-bit types in which weights are often stored. */
 import { allocate } from "../base/tensor.js";
 
 interface HalfFloat {
@@ -15,10 +15,10 @@ export const halfFloats: Record<"F16" | "BF16", HalfFloat> = {
 
 const kInfinity = 0x7f800000; // float32's bits
 
-/** The bits of infinity; greater ones are NaN. */
+/** The bits of infinity. Larger values are NaN. */
 const infinityOf = ({ fraction }: HalfFloat) => 0x8000 - (1 << fraction);
 
-/** Halves as floats, exactly. */
+/** Converts 16-bit floats to float32 exactly. */
 export function widen(halves: Uint16Array, type: HalfFloat): Float32Array {
   const { fraction, least } = type;
   const infinity = infinityOf(type);
@@ -35,7 +35,7 @@ export function widen(halves: Uint16Array, type: HalfFloat): Float32Array {
   return floats;
 }
 
-/** Writes floats as halves, rounded to nearest, ties to even. NaN keeps what fits of its payload. */
+/** Converts float32 to 16-bit floats, rounded to nearest, ties to even. NaN keeps the upper bits of its payload. */
 export function narrow(floats: Float32Array, halves: Uint16Array, type: HalfFloat): void {
   const { fraction, least } = type;
   const infinity = infinityOf(type);
@@ -43,7 +43,7 @@ export function narrow(floats: Float32Array, halves: Uint16Array, type: HalfFloa
   for (let n = 0; n < words.length; ++n) {
     const word = words[n]! & 0x7fffffff;
     const exponent = Math.max(word >> 23, 1);
-    // Bits that are dropped; from 25 on the result is 0.
+    // The number of dropped bits. With 25 or more the result is 0.
     const drop = Math.min(23 - fraction + Math.max(least - exponent, 0), 25);
     const significand = (word & 0x7fffff) | (word >> 23 > 0 ? 0x800000 : 0);
     const rounded = (significand + (1 << (drop - 1)) - 1 + ((significand >> drop) & 1)) >> drop;

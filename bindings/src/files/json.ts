@@ -1,4 +1,4 @@
-/** JSON of files that nobody vouches for. */
+/** Parses JSON of untrusted files. */
 import { show } from "../base/checks.js";
 import { isObject } from "../base/kinds.js";
 import type { HeadwiseError } from "../base/errors.js";
@@ -23,7 +23,7 @@ function countKeys(value: unknown): number {
   return Object.values(value).reduce<number>((count, member) => count + own + countKeys(member), 0);
 }
 
-/** A key that an object has twice. */
+/** A key that occurs twice in an object. */
 function repeatedKey(text: string): string | undefined {
   const open: Set<string>[] = [];
   let repeated: string | undefined;
@@ -39,10 +39,10 @@ function repeatedKey(text: string): string | undefined {
 }
 
 /**
- * Parses a JSON text whose opening brackets, from the outside in, are among `brackets` at most: ["{", "[{"] is an object of arrays
- * or objects, "{[" one of arrays. Other brackets are refused before JSON.parse, which takes 50 bytes and more for each that is open. A key that an object has
- * twice is refused too: JSON.parse keeps the last.
- * @param invalid makes the error; `key`: of the outermost object, where the brackets are wrong
+ * Parses a JSON text of limited nesting. `brackets` has the allowed opening brackets of each level: ["{", "[{"] allows an object of
+ * arrays or objects, "{[" an object of arrays. Other brackets are refused before JSON.parse, which takes 50 bytes and more for each open
+ * bracket. A key that occurs twice in an object is refused too, because JSON.parse would keep only the last.
+ * @param invalid makes the error. `key`: the key of the outermost object at which a bracket is wrong
  */
 export function parseJson(
   text: string,

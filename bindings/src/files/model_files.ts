@@ -1,4 +1,4 @@
-/** The files of a published model: its JSON files and its tensors, from wherever the source says. */
+/** The files of a published model: its JSON files and its tensors, from any source. */
 import { HeadwiseError } from "../base/errors.js";
 import { ByteReader } from "./byte_reader.js";
 import { fileError, Missing, type Place } from "./place.js";
@@ -11,7 +11,7 @@ import { openWeights, readIndex } from "./weights.js";
 const single = "model.safetensors";
 const indexFile = "model.safetensors.index.json";
 
-/** The largest JSON file that is read; the tokenizers of the largest vocabularies have 40 MB. */
+/** Size limit of JSON files. Tokenizers of the largest vocabularies have 40 MB. */
 const maxJsonBytes = 1 << 28;
 
 async function readAll(reader: ByteReader): Promise<Uint8Array> {
@@ -41,7 +41,7 @@ function parse(file: string, bytes: Uint8Array): unknown {
   }
 }
 
-/** A file that the store has: empty where the model has no such file. */
+/** A cached file. It is empty if the model has no such file. */
 function keptPlace(source: ResolvedSource, file: string, store: Store | undefined): Promise<Place | undefined> {
   const { url } = placeOf(source, file, true);
   return orNothing(url === undefined ? undefined : store?.find(url, file));
@@ -111,7 +111,7 @@ export function openFiles(source: ResolvedSource, { cache, signal, onProgress }:
   };
 }
 
-/** Whether all of a model that `openModel` needs is in the cache: its configuration and its tensors. */
+/** Whether the cache has all that `openModel` needs of a model: its configuration and its tensors. */
 export async function isCached(source: ModelSource, { cache }: Pick<FilesOptions, "cache"> = {}): Promise<boolean> {
   const resolved = resolveSource(source);
   const store = storeOf(cache);

@@ -1,22 +1,22 @@
-/** Where a file is, and how its bytes are asked for: the one interface of addresses, folders and memory. */
+/** The place of a file, from which its bytes are requested: one interface for addresses, folders and memory. */
 import { HeadwiseError } from "../base/errors.js";
 import { readerOf } from "./chunks.js";
 
-/** The bytes of a file, or a part of it, as they come. */
+/** The bytes of a file or of a part of it, as they arrive. */
 export interface Answer {
-  /** Where in the file they begin: at the byte that was asked for, or at 0 where only the whole can be had. */
+  /** Position of the first byte in the file: the requested one, or 0 if the host only sends whole files. */
   readonly from: number;
-  /** Where they end (exclusive), where the answer tells it. */
+  /** Position of the end (exclusive), if the answer contains it. */
   readonly to: number | undefined;
-  /** Bytes of the whole file, where the answer tells it. */
+  /** Size of the whole file in bytes, if the answer contains it. */
   readonly size: number | undefined;
-  /** Something that changes with the file, where the answer tells it. */
+  /** A value that changes when the file changes, if the answer contains one. */
   readonly version: string | undefined;
-  /** Whether a part can be asked for at no greater cost than its own bytes. */
+  /** Whether a part of the file can be requested without sending the whole. */
   readonly ranged: boolean;
   /** The next bytes, valid until the next call; undefined after the last. Throws `Broken`. */
   read(): Promise<Uint8Array | undefined>;
-  /** Ends it, wherever it is. */
+  /** Ends the request. */
   close(): void;
 }
 
@@ -25,17 +25,17 @@ export interface Place {
   readonly file: string;
   /** Its address, under which it can be cached. */
   readonly url?: string;
-  /** Asks for the bytes `from` to `to` (exclusive; undefined: the end). Throws `Missing` and `Broken`. */
+  /** Requests the bytes `from` to `to` (exclusive; undefined: the end). Throws `Missing` and `Broken`. */
   open(from: number, to: number | undefined, signal: AbortSignal | undefined): Promise<Answer>;
 }
 
-/** There is no such file, which is an error only where it is needed. */
+/** There is no such file. This is an error only if the file is required. */
 export class Missing extends Error {}
 
-/** A connection failed: trying again may help. */
+/** A connection failed. Another try may succeed. */
 export class Broken extends Error {}
 
-/** What stands in an error's message; fetch hides the reason in the cause. */
+/** The reason of an error, for messages. `fetch` puts it into the cause. */
 export function reasonOf(error: unknown): string {
   const cause = (error as { cause?: { message?: unknown } } | undefined)?.cause?.message;
   return String(cause || (error as Error | undefined)?.message || error);
@@ -45,7 +45,7 @@ export function fileError(file: string, reason: string, cause?: unknown): Headwi
   return new HeadwiseError("invalid-file", `${file}: ${reason}`, { cause });
 }
 
-/** A file that a source does not name. */
+/** A file that is not in the source. */
 export function missingPlace(file: string): Place {
   return { file, open: () => Promise.reject(new Missing("it is not among the files")) };
 }
@@ -73,7 +73,7 @@ export function memoryPlace(file: string, bytes: Uint8Array): Place {
   };
 }
 
-/** A Blob, such as a dropped File: read as it is asked for. */
+/** A Blob, such as a dropped File. Its bytes are read on request. */
 export function blobPlace(file: string, blob: Blob): Place {
   return {
     file,

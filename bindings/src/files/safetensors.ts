@@ -9,7 +9,7 @@ import { invalidFile, invalidTensor, metadataKey, readHeader } from "./safetenso
 import { allocate, checkTensor } from "../base/tensor.js";
 import type { Bytes, Tensor, TensorLike } from "../base/types.js";
 
-/** Some bytes as an array of one type: a view where they are aligned, else a copy. */
+/** Bytes as an array of one type: a view if they are aligned, otherwise a copy. */
 function arrayOf<T>(
   Type: { new (buffer: ArrayBufferLike, start?: number, length?: number): T; BYTES_PER_ELEMENT: number },
   bytes: Uint8Array,
@@ -20,8 +20,8 @@ function arrayOf<T>(
 }
 
 /**
- * A tensor's bytes as floats. F32 is a view of them where they are aligned to 4, else a copy; F16 and BF16 become float32
- * exactly. Throws `invalid-file` for other types.
+ * A tensor's bytes as float32. F32 is a view if the bytes are aligned to 4, otherwise a copy; F16 and BF16 are converted exactly.
+ * Throws `invalid-file` for other types.
  */
 export function floatsOf(name: string, dtype: string, bytes: Uint8Array): Float32Array {
   if (dtype === "F32") return arrayOf(Float32Array, bytes);
@@ -31,8 +31,8 @@ export function floatsOf(name: string, dtype: string, bytes: Uint8Array): Float3
 }
 
 /**
- * Opens a safetensors file that is in memory, without copying it. The header is checked whole: one that is malformed
- * throws `invalid-file`, naming the tensor.
+ * Opens a safetensors file in memory without copying it, and checks its whole header. Throws `invalid-file` with the tensor's name
+ * if the header is malformed.
  */
 export function readSafetensors(file: Uint8Array | ArrayBuffer): Safetensors {
   const tag = typeTag(file);
@@ -80,14 +80,14 @@ const optionTable = {
   metadata: optional(checkMetadata),
 } satisfies OptionTable<WriteSafetensorsOptions>;
 
-/** Writes tensors by name as the bytes of a safetensors file. */
+/** Makes the bytes of a safetensors file from tensors by name. */
 export function writeSafetensors(
   tensors: Readonly<Record<string, TensorLike>>,
   optionsLike?: WriteSafetensorsOptions,
 ): Bytes {
   const given = readMembers(tensors, "writeSafetensors", "an object of tensors by name");
   const { dtype, metadata } = readOptions(optionsLike, "writeSafetensors", optionTable);
-  const header = Object.create(null) as Record<string, unknown>; // any name is just a name, "__proto__" too
+  const header = Object.create(null) as Record<string, unknown>; // without a prototype, so that "__proto__" is an ordinary name
   if (metadata !== undefined) header[metadataKey] = metadata;
   const parts: { data: Float32Array; begin: number }[] = [];
   let end = 0;

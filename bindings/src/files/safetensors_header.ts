@@ -5,7 +5,7 @@ import { copyOfArray, isObject } from "../base/kinds.js";
 import { parseJson } from "./json.js";
 import { product } from "../base/tensor.js";
 
-/** What the header says of a tensor; its bytes are `begin` to `end` after the header. */
+/** A tensor's entry in the header. Its bytes are `begin` to `end` after the header. */
 export interface Entry {
   readonly dtype: string;
   readonly shape: readonly number[];
@@ -29,7 +29,7 @@ export function invalidTensor(name: string, message: string): HeadwiseError {
 function parseHeader(bytes: Uint8Array, begin: number, end: number): Record<string, unknown> {
   let text: string;
   try {
-    // From a copy: TextDecoder refuses shared memory.
+    // A copy, because TextDecoder refuses shared memory.
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(copyOfArray(bytes, begin, end));
   } catch (error) {
     throw invalidFile("the header is not UTF-8", error);
@@ -43,7 +43,7 @@ function parseHeader(bytes: Uint8Array, begin: number, end: number): Record<stri
   return header;
 }
 
-/** Bits of an element; NaN for types that the format does not have, which may yet be in a file. */
+/** Bits of an element. NaN for unknown types, which a file may contain. */
 const bitsOf = (dtype: string) => (dtype === "BOOL" ? 8 : Number(/^(?:[FIU]|BF)(\d+)(?:_E\dM\d)?$/.exec(dtype)?.[1]));
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
@@ -65,22 +65,22 @@ function parseEntry(name: string, value: unknown, dataBytes: number): Entry {
   return { dtype, shape, begin, end };
 }
 
-/** Every byte must be exactly one tensor's, as the format says. Returns how many there are. */
+/** Checks that every byte belongs to exactly one tensor, as the format requires. Returns the number of bytes. */
 function checkCoverage(entries: Map<string, Entry>, dataBytes: number): number {
   let covered = 0;
   let before = "";
   for (const [name, { begin, end }] of [...entries].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
     if (begin < covered) throw invalidTensor(name, `its bytes overlap those of ${show(before)}`);
-    if (begin > covered) throw invalidTensor(name, `the bytes ${covered} to ${begin} before its own are no tensor's`);
+    if (begin > covered) throw invalidTensor(name, `the bytes ${covered} to ${begin} before its own belong to no tensor`);
     covered = end;
     before = name;
   }
   if (covered < dataBytes && dataBytes < Infinity)
-    throw invalidFile(`the bytes ${covered} to ${dataBytes} are no tensor's`);
+    throw invalidFile(`the bytes ${covered} to ${dataBytes} belong to no tensor`);
   return covered;
 }
 
-/** The length of the JSON, from a file's first 8 bytes. `fileBytes`: the file's size, Infinity where nobody knows it. */
+/** The length of the JSON, from a file's first 8 bytes. `fileBytes`: the file's size, Infinity if unknown. */
 export function readHeaderLength(bytes: Uint8Array, fileBytes: number): number {
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   if (length > maxHeaderBytes || length > fileBytes - 8)
@@ -89,8 +89,8 @@ export function readHeaderLength(bytes: Uint8Array, fileBytes: number): number {
 }
 
 /**
- * Reads and checks the header of a file of 8 bytes at least. `bytes` are the file, or what of it ends with the header or
- * later; `fileBytes` is its size, Infinity where nobody knows it. Throws `invalid-file`, naming the tensor.
+ * Reads and checks the header of a file of at least 8 bytes. `bytes`: the file, or its beginning with at least the header.
+ * `fileBytes`: its size, Infinity if unknown. Throws `invalid-file` with the tensor's name.
  */
 export function readHeader(bytes: Uint8Array, fileBytes = bytes.byteLength) {
   const dataStart = 8 + readHeaderLength(bytes, fileBytes);
@@ -100,7 +100,7 @@ export function readHeader(bytes: Uint8Array, fileBytes = bytes.byteLength) {
     if (name !== metadataKey) entries.set(name, parseEntry(name, header[name], fileBytes - dataStart));
   }
   const dataBytes = checkCoverage(entries, fileBytes - dataStart);
-  const metadata = header[metadataKey] ?? {}; // null is none, as for the format's own reader
+  const metadata = header[metadataKey] ?? {}; // null counts as none, as in the format's own reader
   if (!isStrings(metadata)) throw invalidFile(`${metadataKey} is not an object of strings`);
   return { metadata, entries, dataStart, dataBytes };
 }

@@ -1,4 +1,4 @@
-/** Where a model's files are: what `openModel` takes as its source, and the place of each file. */
+/** The source of a model's files, as `openModel` takes it, and the place of each file. */
 import { invalidOption, show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import { isObject, typeTag } from "../base/kinds.js";
@@ -11,13 +11,13 @@ import type { HubModel } from "./types.js";
 const hubEndpoint = "https://huggingface.co";
 
 /**
- * A source as plain data that can be sent to a worker: the address of a folder, or its files by name, each in memory or
- * at an address. Addresses are absolute.
+ * A source as plain data that can be sent to a worker: the address of a folder, or files by name, each in memory or as an address.
+ * Addresses are absolute.
  */
 export type ResolvedSource =
   { readonly folder: string } | { readonly files: ReadonlyMap<string, Blob | Uint8Array | string> };
 
-/** An address as it is meant: relative to the page, and in Node a path relative to the working directory. */
+/** Resolves an address relative to the page. In Node it may be a path relative to the working directory. */
 function absolute(address: string | URL, name: string): string {
   if (address instanceof URL) return address.href;
   if (/^[a-z][a-z0-9+.-]+:/i.test(address)) return checkedUrl(address, undefined, name);
@@ -60,7 +60,7 @@ function resolveHub({ hub, revision = "main", endpoint = hubEndpoint, ...others 
 
 const isBlob = (value: unknown): value is Blob => ["Blob", "File"].includes(typeTag(value));
 
-/** Dropped files, by their path in the folder that holds config.json. */
+/** Dropped files by their path in the folder of config.json. */
 function resolveDropped(list: ArrayLike<unknown>): ResolvedSource {
   const files = Array.from(list, (file) => {
     if (!isBlob(file)) throw invalidOption("source", "an array of Files", file);
@@ -87,7 +87,7 @@ function resolveMap(map: Record<string, unknown>): ResolvedSource {
   return { files: new Map(Object.entries(map).map(([name, value]) => [name, resolve(value, `source, ${name}`)])) };
 }
 
-/** Checks a source and makes its addresses absolute: on the thread that knows what they are relative to. */
+/** Checks a source and makes its addresses absolute. This runs on the calling thread, whose base address counts. */
 export function resolveSource(source: unknown): ResolvedSource {
   if (typeof source === "string" || source instanceof URL) return resolveFolder(source);
   if (!isObject(source) || isBlob(source) || ArrayBuffer.isView(source) || typeTag(source) === "ArrayBuffer")
@@ -103,18 +103,18 @@ export function resolveSource(source: unknown): ResolvedSource {
   return resolveMap(source);
 }
 
-/** The address of a file, where it has one. */
+/** The address of a file, if it has one. */
 function addressOf(source: ResolvedSource, file: string): string | undefined {
   if ("files" in source) {
     const value = source.files.get(file);
     return typeof value === "string" ? value : undefined;
   }
-  const url = new URL(source.folder); // whose query, such as a token, is every file's
+  const url = new URL(source.folder); // its query, such as a token, applies to every file
   url.pathname += file.split("/").map(encodeURIComponent).join("/");
   return url.href;
 }
 
-/** Where a file is. `cached`: we cache it ourselves. */
+/** The place of a file. `cached`: Headwise caches it itself. */
 export function placeOf(source: ResolvedSource, file: string, cached: boolean): Place {
   const url = addressOf(source, file);
   if (url?.startsWith("file:") && nodeBuiltin("node:url") !== undefined) return nodePlace(file, new URL(url));
@@ -124,7 +124,7 @@ export function placeOf(source: ResolvedSource, file: string, cached: boolean): 
   return isBlob(value) ? blobPlace(file, value) : memoryPlace(file, value);
 }
 
-/** The addresses that all files of a source begin with. */
+/** The prefixes of the addresses of a source's files. */
 export function addressesOf(source: ResolvedSource): string[] {
   if ("files" in source) return [...source.files.values()].filter((value) => typeof value === "string");
   const url = new URL(source.folder);

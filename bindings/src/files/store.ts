@@ -1,27 +1,27 @@
-/** Where downloaded files are kept. */
+/** The cache of downloaded files. */
 import type { Place } from "./place.js";
 
-/** A file that is being kept. It is there for others once it is closed. */
+/** A file that is being written to the cache. It can be read from the cache once it is closed. */
 export interface Sink {
   write(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
-  /** Leaves nothing of it. */
+  /** Discards the file. */
   abort(): void;
 }
 
 export interface Store {
-  /** What is kept under an address. */
+  /** The cached file of an address. */
   find(url: string, file: string): Promise<Place | undefined>;
   keep(url: string, bytes: number): Promise<Sink>;
-  /** Deletes what is kept under the addresses that begin so. */
+  /** Deletes the cached files whose addresses have this prefix. */
   clear(prefix: string): Promise<void>;
 }
 
-/** What a store says, or nothing where it fails: a full disk and a lack of permission cost the caching alone. */
+/** The answer of a store, or undefined if it fails. A full disk or a missing permission only disables the caching. */
 export const orNothing = <T>(answer: Promise<T> | undefined): Promise<T | undefined> =>
   answer === undefined ? Promise.resolve(undefined) : answer.catch(() => undefined);
 
-/** A sink that fails silently, once and for all. */
+/** A sink that stops silently after its first failure. */
 export async function keepIfPossible(store: Store | undefined, url: string | undefined, bytes: number): Promise<Sink> {
   let sink = url === undefined ? undefined : await orNothing(store?.keep(url, bytes));
   const attempt = async (work: (sink: Sink) => Promise<void>) => {

@@ -29,26 +29,26 @@ export interface WriteSafetensorsOptions {
   metadata?: Readonly<Record<string, string>>;
 }
 
-/** A model on a hub, by Hugging Face's addresses: `<endpoint>/<hub>/resolve/<revision>/<file>`. */
+/** A model on Hugging Face's hub, or on one with the same addresses: `<endpoint>/<hub>/resolve/<revision>/<file>`. */
 export interface HubModel {
-  /** "organisation/name". */
+  /** Name of the model, "organisation/name". */
   readonly hub: string;
   /** A branch, tag or commit. Default "main". */
   readonly revision?: string;
-  /** Where the hub is. Default "https://huggingface.co". */
+  /** Address of the hub. Default "https://huggingface.co". */
   readonly endpoint?: string | URL;
 }
 
-/** A model's files by name, each in memory or at an address. */
+/** The files of a model by name, each in memory or as an address. */
 export type ModelFileMap = Readonly<Record<string, Blob | ArrayBuffer | Uint8Array | URL | string>>;
 
 /**
- * Where a model's files are: the address of a folder, which ends in "/" (in Node also a path); a model on a hub; files by
- * name; files as they were dropped on a page or chosen in it.
+ * The source of a model's files: the address of a folder, which ends in "/" (in Node also a path); a model on a hub; files by
+ * name; or files that were dropped on a page or selected in it.
  */
 export type ModelSource = string | URL | HubModel | ModelFileMap | FileList | readonly File[];
 
-/** How far the tensors of a model are: bytes of all files together, and the file that is being read. */
+/** Progress of reading a model's tensors: the current file, and the bytes of all files together. */
 export interface FileProgress {
   readonly file: string;
   readonly loaded: number;
@@ -57,28 +57,28 @@ export interface FileProgress {
 
 export interface FilesOptions {
   /**
-   * Whether to keep what is downloaded. In browsers in the Cache API (default true); in Node the folder to keep it in
-   * (default: nowhere). Where it cannot be kept it is downloaded again.
+   * Whether to cache downloaded files. In browsers: whether to use the Cache API (default true). In Node: the cache folder (default:
+   * no cache). Files that could not be cached are downloaded again the next time.
    */
   cache?: boolean | string;
   signal?: AbortSignal;
-  /** Is called while tensors arrive. What it throws ends the work. */
+  /** Called while tensors arrive. If it throws, the work ends with that error. */
   onProgress?: (progress: FileProgress) => void;
 }
 
-/** A tensor whose turn it is in a stream. Read it once, before the next is asked for; unread, it is skipped. */
+/** The current tensor of a stream. It can be read once, before the next tensor is requested; otherwise it is skipped. */
 export interface StreamedTensor {
   readonly name: string;
-  /** The file's name of the type, such as "F32". */
+  /** Element type as the format names it, such as "F32". */
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly file: string;
   readonly byteLength: number;
-  /** All its bytes, little endian, at any alignment. They are valid until the next tensor is asked for. */
+  /** All bytes of the tensor, little endian, at any alignment. Valid until the next tensor is requested. */
   bytes(): Promise<Uint8Array>;
-  /** Its bytes in pieces, in order, as they come. Each is valid until the next is asked for. */
+  /** The bytes of the tensor in pieces, as they arrive. Each piece is valid until the next one is requested. */
   chunks(): AsyncGenerator<Uint8Array, void, void>;
-  /** Its elements as float32, from F32, F16 or BF16; else throws `invalid-file`. Valid as long as `bytes()`. */
+  /** The elements as float32, from F32, F16 or BF16. Throws `invalid-file` for other types. Valid until the next tensor is requested. */
   floats(): Promise<Float32Array>;
 }
 
@@ -86,18 +86,18 @@ export interface StreamedTensor {
 export interface Weights {
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, SafetensorsInfo & { readonly file: string }>;
-  /** Bytes of the files. */
+  /** Total size of the files in bytes. */
   readonly bytes: number;
-  /** All tensors in the order of the files, once. Leaving the loop ends the connections. */
+  /** All tensors in the order of the files. Can be called once. Leaving the loop ends the connections. */
   stream(): AsyncGenerator<StreamedTensor, void, void>;
-  /** Ends the connections, where there is no stream to do that. */
+  /** Ends the connections if `stream` is not used. */
   close(): void;
 }
 
 /** The files of a published model. */
 export interface ModelFiles {
-  /** A JSON file; undefined where it is not there, which is `invalid-file` if it is required. */
+  /** Reads a JSON file. A missing file gives undefined, or throws `invalid-file` if it is required. */
   json(file: string, required?: boolean): Promise<unknown>;
-  /** Reads the headers of the tensors' files. */
+  /** Reads and checks the headers of the safetensors files. */
   weights(): Promise<Weights>;
 }

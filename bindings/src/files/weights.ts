@@ -1,4 +1,4 @@
-/** A model's tensors, streamed from one safetensors file or from many: in the files' order, one at a time. */
+/** Streams a model's tensors from one or many safetensors files, one at a time, in the order of the files. */
 import { show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import { isObject } from "../base/kinds.js";
@@ -50,7 +50,7 @@ async function openShard(place: Place, signal: AbortSignal | undefined, listed: 
   }
 }
 
-/** The names of the files that an index lists, each tensor's. */
+/** The name of each tensor's file, from an index. */
 export function readIndex(file: string, index: unknown): Map<string, string> {
   const map = isObject(index) ? index.weight_map : undefined;
   if (!isStrings(map)) throw fileError(file, "its weight_map is not an object of file names by tensor");
@@ -62,8 +62,8 @@ export function readIndex(file: string, index: unknown): Map<string, string> {
 }
 
 /**
- * Reads the headers of all files, and checks that every tensor is there once. `index`: the file that each tensor must be in.
- * Throws `Missing` where there is no index and no file.
+ * Reads the headers of all files, and checks that every tensor occurs once. `index`: the file of each tensor.
+ * Throws `Missing` if there is neither an index nor a file.
  */
 export async function openWeights(
   places: readonly Place[],
@@ -111,7 +111,7 @@ export async function openWeights(
   }
 }
 
-/** Shows progress in steps that a page can draw: each is 1/256 of the whole at least. */
+/** Reports progress in steps of at least 1/256 of the whole, so that a page can draw each. */
 function progressOf(total: number, onProgress: ((progress: FileProgress) => void) | undefined) {
   let shown = -Infinity;
   return (file: string, loaded: number) => {
@@ -153,7 +153,7 @@ async function* stream(
           yield streamed(name, entry, reader, begin);
           await reader.skip(end - reader.position); // what was not read
         }
-        if (!(await reader.atEnd())) throw fileError(reader.file, `its bytes from ${size} on are no tensor's`);
+        if (!(await reader.atEnd())) throw fileError(reader.file, `its bytes from ${size} on belong to no tensor`);
         await sink.close();
       } finally {
         sink.abort(); // unless it is closed

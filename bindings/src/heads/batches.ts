@@ -1,4 +1,4 @@
-/** Batches to measure a model on. */
+/** Batches for measuring a model. */
 import { invalidOption, invalidShape, readList } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import type { LongWork } from "../base/long_work.js";
@@ -13,7 +13,7 @@ export interface CheckedBatch {
   readonly targets: CheckedTokens;
 }
 
-/** Copies of batches that fit the model. */
+/** Reads batches as copies, and checks that they fit the model. */
 export function checkBatches(value: unknown, name: string, { config }: Transformer): readonly CheckedBatch[] {
   const { vocabSize, contextLength } = config;
   const table = {
@@ -30,7 +30,7 @@ export function checkBatches(value: unknown, name: string, { config }: Transform
   });
 }
 
-/** The rows of batches. */
+/** The rows of all batches, one sequence each. */
 export function sequencesOf(batches: readonly CheckedBatch[]): { tokens: Int32Array; targets: Int32Array }[] {
   return batches.flatMap(({ tokens, targets }) =>
     Array.from({ length: tokens.batch }, (_, b) => {
@@ -40,20 +40,20 @@ export function sequencesOf(batches: readonly CheckedBatch[]): { tokens: Int32Ar
   );
 }
 
-/** Says "one more of `total`". */
+/** Makes a function that returns the progress after one more step of `total`. */
 export function counter(total: number): () => Progress {
   let done = 0;
   return () => ({ done: ++done, total });
 }
 
-/** An error about a model whose numbers mean nothing. */
+/** The error for a model that gives NaN or infinity. */
 export function notMeasurable(what: string): HeadwiseError {
   return new HeadwiseError("invalid-option", `model: ${what}; are all of its parameters finite numbers?`);
 }
 
 /**
- * The mean loss of all targets that count; 0 where none does. Throws `invalid-option` where it is not finite: no other loss
- * can be compared with it. `step`: says how far the whole is.
+ * The mean loss over all targets that are not ignored; 0 if there are none. Throws `invalid-option` if it is not finite, because losses
+ * could not be compared. `step` returns the progress of the whole work.
  */
 export function* lossOf(
   model: Transformer,

@@ -1,4 +1,4 @@
-/** How much each head matters to a transformer. docs/heads.md has the definitions. */
+/** The importance of each head of a transformer. docs/heads.md has the definitions. */
 import { analyzeHeads } from "../attention/analyze_heads.js";
 import { checkBatches, counter, lossOf, notMeasurable, sequencesOf, type CheckedBatch } from "./batches.js";
 import { invalidOption, oneOf, seed } from "../base/checks.js";
@@ -27,7 +27,7 @@ type Measure = (subject: Subject) => LongWork<number[][]>;
 const eachHead = (layers: readonly MultiHeadAttention[], value: (layer: number, head: number) => number) =>
   layers.map(({ numHeads }, n) => Array.from({ length: numHeads }, (_, h) => value(n, h)));
 
-/** The mean over sequences, weighted, of what `measure` says of each layer's heads. */
+/** The weighted mean over sequences of the numbers that `measure` returns for the heads of each layer. */
 function meanOverSequences(
   hasTargets: boolean,
   measure: (
@@ -132,7 +132,7 @@ export function* headImportance(
   return yield* importanceOf(instance, given, batches, { method, normalize, seed });
 }
 
-/** The same, of arguments that have been checked. */
+/** The same with checked arguments. */
 export function* importanceOf(
   instance: Instance,
   given: Model,

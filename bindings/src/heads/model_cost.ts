@@ -1,4 +1,4 @@
-/** What models cost: bytes and milliseconds, measured. */
+/** Measures the size of models in bytes and their time in milliseconds. */
 import { counter, type CheckedBatch } from "./batches.js";
 import type { Tokens } from "../base/types.js";
 import type { Instance } from "../runtime/instance.js";
@@ -6,16 +6,16 @@ import type { LongWork } from "../base/long_work.js";
 import type { ModelCost } from "./types.js";
 import type { Transformer } from "../transformer/types.js";
 
-const rounds = 20; // on a busy machine a model with 3 of 4 heads seemed the slower one in 4 of 40 runs with 7, in none with 20
-const leastMilliseconds = 5; // of what is timed at once: clocks of browsers may tick in whole milliseconds
-const mostPasses = 1024; // clocks may stand still, too
+const rounds = 20; // with 7, a model with 3 of 4 heads seemed slower in 4 of 40 runs on a busy machine; with 20, in none
+const leastMilliseconds = 5; // of one sample: clocks of browsers may tick in whole milliseconds
+const mostPasses = 1024; // of one sample, in case the clock does not advance
 
 /** Bytes that a copy of the model takes. */
 function bytesOf(instance: Instance, model: Transformer): number {
   let bytes = 0;
   for (let n = 0; n < 2; ++n) {
-    // Twice, since the first copy may also make the buffers grow that are kept from call to call.
-    const before = instance.engine.alive().usedBytes(); // unless onProgress has disposed of it
+    // Twice, because the first copy may also enlarge the buffers that are kept between calls.
+    const before = instance.engine.alive().usedBytes(); // throws if onProgress has disposed of it
     const copy = model.prune({});
     bytes = instance.engine.alive().usedBytes() - before;
     copy.dispose();
@@ -23,14 +23,14 @@ function bytesOf(instance: Instance, model: Transformer): number {
   return bytes;
 }
 
-/** Passes of a model, as many at once as its last sample took. */
+/** A model to time. `passes`: the number of passes in a sample. */
 interface Run {
   readonly pass: () => void;
   passes: number;
   readonly samples: number[];
 }
 
-/** Milliseconds of one pass, from as many as take long enough. */
+/** Milliseconds of one pass, from a sample of enough passes. */
 function sample(run: Run): number {
   for (;;) {
     const start = performance.now();
@@ -41,7 +41,7 @@ function sample(run: Run): number {
   }
 }
 
-/** Sizes of models, and the time of one `forward` of each. They are timed by turns, so that all have the machine's quiet moments. */
+/** Measures the size of each model and the time of one `forward`. The models take turns, so that all get the machine's quiet moments. */
 export function* costOf(
   instance: Instance,
   models: readonly Transformer[],
@@ -60,6 +60,6 @@ export function* costOf(
   return models.map((model, n) => ({
     parameters: model.parameterCount,
     bytes: bytesOf(instance, model),
-    milliseconds: Math.min(...runs[n]!.samples), // what else the machine does only adds
+    milliseconds: Math.min(...runs[n]!.samples), // other work on the machine only adds time
   }));
 }

@@ -1,4 +1,4 @@
-/** Removes the heads of a transformer that matter least, step by step. */
+/** Removes the least important heads of a transformer, step by step. */
 import { Optimizer } from "../module/adamw.js";
 import { lossOf } from "./batches.js";
 import { invalidOption } from "../base/checks.js";
@@ -12,12 +12,12 @@ import type { HeadImportance, ImportanceSource, PruneOptions, PruneResult, Remov
 import { checkTransformer, type Model } from "../transformer/transformer.js";
 import type { Transformer } from "../transformer/types.js";
 
-/** A head that is left, by its place in the given model. */
+/** A remaining head, by its indices in the given model. */
 interface Head extends RemovedHead {
   readonly importance: number;
 }
 
-/** Heads from the least important on; those that are alike in the model's order. */
+/** The least important heads. Equally important ones are in the model's order. */
 function leastImportant(heads: readonly Head[], count: number, keepOnePerLayer: boolean): Head[] {
   const left = new Map<number, number>();
   for (const { layer } of heads) left.set(layer, (left.get(layer) ?? 0) + 1);
@@ -31,7 +31,7 @@ function leastImportant(heads: readonly Head[], count: number, keepOnePerLayer: 
   return chosen;
 }
 
-/** What `Transformer.prune` takes to remove `chosen` of a model that has `heads`. */
+/** The argument of `Transformer.prune` that removes `chosen` from a model with `heads`. */
 function byLayer(chosen: readonly Head[], heads: readonly Head[]): Record<number, number[]> {
   const removed: Record<number, number[]> = {};
   for (const head of chosen) {
@@ -46,7 +46,7 @@ function* train(instance: Instance, model: Transformer, fineTune: Plan["fineTune
   if (fineTune === undefined) return;
   if (typeof fineTune === "function") {
     const result = fineTune(model);
-    if (isThenable(result)) throw invalidOption("fineTune", "a function that is done when it returns", result);
+    if (isThenable(result)) throw invalidOption("fineTune", "a function that does not return a promise", result);
     return;
   }
   const { optimizer: options, steps, batches } = fineTune;
@@ -71,7 +71,7 @@ export function* pruneByImportance(
   const given = checkTransformer(modelLike, instance);
   const plan = checkPlan(given, importance, options);
   const { batches, increase, most } = plan;
-  const total = most + 2; // progress: one for what is measured first, one a head, one for what is measured last
+  const total = most + 2; // progress: one for the first measurement, one per head, one for the last measurement
   const loss = function* (model: Transformer, from: number, to: number): LongWork<{ loss?: number }> {
     if (batches.length === 0) return {};
     return { loss: yield* part(lossOf(model, batches), from, to, total) };
@@ -79,7 +79,7 @@ export function* pruneByImportance(
   const estimate = (model: Model, from: number, to: number) =>
     part(importanceOf(instance, model, plan.measured, plan.method!), from, to, total);
 
-  const made = new Set<Model>(); // and not yet given away
+  const made = new Set<Model>(); // and not yet returned
   const free = (model: Model) => {
     made.delete(model);
     model.dispose();

@@ -1,4 +1,4 @@
-/** The arguments of pruning by importance, checked. */
+/** Checks the arguments of `pruneByImportance`. */
 import { checkAdamWOptions } from "../module/adamw.js";
 import { checkBatches, type CheckedBatch } from "./batches.js";
 import { checkBoolean, integer, invalidOption, number, readList, show } from "../base/checks.js";
@@ -12,18 +12,18 @@ import type { Transformer } from "../transformer/types.js";
 export type FineTuning = FineTune | ((model: Transformer) => void);
 
 export interface Plan {
-  /** Where importance comes from: numbers, or a way to measure them. */
+  /** Importance as numbers, or as a method to measure it. One of both is given. */
   readonly values: HeadImportance | undefined;
   readonly method: Checked<typeof importanceTable> | undefined;
   readonly measured: readonly CheckedBatch[];
-  /** What the loss is measured on; may be empty. */
+  /** The batches to measure the loss on; may be empty. */
   readonly batches: readonly CheckedBatch[];
   readonly keepOnePerLayer: boolean;
-  /** The most heads that go, and in how large steps. */
+  /** The largest number of heads to remove, and the number per step. */
   readonly most: number;
   readonly stepSize: number;
   readonly reestimates: boolean;
-  /** The loss may grow by so much of itself. */
+  /** The relative increase of the loss that is allowed. */
   readonly increase: number | undefined;
   readonly fineTune:
     | { optimizer: AdamWOptions; steps: number; batches: readonly CheckedBatch[] }
@@ -38,7 +38,7 @@ const checkImportanceNumber = (value: unknown, name: string) => {
   throw invalidOption(name, "a number", value);
 };
 
-/** The importance of a model's heads, given as numbers. */
+/** Reads importance that is given as numbers. */
 function checkImportance(value: unknown, counts: readonly number[]): HeadImportance {
   const layers = readList(value, "importance", "numbers by layer and head, or { method, batches }").map((layer, n) => {
     const at = `importance[${n}]`;
@@ -51,7 +51,7 @@ function checkImportance(value: unknown, counts: readonly number[]): HeadImporta
   throw new HeadwiseError("invalid-shape", `importance: expected ${expected}, got ${show(given)}`);
 }
 
-/** What of the options is a table's for one model: batches must fit it. */
+/** The option tables for one model, which batches must fit. */
 const optionTables = (model: Transformer) => {
   const batches = optional((value, name) => checkBatches(value, name, model));
   const fineTune = {
@@ -82,17 +82,17 @@ const optionTables = (model: Transformer) => {
 
 type CheckedOptions = Checked<ReturnType<typeof optionTables>["options"]>;
 
-/** How many of the heads may go, at most, and up to which loss. */
+/** How many heads to remove at most, and the allowed increase of the loss. */
 function fitGoal({ fraction, count, maxLossIncrease }: CheckedOptions, heads: number, removable: number) {
   if ([fraction, count, maxLossIncrease].filter((goal) => goal !== undefined).length !== 1)
-    throw new HeadwiseError("invalid-option", "pruneByImportance: expected one of fraction, count and maxLossIncrease");
+    throw new HeadwiseError("invalid-option", "pruneByImportance: expected exactly one of fraction, count and maxLossIncrease");
   if (maxLossIncrease !== undefined) return { most: removable, increase: maxLossIncrease };
   const most = count ?? Math.floor(fraction! * heads + 1e-9); // 0.29 of 100 heads are 29
   if (most > removable) {
     const name = count === undefined ? "fraction" : "count";
     throw new HeadwiseError(
       "invalid-option",
-      `${name}: ${most} heads are to go, but of ${heads} only ${removable} can`,
+      `${name}: cannot remove ${most} of ${heads} heads, at most ${removable}`,
     );
   }
   return { most, increase: undefined };
@@ -121,7 +121,7 @@ export function checkPlan(
   const measured = source?.batches ?? [];
   const batches = options.batches ?? measured;
   if (reestimate !== undefined && !source)
-    throw new HeadwiseError("invalid-option", "reestimate: needs importance as { method, batches }");
+    throw new HeadwiseError("invalid-option", "reestimate: only with importance given as { method, batches }");
   if (source && measured.length === 0 && source.method !== "random")
     throw invalidOption("importance.batches", "at least one batch", measured);
   const removable = keepOnePerLayer ? counts.map((count) => Math.max(count - 1, 0)) : counts;

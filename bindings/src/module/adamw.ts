@@ -1,4 +1,4 @@
-/** The optimizer AdamW: the schedule and the clipping are here, what is done to every parameter is in the core. */
+/** The optimizer AdamW. The schedule and the clipping are here; the update of each parameter is in the core. */
 import { checkInteger, integer, invalidOption, maxExtent, number, readList } from "../base/checks.js";
 import { net, seal } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
@@ -9,7 +9,7 @@ import type { NativeTrained } from "../runtime/native.js";
 import { freeingMoments, trained, type Moments, type State, type Trained } from "./trained.js";
 import type { AdamW, AdamWOptions, MultiHeadAttention, StepResult, Trainable } from "./types.js";
 
-/** What takes part in a step. */
+/** A module or transformer in a step. */
 interface Part {
   readonly of: Trained;
   readonly native: NativeTrained;
@@ -36,7 +36,7 @@ const optionTable = {
   totalSteps: optional(integer(1)),
 } satisfies OptionTable<AdamWOptions>;
 
-/** What it returns are valid options, too. `prefix`: of the options' names. */
+/** Checks the options. The result is valid as options, too. `prefix`: of the options' names in messages. */
 export function checkAdamWOptions(optionsLike: unknown, name = "adamW", prefix = "") {
   const options = readOptions(optionsLike, name, optionTable, prefix);
   const { warmupSteps, totalSteps } = options;
@@ -51,7 +51,7 @@ export class Optimizer implements AdamW {
   readonly #instance: Instance;
   readonly #options: ReturnType<typeof checkAdamWOptions>;
   readonly #free: () => void;
-  /** Where the moments are that belong to this optimizer. */
+  /** The maps of all modules that have moments of this optimizer. */
   readonly #moments = new Set<Moments>();
   readonly #key = {};
   #disposed = false;
@@ -69,7 +69,7 @@ export class Optimizer implements AdamW {
   /** Not by `instanceof`: objects may inherit from an optimizer and be none. */
   static check(this: void, value: unknown, name: string): Optimizer {
     if (isObject(value) && #options in value) return value as unknown as Optimizer;
-    throw invalidOption(name, "what adamW() has made", value);
+    throw invalidOption(name, "an optimizer made by adamW()", value);
   }
 
   get steps(): number {
@@ -86,7 +86,7 @@ export class Optimizer implements AdamW {
     return this.apply(this.prepare(modules));
   }
 
-  /** Checks the modules, and makes all the room that a step with them takes. */
+  /** Checks the modules and allocates all memory of a step. */
   prepare(modules: unknown): Part[] {
     const list = readList(modules, "modules", "an array of modules and transformers");
     this.#alive();
@@ -96,7 +96,7 @@ export class Optimizer implements AdamW {
       if (of.handle.instance !== this.#instance)
         throw new HeadwiseError("invalid-option", `modules[${n}]: it belongs to another Headwise instance`);
       if (list.indexOf(module) < n || (of.owner !== undefined && list.includes(of.owner)))
-        throw new HeadwiseError("invalid-option", `modules[${n}]: it is given twice, by itself or in its transformer`);
+        throw new HeadwiseError("invalid-option", `modules[${n}]: it is given twice, directly or as part of its transformer`);
       return { of, native: of.handle.alive(), bytes: 8 * (module as MultiHeadAttention).parameterCount };
     });
     return parts.map(({ of, native, bytes }) => {
@@ -108,12 +108,12 @@ export class Optimizer implements AdamW {
     });
   }
 
-  /** The step, with what `prepare` has returned. */
+  /** Does the step with the result of `prepare`. */
   apply(parts: readonly Part[]): StepResult {
     const { betas, eps, weightDecay, clipNorm = Infinity } = this.#options;
     const gradientNorm = Math.sqrt(parts.reduce((sum, { native }) => sum + native.sumOfSquares(), 0));
     const learningRate = this.#learningRate();
-    // The core squares scaled gradients as float32. NaN and infinities would stay in the moments for good.
+    // The core squares scaled gradients in float32. NaN and infinities would stay in the moments.
     const largest = Math.fround(Math.min(gradientNorm, clipNorm) ** 2);
     const skipped = !Number.isFinite(gradientNorm) || !Number.isFinite(largest);
     if (skipped) {
@@ -121,7 +121,7 @@ export class Optimizer implements AdamW {
       return { gradientNorm, learningRate, skipped };
     }
     for (const { of, native, state } of parts) {
-      ++state.steps; // its own: a module may join later than others
+      ++state.steps; // of this module, which may have joined later than others
       native.update(state.native, {
         learningRate,
         beta1: betas[0],

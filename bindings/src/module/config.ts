@@ -20,7 +20,7 @@ import { group, optional, readOptions, withDefault, type Checked, type OptionTab
 import type { NativeConfig } from "../runtime/native.js";
 import type { MultiHeadAttentionConfig, ResolvedConfig } from "./types.js";
 
-/** A switch, or the heads' slopes, as float32. */
+/** Reads `alibi`: a boolean, or the slopes as float32. */
 function checkAlibi(value: unknown, name: string): boolean | readonly number[] {
   if (typeof value === "boolean") return value;
   const slopes = readList(value, name, "true, false or an array of slopes");
@@ -49,7 +49,7 @@ const configTable = {
   seed: withDefault(seed, 0),
 } satisfies OptionTable<MultiHeadAttentionConfig>;
 
-/** How many key/value heads there are; which head reads which, where a formula does not say it. */
+/** Checks the number of key/value heads and, for groups of unequal size, which head reads which. */
 function fitGroups({ numHeads, numKvHeads, headGroups }: Checked<typeof configTable>) {
   if (headGroups === undefined) {
     const count = checkInteger(numKvHeads ?? numHeads, "numKvHeads", Math.min(numHeads, 1), maxExtent);
@@ -68,7 +68,7 @@ function fitGroups({ numHeads, numKvHeads, headGroups }: Checked<typeof configTa
   return groups;
 }
 
-/** The configuration of heads that read these key/value heads. */
+/** `numKvHeads` and `headGroups` for heads that read these key/value heads. */
 function groupsOf(kvHeads: readonly number[]): { numKvHeads: number; headGroups?: readonly number[] } {
   const numKvHeads = (kvHeads.at(-1) ?? -1) + 1;
   const size = kvHeads.length / numKvHeads;
@@ -123,7 +123,7 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
   };
 }
 
-/** The core's fields of a rotary embedding; none: `ropeDim` is 0. */
+/** The core's fields of a rotary embedding. Without one, `ropeDim` is 0. */
 export function nativeRope(rope: ResolvedConfig["rope"]) {
   return {
     ropeDim: rope?.dim ?? 0,
@@ -135,7 +135,7 @@ export function nativeRope(rope: ResolvedConfig["rope"]) {
 
 export interface Parameter {
   readonly name: string;
-  readonly index: number; // its place among the core's
+  readonly index: number; // in the core's order
   readonly shape: readonly number[];
 }
 

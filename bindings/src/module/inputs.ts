@@ -5,10 +5,10 @@ import { checkTensor, isSame, isTensorLike, refuseOtherShape } from "../base/ten
 import type { Tensor, TensorLike } from "../base/types.js";
 import type { ForwardOptions, ResolvedConfig } from "./types.js";
 
-/** The core's Inputs: self-attention; keys and values of one memory; all three. */
+/** The core's Inputs: self-attention; keys and values from the same input; three inputs. */
 export const [kSelf, kMemory, kAll] = [0, 1, 2] as const;
 
-/** Sorts out forward's three ways to be called, and checks the shapes against the configuration. */
+/** Reads the arguments of forward in its three forms, and checks the shapes against the configuration. */
 export function forwardInputs(
   { embedDim, keyDim, valueDim }: ResolvedConfig,
   given: readonly (TensorLike | ForwardOptions | undefined)[],
@@ -46,7 +46,7 @@ export function forwardInputs(
     [...leading, keys, valueDim],
   ];
   for (const [n, t] of [query, key, value].entries()) refuseOtherShape(t, names[n]!, expected[n]!);
-  // Said once, here: what follows asks no more whether inputs are the same.
+  // Decided only here. Later code uses `inputs`.
   const inputs = isSame(key, query) && isSame(value, query) ? kSelf : isSame(value, key) ? kMemory : kAll;
   return { query, key, value, inputs, optionsLike };
 }

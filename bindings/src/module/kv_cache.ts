@@ -1,4 +1,4 @@
-/** Keys and values that a module remembers between calls. */
+/** A key/value cache: keys and values that a module keeps between calls. */
 import { integer, invalidOption, refuseOtherLength } from "../base/checks.js";
 import { net, seal } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
@@ -28,7 +28,7 @@ export class Cache implements KvCache {
   /** Not by `instanceof`: objects may inherit from a cache and be none. */
   static check(this: void, value: unknown, name: string): Cache {
     if (isObject(value) && #handle in value) return value as unknown as Cache;
-    throw invalidOption(name, "what the module's cache() has made", value);
+    throw invalidOption(name, "a cache made by the module's cache()", value);
   }
 
   get length(): Int32Array {
@@ -41,16 +41,16 @@ export class Cache implements KvCache {
     this.#length = new Int32Array(this.#length.length);
   }
 
-  /** Puts the length back to what it is now: nothing that is put behind the tokens changes these. */
+  /** Returns a function that restores the current lengths. That is enough to undo a call, because it only appends. */
   checkpoint(): () => void {
     const length = this.#length;
     return () => void (this.#length = length);
   }
 
   /**
-   * What a call of the module with `tokens` new tokens a row means for the cache.
-   * @param fresh [B], how many of them are valid; all, where it is left out
-   * @returns the tokens before and after; `commit` is for when the call has succeeded
+   * Prepares a call of the module with `tokens` new tokens per row.
+   * @param fresh [B], how many of them are valid. Default: all
+   * @returns the lengths before and after, and `commit`, to be called when the call has succeeded
    */
   append(module: Handle<NativeModule>, batch: number, tokens: number, fresh: Int32Array | undefined) {
     module.alive();

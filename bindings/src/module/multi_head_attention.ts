@@ -37,12 +37,12 @@ import type {
   ResolvedConfig,
 } from "./types.js";
 
-/** In the order of the core's HeadOutput, which has none before them. */
+/** In the order of the core's HeadOutput, whose first value is "none". */
 const headOutputs = ["values", "contributions"] as const;
 export const numberOfHeadOutput = (asked: (typeof headOutputs)[number] | undefined) =>
   asked === undefined ? 0 : headOutputs.indexOf(asked) + 1;
 
-/** What `forward` may return beside its output; a transformer's too. */
+/** What `forward` returns in addition to its output. Also for transformers. */
 export const returnTable = {
   weights: optional(oneOf(weightsStages)),
   heads: optional(oneOf(headOutputs)),
@@ -167,7 +167,7 @@ export class Module implements MultiHeadAttention {
       [batch, numHeads, queries, keys],
     );
     if (positions !== undefined && this.config.rope === undefined)
-      throw new HeadwiseError("invalid-option", "positions: only a module with rope has a use for them");
+      throw new HeadwiseError("invalid-option", "positions: only for a module with rope");
     if (positions) refuseOtherLength(positions, "positions", batch * queries);
     const leading = batched ? [batch] : [];
     const output = [...leading, queries, outputDim];
@@ -185,13 +185,13 @@ export class Module implements MultiHeadAttention {
       (native, staged) => {
         const weightsStage = weightsStages.indexOf(asked.weights ?? "probabilities");
         const headOutput = numberOfHeadOutput(asked.heads);
-        // Scalar options go to the core by their own names.
+        // The core's fields for scalar options have the options' names.
         const call = { ...options, batch, queries, keys, inputs, weightsStage, headOutput, ...staged.pointers };
         const seen = visibilityArgument(visibility, staged.pointers);
         if (training === undefined) staged.check(native.forward(call, step?.native ?? null, ...seen));
         else {
           staged.check(native.trainForward(call, training.dropout, training.seed ?? this.#trainForwards, ...seen));
-          this.#tape = undefined; // the one before
+          this.#tape = undefined; // of the previous forward
         }
         return staged.results("output", "weights", "heads");
       },
@@ -221,18 +221,18 @@ export class Module implements MultiHeadAttention {
   }
 
   dispose(): void {
-    if (this.#owner !== undefined) return; // with its model
+    if (this.#owner !== undefined) return; // its model disposes of it
     this.#handle.end();
     net.unregister(this);
     this.#free();
   }
 
-  /** What the call means for its cache, if it has one. */
+  /** Prepares the call's cache, if it has one. */
   #step({ cache, offset, keyLengths }: Checked<typeof forwardTable>, batch: number, tokens: number, self: boolean) {
     if (cache === undefined) return undefined;
     if (!self) throw new HeadwiseError("invalid-option", "cache: for self-attention only, forward(query, options)");
     if (offset !== undefined)
-      throw new HeadwiseError("invalid-option", "offset: with a cache it is the cache's length");
+      throw new HeadwiseError("invalid-option", "offset: not with a cache, whose length is the offset");
     return cache.append(this.#handle, batch, tokens, keyLengths);
   }
 }
@@ -241,7 +241,7 @@ export function multiHeadAttention(instance: Instance, configLike: MultiHeadAtte
   const config = resolveConfig(configLike);
   const bytes = 4 * parametersOf(config).reduce((count, { shape }) => count + product(shape), 0);
   instance.checkAlive();
-  // The core counts in 32 bits; what does not fit there is refused here.
+  // The core counts in 32 bits, so larger sizes are refused here.
   if (bytes >= 2 ** 32) throw instance.outOfMemory(bytes, "parameters");
   const kvHeads = config.headGroups && Uint32Array.from(config.headGroups);
   const { rope } = config;

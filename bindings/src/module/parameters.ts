@@ -1,4 +1,4 @@
-/** Parameters of modules and transformers, copied out and in by name. */
+/** Copies parameters of modules and transformers out and in, by name. */
 import { show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import { readMembers } from "../base/options.js";
@@ -8,7 +8,7 @@ import type { Handle } from "../runtime/instance.js";
 import type { Parameter } from "./config.js";
 import type { Parameters } from "./types.js";
 
-/** @param get writes the parameter of that index to an address */
+/** @param get writes the parameter with an index to an address */
 export function readParameters<N extends object>(
   handle: Handle<N>,
   parameters: readonly Parameter[],
@@ -21,7 +21,7 @@ export function readParameters<N extends object>(
   });
 }
 
-/** All of them or none. `set` reads the parameter of that index from an address. */
+/** Sets all given parameters or, if it throws, none. `set` reads the parameter with an index from an address. */
 export function writeParameters<N extends object>(
   handle: Handle<N>,
   parameters: readonly Parameter[],

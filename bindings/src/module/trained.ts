@@ -1,29 +1,29 @@
-/** What optimizers know of modules and transformers, apart from their public surface. */
+/** What optimizers use of modules and transformers beyond their public API. */
 import { freeing, type Handle, type Instance } from "../runtime/instance.js";
 import type { NativeMoments, NativeTrained } from "../runtime/native.js";
 
-/** The moments of one module's gradients, and how many steps have gone into them. */
+/** The moments of one module's gradients, and the number of their steps. */
 export interface State {
   readonly native: NativeMoments;
   steps: number;
 }
 
-/** What optimizers keep of one module, each under a key of its own. */
+/** The states of one module by optimizer. The key is an object of the optimizer. */
 export type Moments = Map<object, State>;
 
 export interface Trained {
   readonly handle: Handle<NativeTrained>;
-  /** Its parameters have: what a forward pass has kept for `backward` is of no use. */
+  /** To be called when parameters have changed: a tape of an earlier forward pass is then invalid. */
   changed(): void;
-  /** The transformer that it is part of. */
+  /** The transformer that the module is part of. */
   readonly owner: object | undefined;
-  /** Freed with it, unless an optimizer has done so before. */
+  /** Freed with the module, or earlier with the optimizer. */
   readonly moments: Moments;
 }
 
 export const trained = new WeakMap<object, Trained>();
 
-/** Registers natives and their moments to be freed together. Apart from their owner's class: see `freeing`. */
+/** Registers native objects and their moments to be freed together. Not a closure in the owner's class: see `freeing`. */
 export function freeingTrained(
   instance: Instance,
   natives: readonly { delete(): void }[],
@@ -40,7 +40,7 @@ export function freeingTrained(
   });
 }
 
-/** The same for an optimizer: its moments, in whatever modules they are. */
+/** The same for an optimizer: frees its moments in all modules. */
 export function freeingMoments(instance: Instance, optimizer: object, moments: ReadonlySet<Moments>): () => void {
   return freeing(instance, {
     delete() {

@@ -1,4 +1,4 @@
-/** Training of a module: the options of its forward pass, and its backward pass. */
+/** Training of a module: the training options of its forward pass, and its backward pass. */
 import { HeadwiseError } from "../base/errors.js";
 import { optional, readOptions, type OptionTable } from "../base/options.js";
 import { checkTensor, refuseOtherShape } from "../base/tensor.js";
@@ -7,7 +7,7 @@ import type { Handle } from "../runtime/instance.js";
 import type { NativeModule } from "../runtime/native.js";
 import type { BackwardOptions, ForwardOptions, InputGradients } from "./types.js";
 
-/** Shapes of a forward pass with `train`; the numbers are in the core. */
+/** Shapes of a forward pass with `train`. The core has the data. */
 export interface Tape {
   readonly output: readonly number[];
   readonly weights: readonly number[];
@@ -16,7 +16,7 @@ export interface Tape {
 
 const largestRate = 1 - 2 ** -24; // of float32
 
-/** What forward's options say of training; undefined: there is none. */
+/** The training options of forward; undefined without `train`. */
 export function fitTraining({
   train,
   dropout,
@@ -34,7 +34,7 @@ export function fitTraining({
 
 const optionTable = { gradWeights: optional(checkTensor) } satisfies OptionTable<BackwardOptions>;
 
-/** Adds to the module's gradients. Nothing has happened when it throws. `takeTape`: of the last forward with `train`. */
+/** Adds to the module's gradients. Changes nothing if it throws. `takeTape`: the tape of the last forward with `train`. */
 export function backward(
   handle: Handle<NativeModule>,
   takeTape: () => Tape | undefined,
@@ -48,7 +48,7 @@ export function backward(
   if (tape === undefined) {
     throw new HeadwiseError(
       "invalid-option",
-      "backward: expected a forward with train: true before it; each is good for one, until parameters or gates are set",
+      "backward: call forward with train: true first; each such call allows one backward, before parameters or gates are changed",
     );
   }
   refuseOtherShape(gradOutput, "gradOutput", tape.output);

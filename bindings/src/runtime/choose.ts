@@ -2,18 +2,18 @@
 import { HeadwiseError } from "../base/errors.js";
 import type { LoadOptions } from "./types.js";
 
-/** What the choice depends on. */
+/** The properties of the host that the choice depends on. */
 export interface Machine {
   readonly environment: "node" | "browser-main" | "browser-worker";
   readonly simd: boolean;
   readonly relaxedSimd: boolean;
-  /** Whether the engine has JavaScript promise integration, by which a compiler that finds registers for 6 rows is told. */
+  /** Whether the engine has JavaScript promise integration. Engines that have it also have a compiler that keeps 6 rows in registers. */
   readonly recentCompiler: boolean;
-  /** Shared memory and atomics in WebAssembly, and a SharedArrayBuffer to have. */
+  /** WebAssembly with shared memory and atomics, and SharedArrayBuffer. */
   readonly threads: boolean;
   /** Whether a worker can be started. */
   readonly workers: boolean;
-  /** In browsers; Node needs no isolation. */
+  /** For browsers only; Node needs no isolation. */
   readonly crossOriginIsolated: boolean;
   readonly cores: number;
 }
@@ -24,17 +24,17 @@ export interface Choice {
   readonly binary: Binary;
   readonly simd: "relaxed" | "simd128";
   readonly threads: number;
-  /** Rows of the core's tiles: a matter of speed alone (src/kernels/tile.hpp). */
+  /** Rows of the core's tiles. Affects only speed (src/kernels/tile.hpp). */
   readonly tileRows: 4 | 6;
   readonly reason: string;
 }
 
-const autoThreads = 8; // more seldom pay for attention
+const autoThreads = 8; // more threads rarely make attention faster
 
-/** Threads that were chosen because `"auto"` left it open, and then could not be started. */
+/** Threads could not be started. With `threads: "auto"` one thread is used instead. */
 export class ThreadsRefused extends HeadwiseError {}
 
-/** Starts what is chosen; on one thread, with the reason, where `"auto"` has chosen threads that are refused then. */
+/** Starts the chosen binary. If `"auto"` has chosen threads and they are refused, starts on one thread, with the reason. */
 export async function startChosen<T>(
   options: Pick<LoadOptions, "threads">,
   choose: (refused?: string) => Promise<Choice>,
@@ -48,11 +48,11 @@ export async function startChosen<T>(
   }
 }
 
-/** Why threads cannot be had; nothing where they can. */
+/** Why threads are not available; undefined if they are. */
 function threadsObstacle(machine: Machine, refused: string | undefined): string | undefined {
   if (refused !== undefined) return refused;
   if (machine.environment === "browser-main") {
-    return "on a page's main thread headwise computes alone, since a page must not block; import headwise/worker for threads";
+    return "on a page's main thread headwise uses one thread, because a page must not block; import headwise/worker for threads";
   }
   if (!machine.workers) {
     return machine.environment === "node"
@@ -66,7 +66,7 @@ function threadsObstacle(machine: Machine, refused: string | undefined): string 
   return undefined;
 }
 
-/** `refused`: why threads could not be started when that was tried. */
+/** @param refused why threads could not be started, after a try */
 export function choose(
   options: Required<Pick<LoadOptions, "threads" | "simd">>,
   machine: Machine,
@@ -79,7 +79,7 @@ export function choose(
   }
   const obstacle = threadsObstacle(machine, refused);
   if (typeof options.threads === "number" && options.threads > 1 && obstacle !== undefined) {
-    throw new HeadwiseError("unsupported", `threads: ${options.threads} threads cannot be had: ${obstacle}`);
+    throw new HeadwiseError("unsupported", `threads: ${options.threads} threads are not available: ${obstacle}`);
   }
   const simd = options.simd === "auto" ? (machine.relaxedSimd ? "relaxed" : "simd128") : options.simd;
   const wanted = options.threads === "auto" ? Math.min(machine.cores, autoThreads) : options.threads;

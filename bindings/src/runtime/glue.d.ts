@@ -1,6 +1,6 @@
-// Modules without types of their own, and what the bundler puts in.
+// Modules without types of their own, and constants that the bundler inserts.
 
-// Emscripten's JavaScript, as tools/glue.mjs makes it: of the binaries of one thread, of those with a pool, of a pool's thread.
+// Emscripten's JavaScript as tools/glue.mjs changes it: for the binaries with one thread, for those with a pool, and for a thread of the pool.
 declare module "*-single.mjs" {
   const create: import("./native.js").CreateNative;
   export default create;
@@ -10,7 +10,7 @@ declare module "*-threads.mjs" {
   export default create;
 }
 declare module "*-thread.mjs" {
-  /** `channel`: where it finds `postMessage`, and puts its `onmessage`. */
+  /** `channel`: has `postMessage`, and receives `onmessage`. */
   export default function run(options: { channel: object }): Promise<unknown>;
 }
 
@@ -21,5 +21,5 @@ declare module "comlink/dist/esm/node-adapter.mjs" {
   ): import("comlink").Endpoint;
 }
 
-/** Of package.json. */
+/** The version in package.json. */
 declare const HEADWISE_VERSION: string;

@@ -1,4 +1,4 @@
-/** One running binary: its memory, the objects alive in it, and the way of a call's data in and out. */
+/** One running binary: its memory, its live objects, and the copies of a call's data in and out. */
 import type { Choice } from "./choose.js";
 import { HeadwiseError } from "../base/errors.js";
 import type { TypedArray } from "../base/kinds.js";
@@ -16,7 +16,7 @@ const kFourGiB = 2 ** 32;
 
 export class Instance {
   readonly engine: Handle<Engine>;
-  /** What must be freed before the engine goes. */
+  /** Native objects that must be freed before the engine. */
   readonly live = new Set<{ delete(): void }>();
   #started: Started;
   #engine: Engine;
@@ -38,21 +38,21 @@ export class Instance {
     return this.#started.native.wasmMemory;
   }
 
-  /** The error for a call that could not get memory; whatever the instance kept for calls is given back. */
+  /** The error for a failed allocation. Frees the buffers that the instance keeps between calls. */
   outOfMemory(bytes: number, what: string): HeadwiseError {
     if (!this.#disposed) this.#engine.releaseBuffers();
     const size = `${Math.ceil(bytes / 2 ** 20)} MiB of ${what}`;
-    return new HeadwiseError("out-of-memory", `could not get memory for ${size} (WebAssembly has 4 GiB at most)`);
+    return new HeadwiseError("out-of-memory", `could not allocate ${size} (WebAssembly has at most 4 GiB)`);
   }
 
-  /** Throws unless the core has reported success. `bytes` and `what`: the memory that was asked for. */
+  /** Throws unless the core has reported success. `bytes` and `what` describe the requested memory. */
   check(status: number, bytes: number, what: string): void {
     if (status === kOk) return;
     if (status === kNoThreads) throw new HeadwiseError("unsupported", `threads: could not start ${what}`);
     if (status === kInvalidArgument) {
       throw new HeadwiseError(
         "invalid-option",
-        `internal error: the core refuses a call with ${what}; please report it`,
+        `internal error: the core refused a call with ${what}; please report it`,
       );
     }
     throw this.outOfMemory(bytes, what);
@@ -69,12 +69,12 @@ export class Instance {
     this.live.clear();
     this.#engine.delete();
     this.#started.endThreads();
-    // A page that keeps the handle must not keep 4 GiB of address space with it.
+    // A page may keep this object; it must not keep up to 4 GiB of address space alive.
     this.#started = undefined as never;
   }
 }
 
-/** Registers what must be freed, and frees it once. Apart from its owner's class, whose closures would keep the owner alive. */
+/** Registers a native object and returns the function that frees it once. A closure in the owner's class would keep the owner alive. */
 export function freeing(instance: Instance, native: { delete(): void }): () => void {
   instance.live.add(native);
   return () => {
@@ -84,28 +84,28 @@ export function freeing(instance: Instance, native: { delete(): void }): () => v
   };
 }
 
-/** What a call takes memory for. */
-const contents = "inputs and results, and room to compute";
+/** What a call needs memory for, in messages. */
+const contents = "inputs, results and scratch";
 
-/** What a call reads: arrays, and tensors or masks, as large as they were when they were checked. */
+/** What a call reads: arrays, tensors and masks, with their sizes as checked. */
 type Input = TypedArray | { readonly data: TypedArray; readonly shape: readonly number[] };
 type Inputs = Readonly<Record<string, Input | undefined>>;
 
-/** The shapes of the floats that a call writes. */
+/** The shapes of the float results that a call writes. */
 type Outputs = Readonly<Record<string, readonly number[] | undefined>>;
 
-/** Addresses by name: 0 of what was left out. */
+/** Addresses by name. The address of an omitted input or result is 0. */
 export type Pointers<Names extends PropertyKey> = { readonly [Name in Names]: number };
 
 /**
- * A native object, and the one way to it and to the memory that it computes in. `call` takes values: all that the caller gave
- * has been read by then, so nothing of the caller's (a getter that calls, disposes or fails) runs between the look whether the
- * object lives and the end of the call.
+ * A native object, and the only access to it and to the memory that it computes in. `call` takes values that have already been
+ * read. So no code of the caller (a getter that calls, disposes or throws) runs between the check that the object is alive and
+ * the end of the call.
  */
 export class Handle<N extends object> {
   #native: N | undefined;
 
-  /** @param owner what the object is part of, and must not outlive */
+  /** @param owner the object that this one is part of and must not outlive */
   constructor(
     readonly instance: Instance,
     native: N,
@@ -115,7 +115,7 @@ export class Handle<N extends object> {
     this.#native = native;
   }
 
-  /** The native object, for what needs no memory. Throws where it was disposed. */
+  /** The native object, for calls without arrays. Throws if it was disposed. */
   alive(): N {
     this.instance.checkAlive();
     this.owner?.alive();
@@ -137,15 +137,15 @@ export class Handle<N extends object> {
   }
 }
 
-/** The array of an input, which must be as long as when it was checked: other arguments' getters may have taken its memory. */
+/** The array of an input. Throws if its length has changed since it was checked: a getter of another argument may have detached it. */
 function arrayOf(name: string, input: Input): TypedArray {
   if (!("data" in input)) return input;
   const [array, length] = [input.data, product(input.shape)];
   if (array.length === length) return array;
-  throw new HeadwiseError("invalid-shape", `${name}: an array of ${length} elements has ${array.length} now`);
+  throw new HeadwiseError("invalid-shape", `${name}: its array had ${length} elements when it was checked and now has ${array.length}`);
 }
 
-/** A call's data in WebAssembly memory: inputs are copied in once, results copied out once. Holds until the next call's. */
+/** A call's data in WebAssembly memory. Inputs are copied in once, results are copied out once. Valid until the next call. */
 export class Staged<Names extends PropertyKey, O extends Outputs> {
   readonly pointers: Pointers<Names>;
   readonly #instance: Instance;
@@ -155,13 +155,13 @@ export class Staged<Names extends PropertyKey, O extends Outputs> {
   constructor(instance: Instance, inputs: Inputs, outputs: O) {
     this.#instance = instance;
     this.#shapes = outputs;
-    const pointers: Record<string, number> = {}; // from the block's start, until it has one
+    const pointers: Record<string, number> = {}; // relative to the block until it is allocated
     const sources: { readonly array: TypedArray; readonly offset: number }[] = [];
     for (const name in inputs) {
       const input = inputs[name];
       if (input === undefined) continue;
       const array = arrayOf(name, input);
-      let source = sources.find((other) => isSameMemory(other.array, array)); // which is copied once
+      let source = sources.find((other) => isSameMemory(other.array, array)); // copied only once
       if (source === undefined) sources.push((source = { array, offset: this.#reserve(array.byteLength) }));
       pointers[name] = source.offset;
     }
@@ -184,12 +184,12 @@ export class Staged<Names extends PropertyKey, O extends Outputs> {
     this.#instance.check(status, this.#bytes, contents);
   }
 
-  /** Writes words where a result would be. */
+  /** Writes words into the memory of a result. */
   write(name: Names, words: readonly number[]): void {
     new Uint32Array(this.#instance.memory.buffer, this.pointers[name], words.length).set(words);
   }
 
-  /** Copies of the results of these names, but of those that were left out. */
+  /** Copies of the results with these names, without those that were omitted. */
   results<Name extends keyof O>(...names: readonly Name[]): Results<Pick<O, Name>> {
     const there = names.filter((name) => this.#shapes[name] !== undefined);
     return Object.fromEntries(there.map((name) => [name, this.#read(name)])) as Results<Pick<O, Name>>;
@@ -199,8 +199,8 @@ export class Staged<Names extends PropertyKey, O extends Outputs> {
     const shape = this.#shapes[name]!;
     const floats = product(shape);
     try {
-      // A copy and not a view: memory may be shared, and it moves when it grows. slice() would fill its copy with zeros
-      // first, which takes half as long again.
+      // A copy, not a view: memory may be shared, and it moves when it grows. slice() would fill its copy with zeros first,
+      // which takes 1.5 times as long.
       const view = new Float32Array(this.#instance.memory.buffer, this.pointers[name as unknown as Names], floats);
       return { data: new Float32Array(view), shape: [...shape] };
     } catch (error) {
@@ -215,7 +215,7 @@ export class Staged<Names extends PropertyKey, O extends Outputs> {
   }
 }
 
-/** Tensors by name, in the place of shapes. */
+/** Tensors by name, instead of shapes. */
 type Results<O extends Outputs> = {
   readonly [Name in keyof O as undefined extends O[Name] ? never : Name]: Tensor;
 } & { readonly [Name in keyof O as undefined extends O[Name] ? Name : never]?: Tensor };

@@ -1,14 +1,14 @@
-/** `load` settles, whatever becomes of a worker or a download: it stops when its time is over or its signal aborts. */
+/** Makes `load` settle even if a worker or a download never answers: it ends on a timeout or when its signal aborts. */
 import { HeadwiseError, type ErrorCode } from "../base/errors.js";
 import { aborted, onAbort } from "../base/signals.js";
 
-/** What a start waits for now, and what must be freed if that never comes. */
+/** What loading waits for now, and what to free if that never arrives. */
 export class Stage {
   what = "the engine";
   code: ErrorCode = "unsupported";
   free = () => {};
 
-  /** `code`: of the error if it never comes. */
+  /** `code`: the error's code if it never arrives. */
   waitFor(what: string, code: ErrorCode): void {
     this.what = what;
     this.code = code;
@@ -24,7 +24,7 @@ export const causes =
   "Usual causes: the file is not there (404); on a cross-origin isolated page, the worker's own script came without " +
   "Cross-Origin-Embedder-Policy; a development server has moved the package (Vite: optimizeDeps.exclude: ['headwise'])";
 
-/** Does the work in its limits. Where it fails, `stage.free` is called; what comes too late goes to `discard`. */
+/** Does the work within its limits. If it fails, calls `stage.free`, and passes a result that arrives later to `discard`. */
 export async function withinLimits<T>(
   { signal, timeout }: Limits,
   work: (stage: Stage) => Promise<T>,

@@ -1,4 +1,4 @@
-/** Asks the engine what it can do. The only file that looks at the environment, and only when called. */
+/** Detects the features of the engine and the host, when it is called. */
 import { jspi, relaxedSimd, simd, threads } from "wasm-feature-detect";
 
 import { HeadwiseError } from "../base/errors.js";
@@ -7,13 +7,13 @@ import type { Machine } from "./choose.js";
 
 export { nodeBuiltin } from "../base/node.js";
 
-/** Whether Node's permission model lets workers start; there is none in older versions. */
+/** Whether Node's permission model allows workers. Older versions have no permission model. */
 function nodeAllowsWorkers(): boolean {
   const { process } = globalThis as { process?: { permission?: { has(scope: string): boolean } } };
   try {
     return process?.permission?.has("worker") ?? true;
   } catch {
-    return false; // in name only, as in Cloudflare's runtime
+    return false; // Cloudflare's runtime has `permission` but does not implement it
   }
 }
 

@@ -1,4 +1,4 @@
-/** What the embind table (bindings/embind.cpp) shows to JavaScript. `npm test` checks it against `--emit-tsd`. */
+/** The embind table (bindings/embind.cpp) as JavaScript sees it. `npm test` checks it against `--emit-tsd`. */
 
 import type { Thread } from "./threads.js";
 
@@ -22,7 +22,7 @@ export interface VisibilityCall {
   keyLengths: Pointer;
 }
 
-/** Left out where all keys are visible. */
+/** Omitted if all keys are visible. */
 export type VisibilityArgument = [] | [VisibilityCall];
 
 export interface AttentionCall {
@@ -125,7 +125,7 @@ export interface NativeMoments {
   delete(): void;
 }
 
-/** What an optimizer does with a module or a transformer. */
+/** The methods of a module or a transformer that an optimizer calls. */
 export interface NativeTrained {
   enableGradients(): number;
   moments(): NativeMoments | null;

@@ -1,4 +1,4 @@
-/** Where the four binaries are, and how they are fetched and compiled once. */
+/** The addresses of the four binaries. Fetches each and compiles it once. */
 import { invalidOption } from "../base/checks.js";
 import { typeTag } from "../base/kinds.js";
 import { HeadwiseError } from "../base/errors.js";
@@ -6,7 +6,7 @@ import type { Binary } from "./choose.js";
 import { nodeBuiltin } from "./machine.js";
 import type { LoadOptions, WasmSource } from "./types.js";
 
-/** Written out, one by one, in the form that bundlers follow. Only the chosen one is ever loaded. */
+/** Written out one by one, in the form that bundlers recognise. Only the chosen file is loaded. */
 const wasm: Record<Binary, () => URL> = {
   simd128: () => new URL("./headwise-simd128.wasm", import.meta.url),
   relaxed: () => new URL("./headwise-relaxed.wasm", import.meta.url),
@@ -17,7 +17,7 @@ const wasm: Record<Binary, () => URL> = {
 /** Where one binary comes from. */
 export type Source = Exclude<WasmSource, string>;
 
-/** Where the page's relative addresses start; Node has the working directory. */
+/** Resolves an address relative to the page, or in Node to the working directory. */
 function toUrl(source: string | URL): URL {
   const base =
     globalThis.document?.baseURI ?? globalThis.location?.href ?? nodeBuiltin("node:url")?.pathToFileURL("./").href;
@@ -28,17 +28,17 @@ function toUrl(source: string | URL): URL {
   }
 }
 
-/** The package's own file, which bundlers that do not know `import.meta.url` lose. */
+/** The package's own file. Some bundlers do not support `import.meta.url` and lose it. */
 function ownFile(binary: Binary): URL {
   try {
     return wasm[binary]();
   } catch (cause) {
-    const message = "wasm: this package does not know its own address here; say where the .wasm files are";
+    const message = "wasm: the package's own address is unknown here (import.meta.url); pass the folder of the .wasm files";
     throw new HeadwiseError("invalid-option", message, { cause });
   }
 }
 
-/** What `LoadOptions.wasm` says of a binary. */
+/** The source of a binary, by the option `wasm`. */
 export async function locate(binary: Binary, option: LoadOptions["wasm"]): Promise<Source> {
   const file = `headwise-${binary}.wasm`;
   if (option === undefined) return ownFile(binary);
@@ -58,7 +58,7 @@ function couldNotLoad(address: string, cause: unknown): HeadwiseError {
 
 async function compileResponse(response: Response): Promise<WebAssembly.Module> {
   if (!response.ok) throw new Error(`HTTP status ${response.status}`);
-  // Hosts that do not know the type of .wasm still serve it; streaming would refuse.
+  // Some hosts serve .wasm with another type, which compileStreaming would refuse.
   const streams = response.headers.get("Content-Type")?.startsWith("application/wasm");
   return streams ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
 }
@@ -73,7 +73,7 @@ async function compileFrom(url: URL): Promise<WebAssembly.Module> {
   }
 }
 
-/** Compiled modules by address: shared by all instances. Failures are not kept. */
+/** Compiled modules by address, shared by all instances. Failures are not kept. */
 const compiled = new Map<string, Promise<WebAssembly.Module>>();
 
 export async function compile(source: Source): Promise<WebAssembly.Module> {

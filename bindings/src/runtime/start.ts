@@ -1,4 +1,4 @@
-/** Starts a binary: its memory, its JavaScript half and its pool of threads. */
+/** Starts a binary: its memory, its JavaScript code and its pool of threads. */
 import { HeadwiseError } from "../base/errors.js";
 import { ThreadsRefused, type Choice } from "./choose.js";
 import createSingle from "./emscripten-single.mjs";
@@ -8,7 +8,7 @@ import type { Native } from "./native.js";
 import { compile, type Source } from "./sources.js";
 import { startThread, type Thread } from "./threads.js";
 
-/** A binary that runs, and what ends its threads. */
+/** A running binary, and the function that ends its threads. */
 export interface Started {
   readonly native: Native;
   readonly endThreads: () => void;
@@ -44,7 +44,7 @@ export async function start({ binary, threads }: Choice, source: Source, stage: 
     for (const thread of pool) thread.unref?.();
     return { native, endThreads };
   } catch (error) {
-    endThreads(); // of a pool that will have nothing to do
+    endThreads();
     if (error instanceof HeadwiseError) throw error;
     const code = error instanceof RangeError ? "out-of-memory" : "unsupported";
     throw new HeadwiseError(code, `could not start headwise-${binary}.wasm: ${(error as Error)?.message ?? error}`, {

@@ -1,4 +1,4 @@
-/** One thread of a pool, as a worker's script: Emscripten's code for threads. threads.ts starts it; nothing imports it. */
+/** The script of one thread of a pool: Emscripten's code for threads. threads.ts starts it; no file imports it. */
 import run from "./emscripten-thread.mjs";
 import { nodeBuiltin } from "./machine.js";
 

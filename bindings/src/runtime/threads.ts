@@ -1,11 +1,11 @@
-/** Starts workers: the threads of a pool, and what `headwise/worker` computes in. */
+/** Starts workers: the threads of a pool, and the worker of `headwise/worker`. */
 import { HeadwiseError } from "../base/errors.js";
 import { ThreadsRefused } from "./choose.js";
 import { nodeBuiltin } from "./machine.js";
 
 export type NodeWorker = import("node:worker_threads").Worker;
 
-/** Makes a worker; whatever the host refuses it with becomes a HeadwiseError. */
+/** Makes a worker. If the host refuses, throws a HeadwiseError. */
 export function startWorker<T>(what: string, make: () => T, Refused = HeadwiseError): T {
   try {
     return make();
@@ -15,16 +15,16 @@ export function startWorker<T>(what: string, make: () => T, Refused = HeadwiseEr
   }
 }
 
-/** What Emscripten's code uses of a worker. */
+/** The part of a worker that Emscripten's code uses. */
 export interface Thread {
   onmessage: ((event: { data: unknown }) => void) | null;
   postMessage(message: unknown): void;
   terminate(): void;
-  /** In Node: lets the program end though the thread is there. */
+  /** In Node: lets the program end while the thread exists. */
   unref?(): void;
 }
 
-/** `failed` hears why the thread could not start. */
+/** @param failed called with the reason if the thread cannot start */
 export const startThread = (failed: (why: string) => void): Thread =>
   startWorker("a thread", () => makeThread(failed), ThreadsRefused);
 
@@ -36,7 +36,7 @@ function makeThread(failed: (why: string) => void): Thread {
   const worker = inBrowser();
   worker.addEventListener("error", (event) => {
     event.preventDefault();
-    event.stopImmediatePropagation(); // Emscripten's own listener prints, and throws where nobody can catch it
+    event.stopImmediatePropagation(); // Emscripten's own listener prints the error and throws one that nobody can catch
     failed(event.message || "its script, thread.js, could not be loaded");
   });
   return worker as Thread;
@@ -46,7 +46,7 @@ function inBrowser(): Worker {
   try {
     return new Worker(new URL("./thread.js", import.meta.url), { type: "module", name: "headwise-thread" });
   } catch {
-    // Of another origin, as on a CDN: what a page may not start it may import. Bundlers know nothing of this address.
+    // The package is on another origin, as on a CDN: a page may not start that script, but may import it. Hidden from bundlers.
     const script = `import ${JSON.stringify(import.meta.url.replace(/[^/]*$/, "thread.js"))};`;
     const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
     return new Worker(url, { type: "module", name: "headwise-thread" });

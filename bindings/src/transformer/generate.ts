@@ -12,11 +12,11 @@ import { keyValueBytes } from "./native_config.js";
 import { checkTokens } from "./tokens.js";
 import type { GenerateOptions, ResolvedTransformerConfig } from "./types.js";
 
-const decodeState = "keys and values, and room to compute";
+const decodeState = "keys, values and scratch";
 
-/** A token, drawn from softmax(logits / temperature) of the `topK` largest; of equal ones, the first. */
+/** Draws a token from softmax(logits / temperature) over the `topK` largest logits. Of equal logits, the first are taken. */
 export function choose(logits: Float32Array, temperature: number, topK: number, draw: () => number): number {
-  const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity); // NaN where one is
+  const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity); // NaN if any logit is NaN
   if (!Number.isFinite(largest)) {
     const message = `generate: expected finite logits, but the largest is ${largest}: the model's parameters are not finite, or too large`;
     throw new HeadwiseError("invalid-option", message);
@@ -62,7 +62,7 @@ export function generate(
 ): Generator<number, void, void> {
   const state = { free: () => {} };
   const generator = steps(handle, config, options, state);
-  net.register(generator, () => state.free()); // perhaps nobody goes through it to its end
+  net.register(generator, () => state.free()); // if it is abandoned before its end
   return generator;
 }
 

@@ -1,4 +1,4 @@
-/** Reads what `saveTransformer` has written. */
+/** Reads a transformer from the bytes of `saveTransformer`. */
 import { HeadwiseError } from "../base/errors.js";
 import type { Instance } from "../runtime/instance.js";
 import { parseJson } from "../files/json.js";
@@ -12,7 +12,7 @@ import { format } from "./save.js";
 import { emptyTransformer } from "./transformer.js";
 import type { ResolvedTransformerConfig, Transformer } from "./types.js";
 
-/** Something of the file that another function checks: whatever it refuses is wrong with the file. */
+/** Runs a check of another function. Its error becomes `invalid-file`. */
 function inFile<T>(what: string, read: () => T): T {
   try {
     return read();

@@ -1,15 +1,15 @@
-/** Tokens of calls: integers of a vocabulary, one sequence [L] or several of one length [B, L]. */
+/** Reads tokens of calls: token ids of the vocabulary, one sequence [L] or several of equal length [B, L]. */
 import { invalidShape } from "../base/checks.js";
 import { readTokens, type ReadTokens } from "../base/tokens.js";
 import type { Instance } from "../runtime/instance.js";
 
-/** Tokens that have been checked: [L] or [B, L]. */
+/** Checked tokens: [L] or [B, L]. */
 export interface CheckedTokens extends ReadTokens {
   readonly batch: number;
   readonly length: number;
 }
 
-/** @param least the least token: -1 where that stands for none */
+/** @param least the smallest allowed id: -1 for targets, where it means "ignored" */
 export function checkTokens(
   value: unknown,
   name: string,

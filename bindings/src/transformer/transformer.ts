@@ -150,7 +150,7 @@ export class Model implements Transformer {
     return Object.assign(gradients, this.gateGradients());
   }
 
-  /** The gates' part of `gradients`, without copies of all the others. */
+  /** The gradients of the gates alone, without copies of the others. */
   gateGradients(): Parameters {
     this.#handle.call({}, {}, (native, staged) => staged.check(native.enableGateGradients()));
     const gates = this.config.heads.map(({ length }, n) => ({
@@ -191,7 +191,7 @@ export class Model implements Transformer {
     this.#free();
   }
 
-  /** Makes room for gradients where there is none yet: zeros. */
+  /** Allocates the gradients as zeros if they do not exist yet. */
   #enableGradients(): void {
     this.#handle.call({}, {}, (native, staged) => staged.check(native.enableGradients()));
   }
@@ -216,7 +216,7 @@ export class Model implements Transformer {
   }
 }
 
-/** An argument that is to be a transformer of this instance. */
+/** Checks that an argument is a transformer of this instance. */
 export function checkTransformer(value: unknown, instance: Instance): Model {
   if (!Model.is(value)) throw invalidOption("model", "a transformer", value);
   const { handle } = trained.get(value)!;
@@ -266,7 +266,7 @@ export function emptyTransformer(instance: Instance, config: ResolvedTransformer
   return new Model(instance, native, config);
 }
 
-/** Makes the original model from its seed, and takes from it the heads that the configuration does not have. */
+/** Makes the original model from its seed, and removes the heads that the configuration does not have. */
 export function transformer(instance: Instance, configLike: TransformerConfig): Transformer {
   const config = resolveTransformerConfig(configLike);
   const whole = { ...config, heads: config.heads.map(() => allHeads(config)) };

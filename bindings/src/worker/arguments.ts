@@ -1,17 +1,17 @@
-/** Arguments on their way to the worker: deep copies, in which objects that live there are references. */
+/** Copies arguments for the worker. In the copies, references replace objects that live in the worker. */
 import { elementsOf, invalidOption } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import { copyOfArray, isObject, isThenable, namesOf, typeTag } from "../base/kinds.js";
 import { isTensorLike } from "../base/tensor.js";
 import { remoteMark, type Kind, type RemoteReference } from "./protocol.js";
 
-/** Objects that live in a worker, their numbers there, and the connection to it. */
+/** Objects that live in a worker: their numbers there, and the connection to it. */
 export const remotes = new WeakMap<object, { connection: object; target: number; kind: Kind }>();
 
-/** `copies`: of each array of numbers, to be transferred. `name`: of an option, for messages. */
+/** `copies`: the copy of each typed array, to be transferred. `name`: the option's name in messages. */
 function copyOf(value: unknown, name: string, copies: Map<unknown, ArrayBufferView>, connection: object): unknown {
   if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
-    // Of the view alone: sending it would copy its whole buffer.
+    // Copies only the view: sending it would copy its whole buffer.
     if (!copies.has(value)) copies.set(value, copyOfArray(value as Uint8Array));
     return copies.get(value);
   }
@@ -36,11 +36,11 @@ function copyOf(value: unknown, name: string, copies: Map<unknown, ArrayBufferVi
     const { data, shape, dims } = value as { data: unknown; shape?: unknown; dims?: unknown };
     return Object.fromEntries([copy("data", data), copy("shape", shape ?? dims)]);
   }
-  if (typeTag(value) !== "Object") return value; // a Map, a Date and so on: refused where they arrive, by name
+  if (typeTag(value) !== "Object") return value; // a Map, a Date and so on: the worker refuses it by name
   return Object.fromEntries(namesOf(value).map((name) => copy(name, value[name])));
 }
 
-/** A deep copy of arguments for a connection, and the buffers of it to be transferred. */
+/** Makes a deep copy of arguments for a connection. Returns it with the buffers to transfer. */
 export function copyArguments(method: string, args: readonly unknown[], connection: object) {
   const copies = new Map<unknown, ArrayBufferView>();
   try {
@@ -51,7 +51,7 @@ export function copyArguments(method: string, args: readonly unknown[], connecti
   }
 }
 
-/** What cannot be copied or cloned (cycles, say) is an argument of a wrong type. */
+/** An error of copying or cloning (for example because of a cycle) as an error about the argument. */
 export function sendable(error: unknown): unknown {
   if (error instanceof HeadwiseError || !(error instanceof Error)) return error;
   return new HeadwiseError("invalid-option", `an argument cannot be sent to the worker: ${error.message}`, {

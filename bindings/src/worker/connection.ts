@@ -1,4 +1,4 @@
-/** The connection of `headwise/worker` to its worker: every call settles, whatever becomes of it. */
+/** The connection of `headwise/worker` to its worker. Every call settles, even if the worker dies. */
 import { transfer, wrap, type Remote } from "comlink";
 
 import { HeadwiseError } from "../base/errors.js";
@@ -30,21 +30,21 @@ function valueOf<T>(reply: Reply<T>): T {
   throw code === undefined ? new Error(message) : new HeadwiseError(code, message);
 }
 
-/** References anywhere in what a call has returned. */
+/** All references in a call's result. */
 export function referencesIn(value: unknown): RemoteReference[] {
   if (!isObject(value) || ArrayBuffer.isView(value)) return [];
   if (remoteMark in value) return [value as unknown as RemoteReference];
   return Object.values(value).flatMap(referencesIn);
 }
 
-/** What may befall a request before its reply. */
+/** What to watch while a request is pending. */
 interface Watch {
   readonly id: number; // of the call
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
-/** A worker, what it is called in messages, whether the user has code in it, and whether others may hold it too. */
+/** A worker. `name`: in messages. `given`: the user supplied it, so it may run other code. `shared`: the user may keep a reference to it. */
 export interface WorkerToUse {
   readonly worker: Worker | NodeWorker;
   readonly name: string;
@@ -52,7 +52,7 @@ export interface WorkerToUse {
   readonly shared: boolean;
 }
 
-/** Kept as long as the worker: where one is collected, Comlink tells the worker to listen no more. */
+/** Kept as long as the worker, because Comlink makes the worker stop listening when a proxy is collected. */
 const hosts = new WeakMap<object, Remote<Host>>();
 
 export class Connection {
@@ -94,7 +94,7 @@ export class Connection {
       stage.waitFor(given ? `${name}, which must import headwise/worker-host` : name, "worker-lost");
       const { choice, locked } = await this.#request(() => this.#host.choose({ threads, simd }, lock, refused));
       this.#peer.hasAnswered();
-      // Granted when the worker has died; browsers send no event for that.
+      // Granted when the worker dies. Browsers have no event for that.
       if (locked) navigator.locks.request(lock, () => this.#lost("it was terminated")).catch(() => {});
       return choice;
     };
@@ -112,7 +112,7 @@ export class Connection {
     return startChosen(options, choose, start);
   }
 
-  /** A start has failed. A worker that others may hold is left as it was: free, and alive. */
+  /** To be called when a start has failed. A worker that the user may keep stays alive and can be used again. */
   abandon(): void {
     const failed = new HeadwiseError("disposed", "this Headwise instance could not be loaded");
     if (!this.#use.shared || this.ended) return this.end(failed);
@@ -121,12 +121,12 @@ export class Connection {
     this.#peer.release();
   }
 
-  /** Copies the arguments of a call now; `send` sends it. */
+  /** Copies the arguments of a call now. The returned `send` sends it. */
   prepare(target: number, method: string, args: readonly unknown[]) {
     const { rest, taken } = takeOptions(args, ["signal", "onProgress"]);
     const signal = optional(checkSignal)(taken.signal, "signal");
     const onProgress = checkOnProgress(taken.onProgress, "onProgress");
-    if (onProgress) rest.push({ ...(rest.pop() as object), onProgress: true }); // refused there by what has no progress
+    if (onProgress) rest.push({ ...(rest.pop() as object), onProgress: true }); // the worker refuses it for methods without progress
     const { copied, buffers } = copyArguments(method, rest, this);
     const id = this.#nextId++;
     const call = { id, target, method, args: copied };
@@ -139,7 +139,7 @@ export class Connection {
     return this.prepare(target, method, args).send();
   }
 
-  /** Sends a request; settles with its reply, or as soon as the worker is lost, disposed of, or the signal aborts. */
+  /** Sends a request. Settles with its reply, or when the worker is lost or disposed, or when the signal aborts. */
   #request<T>(send: () => Promise<Reply<T>>, { id, signal, onProgress }: Partial<Watch> = {}): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) return reject(this.#ended);
@@ -177,7 +177,7 @@ export class Connection {
     });
   }
 
-  /** Ends the worker; whatever is pending, and whatever comes later, rejects with `error`. */
+  /** Ends the worker. All pending and later calls reject with `error`. */
   end(error: HeadwiseError): void {
     if (this.#ended !== undefined) return;
     this.#settleAll(error);
@@ -195,13 +195,13 @@ export class Connection {
     if (!this.ended) await this.call(target, "dispose", []).catch(() => {});
   }
 
-  /** Frees objects that came too late, for a call that was aborted. */
+  /** Frees the objects in the result of a call that was aborted. */
   #discard(value: unknown): void {
     for (const reference of referencesIn(value)) void this.free(reference[remoteMark]);
   }
 }
 
-/** A source as it is sent: addresses travel as text, responses compiled. */
+/** A source that can be sent: addresses as strings, responses compiled. */
 async function sendableSource(source: Source): Promise<SentSource> {
   const tag = typeTag(source);
   if (tag === "Response") return compile(source);

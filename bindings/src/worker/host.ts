@@ -1,4 +1,4 @@
-/** The worker's side of `headwise/worker`: one instance, whose calls run one after the other. */
+/** The worker's side of `headwise/worker`: one instance, whose calls run one at a time. */
 import { expose, transfer } from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 
@@ -36,11 +36,11 @@ let headwise: Headwise;
 const objects = new Map<number, object>();
 let nextTarget = 1;
 const waiting = new Set<number>(); // calls that have not begun
-/** The last call that has begun: what it did to caches, and whether it was aborted since. */
+/** The last call that has begun: how to undo its changes of caches, and whether it was aborted. */
 let current: { id: number; undo: (() => void)[]; aborted: boolean } = { id: -1, undo: [], aborted: false };
 let last: Promise<unknown> = Promise.resolve();
 
-/** Lets the messages in that have come meanwhile, aborts among them. In browsers a timer would wait for milliseconds. */
+/** Lets pending messages be handled, such as aborts. In browsers a timer would wait for milliseconds. */
 function takeMessages(): Promise<void> {
   if (typeof setImmediate === "function") return new Promise((resolve) => setImmediate(resolve));
   return new Promise((resolve) => {
@@ -76,7 +76,7 @@ function kindOf(value: object): Kind | undefined {
   return typeof (value as { next?: unknown }).next === "function" ? "iterator" : undefined;
 }
 
-/** A result as it is sent: what lives here is remembered, and a reference stands in its place. */
+/** A result that can be sent: objects that live here are stored and replaced by references. */
 function describe(value: unknown): unknown {
   if (!isObject(value) || ArrayBuffer.isView(value)) return value;
   const kind = kindOf(value);
@@ -90,7 +90,7 @@ function describe(value: unknown): unknown {
   return { [remoteMark]: target, kind, plain } satisfies RemoteReference;
 }
 
-/** An argument, with what lives here in the place of references. */
+/** An argument with its references replaced by the objects. */
 function resolve(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(resolve);
   if (!isObject(value) || typeTag(value) !== "Object") return value;
@@ -104,7 +104,7 @@ function resolve(value: unknown): unknown {
 
 const aborted = () => new HeadwiseError("aborted", "the call was aborted");
 
-/** Does long work in turns with the messages that come in: an abort stops it. */
+/** Runs long work alternately with incoming messages, so that an abort stops it. */
 async function inTurns<T>(work: LongWork<T>, report: (progress: Progress) => void): Promise<T> {
   let step = work.next();
   while (!step.done) {
@@ -146,11 +146,11 @@ function run({ id, target, method, args }: Call): unknown {
 }
 
 /**
- * Holds a Web Lock for ever: the other side gets it at the moment this worker dies, however it dies. Whether it is held:
- * browsers refuse locks where they refuse cookies, and in `data:` workers.
+ * Holds a Web Lock until this worker dies; then the other side gets it. Returns whether the lock is held: browsers refuse locks if they
+ * refuse cookies, and in `data:` workers.
  */
 async function hold(lock: string): Promise<boolean> {
-  if (parentPort) return false; // Node tells when a worker ends
+  if (parentPort) return false; // Node has an event for the end of a worker
   try {
     const { locks } = navigator;
     await new Promise<void>((held, refused) => {
@@ -166,7 +166,7 @@ const host: Host = {
   choose(options, lock, refused) {
     return reply(async () => {
       if (taken && refused === undefined)
-        throw new HeadwiseError("invalid-option", "worker: it serves another Headwise instance already");
+        throw new HeadwiseError("invalid-option", "worker: it already serves another Headwise instance");
       taken = true;
       try {
         return { choice: choose(options, await detectMachine(), refused), locked: await hold(lock) };
@@ -215,7 +215,7 @@ const host: Host = {
   },
 };
 
-// In a window it would answer the messages of every origin.
+// In a window it would answer messages of every origin.
 if (typeof document !== "undefined" || parentPort === null)
-  throw new HeadwiseError("unsupported", "headwise/worker-host is the script of a worker; here is none");
+  throw new HeadwiseError("unsupported", "headwise/worker-host is the script of a worker; this is not a worker");
 expose(host, parentPort && nodeEndpoint(parentPort));

@@ -1,4 +1,4 @@
-/** Headwise off the calling thread: the surface of `load`, with promises. */
+/** Headwise in a worker: the API of `headwise`, with promises. */
 import { invalidOption } from "../base/checks.js";
 import { makeDisposable, type NotYetDisposable } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
@@ -32,7 +32,7 @@ function makeWorker(): WorkerToUse {
   });
 }
 
-/** The worker that was given, or that the function given makes. */
+/** The worker that the user supplies, as a worker or as a function that makes it. */
 function workerFrom(given: unknown): WorkerToUse {
   const makes = typeof given === "function";
   const worker: unknown = makes ? startWorker("worker", given as () => unknown) : given;
@@ -45,10 +45,10 @@ function workerFrom(given: unknown): WorkerToUse {
 
 const optionTable = {
   ...loadTable,
-  worker: optional((value: unknown) => value), // checked when it is there: a function makes it
+  worker: optional((value: unknown) => value), // checked in workerFrom, which calls the function
 } satisfies OptionTable<WorkerLoadOptions>;
 
-/** Loads Headwise in a worker of its own. */
+/** Loads Headwise in a worker, with the binary that fits the machine. Each call makes an instance with its own worker, memory and threads. */
 export async function load(optionsLike?: WorkerLoadOptions): Promise<WorkerHeadwise> {
   const { worker: given, ...options } = readOptions(optionsLike, "load", optionTable);
   const end = (connection: Connection) =>

@@ -1,4 +1,4 @@
-/** Objects that live in the worker, as `headwise/worker` shows them. */
+/** The objects of `headwise/worker`, which stand for objects in the worker. */
 import { isObject } from "../base/kinds.js";
 import { makeDisposable, net } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
@@ -7,7 +7,7 @@ import { remotes } from "./arguments.js";
 import type { Connection } from "./connection.js";
 import { remoteMark, surfaces, type Kind, type RemoteReference } from "./protocol.js";
 
-/** The plain values and the methods of an object. `alive` throws where it was disposed. */
+/** The plain values and the methods of an object. `alive` throws if it was disposed. */
 export function members(connection: Connection, kind: Kind, target: number, plain: object, alive = () => {}): object {
   const { methods, generators = [] } = surfaces[kind] as (typeof surfaces)["headwise"];
   const call =
@@ -15,7 +15,7 @@ export function members(connection: Connection, kind: Kind, target: number, plai
     async (...args: unknown[]) => {
       alive();
       const { send } = connection.prepare(target, inside, args);
-      alive(); // arguments may have had getters
+      alive(); // a getter of an argument may have disposed of it
       return revive(connection, await send());
     };
   const generate =
@@ -31,7 +31,7 @@ export function members(connection: Connection, kind: Kind, target: number, plai
   };
 }
 
-/** Outside of `remoteObject`, whose closures would keep the object alive. */
+/** Outside of `remoteObject`, because its closures would keep the object alive. */
 const freeing = (connection: Connection, target: number) => () => connection.free(target);
 
 function remoteObject(connection: Connection, { [remoteMark]: target, kind, plain = {} }: RemoteReference): object {
@@ -54,7 +54,7 @@ function remoteObject(connection: Connection, { [remoteMark]: target, kind, plai
   return object;
 }
 
-/** What a call has returned, with an object in the place of each reference. */
+/** A call's result with its references replaced by objects. */
 function revive(connection: Connection, value: unknown): unknown {
   if (!isObject(value) || ArrayBuffer.isView(value)) return value;
   if (remoteMark in value) return remoteObject(connection, value as unknown as RemoteReference);
@@ -62,7 +62,7 @@ function revive(connection: Connection, value: unknown): unknown {
   return value;
 }
 
-/** Goes through what a generator in the worker yields, one call a step. */
+/** Iterates over a generator in the worker, with one call per step. */
 function iterate(connection: Connection, { signal, send }: ReturnType<Connection["prepare"]>): AsyncGenerator {
   const state = { free: () => {} };
   const iterator = steps(connection, signal, send, state);
@@ -78,7 +78,7 @@ async function* steps(
 ): AsyncGenerator {
   const { [remoteMark]: target } = (await send()) as RemoteReference;
   state.free = () => void connection.free(target);
-  const unlisten = signal && onAbort(signal, state.free); // also where nobody asks for the next step any more
+  const unlisten = signal && onAbort(signal, state.free); // also if no further step is requested
   try {
     for (;;) {
       const step = (await connection.call(target, "next", [{ signal }])) as IteratorResult<unknown>;

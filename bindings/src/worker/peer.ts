@@ -1,4 +1,4 @@
-/** The worker at the other end, the same in browsers and in Node: its messages, and how it ends. */
+/** The worker at the other end: its messages and its end, the same in browsers and in Node. */
 import type { Endpoint } from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 
@@ -6,10 +6,10 @@ import { HeadwiseError } from "../base/errors.js";
 import { causes } from "../runtime/limit.js";
 import type { NodeWorker } from "../runtime/threads.js";
 
-/** Workers that serve an instance, or start to. */
+/** Workers that serve an instance or are being started for one. */
 const inUse = new WeakSet<object>();
 
-/** A worker that has an error of its own, and then is silent for so many milliseconds, will not answer any more. */
+/** Milliseconds. A supplied worker that has an error and then does not answer for this long counts as lost. */
 const grace = 5000;
 
 interface Listeners {
@@ -25,12 +25,12 @@ export class Peer {
   readonly #terminate: () => void;
   readonly #unlisten: () => void;
   #answered = false;
-  #uncaught: string | undefined; // the last error that nobody has caught in there
+  #uncaught: string | undefined; // the last uncaught error in the worker
 
-  /** `given`: by the user, who has code in it too: its errors are none of ours. */
+  /** @param given the user supplied the worker, so errors may be those of other code in it */
   constructor(worker: Worker | NodeWorker, given: boolean, listeners: Listeners) {
     if (inUse.has(worker))
-      throw new HeadwiseError("invalid-option", "worker: it serves another Headwise instance already");
+      throw new HeadwiseError("invalid-option", "worker: it already serves another Headwise instance");
     inUse.add(worker);
     this.#worker = worker;
     this.#given = given;
@@ -46,7 +46,7 @@ export class Peer {
     }
   }
 
-  /** From now on errors are those of code that runs, not of a start. */
+  /** To be called after the first answer. Later errors do not mean that the start has failed. */
   hasAnswered(): void {
     this.#answered = true;
   }
@@ -54,15 +54,15 @@ export class Peer {
   #listenTo(worker: Worker): () => void {
     const message = ({ data }: MessageEvent) => this.#listeners.message(data);
     const error = (event: ErrorEvent) => {
-      if (this.#answered) return; // it lives on
-      // Without a message, the script did not arrive.
+      if (this.#answered) return; // the worker continues to run
+      // An error without a message means that the script was not loaded.
       if (!event.message) this.#listeners.lost(`its script could not be loaded. ${causes}`);
       else if (!this.#given) this.#listeners.lost(event.message);
       else setTimeout(() => this.#answered || this.#listeners.lost(event.message), grace);
     };
     worker.addEventListener("message", message);
     worker.addEventListener("error", error);
-    // A busy worker outlives terminate(), and so does its lock: 2 s in Chromium, in WebKit until its call is over.
+    // A busy worker and its lock outlive terminate(): 2 s in Chromium, until the end of the running call in WebKit.
     worker.terminate = () => {
       this.#terminate();
       this.#listeners.lost("it was terminated");
@@ -82,7 +82,7 @@ export class Peer {
     return () => worker.off("message", message).off("error", error).off("exit", exit);
   }
 
-  /** In Node an idle worker keeps no program alive. */
+  /** In Node an idle worker must not keep the program alive. */
   setIdle(idle: boolean): void {
     if (!("unref" in this.#worker)) return;
     if (idle) this.#worker.unref();
@@ -93,7 +93,7 @@ export class Peer {
     this.#terminate();
   }
 
-  /** Leaves the worker as it was. */
+  /** Releases the worker for other use. */
   release(): void {
     this.#unlisten();
     this.setIdle(false);

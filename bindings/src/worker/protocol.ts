@@ -1,4 +1,4 @@
-/** What passes between `headwise/worker` and the worker that computes. */
+/** The messages between `headwise/worker` and the worker that computes. */
 import type { Source } from "../runtime/sources.js";
 import type { Choice } from "../runtime/choose.js";
 import type { ErrorCode } from "../base/errors.js";
@@ -12,11 +12,11 @@ import type {
   WorkerTransformer,
 } from "./types.js";
 
-/** A result, or an error as plain data: Comlink would lose the code. */
+/** A result, or an error as plain data, because Comlink would lose its code. */
 export type Reply<T> =
   { readonly value: T } | { readonly error: { readonly code?: ErrorCode; readonly message: string } };
 
-/** One method of the instance (target 0) or of an object, by the names of the surface that has no promises. */
+/** A call of a method of the instance (target 0) or of an object, with the method's name in `headwise`. */
 export interface Call {
   readonly id: number;
   readonly target: number;
@@ -24,7 +24,7 @@ export interface Call {
   readonly args: readonly unknown[];
 }
 
-/** A message of its own, besides Comlink's, from a call whose options have `onProgress: true`. */
+/** A message outside Comlink, from a call whose options have `onProgress: true`. */
 export interface ProgressMessage {
   readonly progressOf: number; // the call's id
   readonly progress: Progress;
@@ -32,13 +32,13 @@ export interface ProgressMessage {
 
 type AsyncMethod = (...args: never) => Promise<unknown>;
 
-/** What of an object that lives in the worker is outside: values that do not change, and methods by their names inside. */
+/** The outside members of an object in the worker: values that do not change, and methods with their names in the worker. */
 interface Surface<T> {
   readonly plain: readonly (keyof T & string)[];
   readonly methods: {
     readonly [Name in keyof T as T[Name] extends AsyncMethod ? Exclude<Name, "dispose"> : never]: string;
   };
-  /** Methods that return an AsyncGenerator; a Generator inside. */
+  /** Methods that return an AsyncGenerator (in the worker, a Generator). */
   readonly generators?: readonly (keyof T & string)[];
 }
 
@@ -99,38 +99,38 @@ const optimizer: Surface<WorkerAdamW> = {
   methods: { getSteps: "steps", getSkippedSteps: "skippedSteps", step: "step" },
 };
 
-/** By kind, which error messages name. An iterator is what a generator method has returned. */
+/** The members by kind. Error messages name the kind. An iterator is the result of a generator method. */
 export const surfaces = { headwise, module, cache, transformer, optimizer, iterator: { plain: [], methods: {} } };
 
 export type Kind = keyof typeof surfaces;
 
-/** The name that an object goes by where it stands, anywhere in arguments or in a result. */
+/** The property that marks a reference in arguments and results. */
 export const remoteMark = "headwise:object";
 
-/** An object that lives in the worker, as it is sent; as an argument without its plain values. */
+/** A reference to an object in the worker. As an argument it has no plain values. */
 export interface RemoteReference {
   readonly [remoteMark]: number; // its target
   readonly kind: Kind;
   readonly plain?: Readonly<Record<string, unknown>>;
 }
 
-/** A source that can be sent: addresses travel as text. */
+/** A source that can be sent: addresses are strings. */
 export type SentSource = Exclude<Source, URL | Response> | string | undefined;
 
 /** What the worker exposes. */
 export interface Host {
-  /** Chooses the binary. Holds the Web Lock `lock` until the worker dies, where Web Locks can be had: `locked`. */
+  /** Chooses the binary. Holds the Web Lock `lock` until the worker dies, if Web Locks are available (`locked`). */
   choose(
     options: Required<Pick<LoadOptions, "threads" | "simd">>,
     lock: string,
     refused: string | undefined,
   ): Promise<Reply<{ choice: Choice; locked: boolean }>>;
-  /** Starts it, from the package's own file where no source is given; or says why its threads could not be started. */
+  /** Starts the binary, without a source from the package's own file. Returns the reason if its threads could not be started. */
   start(choice: Choice, source: SentSource): Promise<Reply<Info | { refused: string }>>;
-  /** Stops a start, and is free for another. */
+  /** Stops a start. The worker can be used again. */
   release(): void;
   /** Runs a call after all earlier ones. */
   call(call: Call): Promise<Reply<unknown>>;
-  /** Drops a call unless it has begun; stops long work that has; takes back what the last call did to a cache. */
+  /** Drops a call that has not begun, stops long work, and undoes what the last call did to a cache. */
   abort(id: number): void;
 }
