@@ -1,5 +1,5 @@
-// The table of what JavaScript can call. It only lists: conversions are in engine.cpp, checks in the TypeScript
-// package.
+// The table of everything that JavaScript can call. It only lists: conversions are in engine.cpp, checks in the
+// TypeScript package.
 #include <emscripten/bind.h>
 
 #include "engine.hpp"

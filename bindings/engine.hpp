@@ -1,4 +1,4 @@
-// The core as JavaScript sees it: numbers for extents and pointers, one struct a call. Nothing is computed here.
+// The core as JavaScript sees it: numbers for extents and pointers, one struct per call. Nothing is computed here.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@ T* at(Pointer pointer) {
   return reinterpret_cast<T*>(pointer);
 }
 
-// Where all keys are visible, calls are made without one: its conversion takes 4 of the smallest row's 24 µs.
+// Omitted if all keys are visible, because its conversion takes 4 of the smallest row's 24 µs.
 struct VisibilityCall {
   int mask_type = 0;  // MaskType
   Pointer mask = 0;
-  std::size_t mask_batch = 1, mask_heads = 1, mask_queries = 1, mask_keys = 1;  // full or 1; the last may be less
+  std::size_t mask_batch = 1, mask_heads = 1, mask_queries = 1, mask_keys = 1;  // full or 1; the last may be smaller
   Pointer key_mask = 0;                               // bytes [key_mask_batch, key_mask_keys] or null
   std::size_t key_mask_batch = 1, key_mask_keys = 1;  // B or 1; S
   bool causal = false;
@@ -32,10 +32,10 @@ struct AttentionCall {
   std::size_t batch, heads, kv_heads, queries;
   std::size_t past, keys;  // P, and the new keys alone
   std::size_t head_dim, value_head_dim;
-  bool heads_first;  // query, new keys, new values and output: [B, H, L, D], or else [B, L, H*D]
+  bool heads_first;  // query, new keys, new values and output: [B, H, L, D], otherwise [B, L, H*D]
   Pointer query, key, value, output;
   Pointer past_key, past_value;        // [B, G, P, D], [B, G, P, Dv] or null
-  Pointer present_key, present_value;  // [B, G, P + keys, D], …, to be written; null: keys and values are the new ones
+  Pointer present_key, present_value;  // [B, G, P + keys, D], …, results; null: keys and values are the new ones
   Pointer weights, gates;
   int weights_stage;  // WeightsStage
   float scale, softcap;
@@ -43,20 +43,20 @@ struct AttentionCall {
 
 struct RotaryCall {
   std::size_t batch, heads, length, head_dim;
-  bool heads_first;  // [B, H, L, D], or else [B, L, H*D]
+  bool heads_first;  // [B, H, L, D], otherwise [B, L, H*D]
   Pointer input, output;
   std::size_t dim;
   bool interleaved;
   float base;
-  Pointer positions;  // [B, L]: rows of cos and sin where these are given, else positions. Null: 0 … L - 1
-  Pointer cos, sin;   // [rows, dim / 2]; without positions [B, L, dim / 2]. Null: from base
+  Pointer positions;  // [B, L]: rows of cos and sin if these are given, otherwise positions. Null: 0 … L - 1
+  Pointer cos, sin;   // [rows, dim / 2]; without positions [B, L, dim / 2]. Null: computed from base
 };
 
 struct AnalysisCall {
   std::size_t batch, heads, queries, keys;
   Pointer weights, statistics;
   Pointer tokens;           // [batch, keys], or [keys], or null
-  bool tokens_of_each_row;  // [batch, keys]
+  bool tokens_of_each_row;  // whether tokens are [batch, keys]
 };
 
 struct ForwardCall {
@@ -71,10 +71,10 @@ struct ForwardCall {
 class Module {
  public:
   explicit Module(Context& context) : attention(own_), context_(context) {}
-  // Part of something larger, which must outlive it.
+  // A part of a model, which must outlive it.
   Module(Context& context, MultiHeadAttention& shared) : attention(shared), context_(context) {}
 
-  // By their places in MultiHeadAttention::for_each_parameter. Gradients are there once they have been enabled.
+  // By index in MultiHeadAttention::for_each_parameter. Gradients exist once they have been enabled.
   void get_parameter(std::size_t index, Pointer to) { parameter_at(attention, index).read_value(at<float>(to)); }
   void set_parameter(std::size_t index, Pointer from) {
     parameter_at(attention, index).write_value(at<const float>(from));
@@ -83,10 +83,10 @@ class Module {
   void get_gates(Pointer to);
   void set_gates(Pointer from);
   void get_gate_gradient(Pointer to);  // [H]
-  // Of a module with ALiBi.
+  // Only for a module with ALiBi.
   float get_slope(std::size_t head) { return attention.slopes()[head]; }
   void set_slope(std::size_t head, float slope) { attention.slopes()[head] = slope; }
-  // With a cache (or null), the visibility says how many of its tokens are valid, before and after.
+  // With a cache (or null), the visibility has the numbers of its valid tokens before and after the call.
   Status forward(const ForwardCall& call, KvCache* cache, const VisibilityCall& visibility);
   Status forward(const ForwardCall& call, KvCache* cache) { return forward(call, cache, {}); }
   // The same in training: keeps what `backward` needs. Without a cache.
@@ -95,13 +95,13 @@ class Module {
   Status train_forward(const ForwardCall& call, float dropout_rate, std::uint32_t dropout_seed) {
     return train_forward(call, dropout_rate, dropout_seed, {});
   }
-  // Of the last train_forward, once; weights: of the probabilities, or null. The others are written.
+  // The backward pass of the last train_forward, once. output, weights (or null): given gradients; the others are results.
   Status backward(Pointer output, Pointer weights, Pointer query, Pointer key, Pointer value);
   void zero_gradients() { attention.zero_gradients(); }
   std::unique_ptr<Module> keep_heads(Pointer kept, std::size_t count);            // null: out of memory
   std::unique_ptr<KvCache> cache(std::size_t batch, std::size_t capacity) const;  // null: out of memory
 
-  // For optimizers, as a model has them.
+  // For optimizers, as in Model.
   Status enable_gradients() { return attention.enable_gradients(); }
   std::unique_ptr<Moments> moments();
   double sum_of_squares();
@@ -122,13 +122,13 @@ class Model;
 
 class Engine {
  public:
-  // tile_rows: 6 or 4, whichever this engine's compiler is faster with (kernels/tile.hpp).
+  // tile_rows: 6 or 4, whichever is faster with this engine's compiler (kernels/tile.hpp).
   Engine(std::size_t threads, std::size_t tile_rows) : status_(context_.pool.start(threads)) {
     context_.tile_rows = tile_rows;
   }
 
   Status status() const { return status_; }
-  // Room for a call's inputs and results; the same block for every call. Null: out of memory.
+  // Memory for a call's inputs and results, the same block for every call. Null: out of memory.
   Pointer stage(double bytes);
   // Frees the memory that is kept between calls.
   void release_buffers();
@@ -137,7 +137,7 @@ class Engine {
   Status rotary_embedding(const RotaryCall& call);
   Status analyze_heads(const AnalysisCall& call, const VisibilityCall& visibility);
   Status analyze_heads(const AnalysisCall& call) { return analyze_heads(call, {}); }
-  // kv_heads: [num_heads], or null for even groups. frequencies: [rope_dim / 2] doubles, or null for those of the base.
+  // kv_heads: [num_heads], or null for groups of equal sizes. frequencies: [rope_dim / 2] doubles, or null for those of the base.
   std::unique_ptr<Module> multi_head_attention(const MultiHeadAttentionConfig& config, Pointer kv_heads,
                                                Pointer frequencies, std::uint32_t seed);
   // layers: [N] of LayerCall. frequencies: [N] pointers, each to [rope_dim / 2] doubles, or null for those of the base.

@@ -16,7 +16,7 @@ struct BatchCall {
 // As Outputs; null: not wanted.
 struct OutputsCall {
   Pointer logits, logit_rows, hidden, pooled, classes;
-  Pointer captures;                // [N, 2] pointers, each layer's weights and heads; null: nothing is captured
+  Pointer captures;                // [N, 2] pointers: weights and heads of each layer; null: nothing is captured
   int weights_stage, head_output;  // WeightsStage, HeadOutput
 };
 
@@ -29,7 +29,7 @@ struct LayerCall {
 
 struct LossResult {
   Status status;
-  double loss;  // mean over the targets that count
+  double loss;  // mean over the targets that are not ignored
   std::size_t count, correct;
 };
 
@@ -38,7 +38,7 @@ class Model {
  public:
   explicit Model(Context& context) : context_(context) {}
 
-  // By their places in Transformer::for_each_parameter. Gradients are there once they have been enabled.
+  // By index in Transformer::for_each_parameter. Gradients exist once they have been enabled.
   void get_parameter(std::size_t index, Pointer to) { parameter_at(transformer, index).read_value(at<float>(to)); }
   void set_parameter(std::size_t index, Pointer from) {
     parameter_at(transformer, index).write_value(at<const float>(from));
@@ -55,7 +55,7 @@ class Model {
 
   Status forward(const BatchCall& call, const OutputsCall& outputs);
   LossResult evaluate(const BatchCall& call);
-  // fresh: whether gradients start anew.
+  // fresh: whether to set the gradients to zero first.
   LossResult accumulate(const BatchCall& call, bool fresh);
   // Those of the gates alone, [H] layer by layer; all gradients that there are stay as they are.
   Status gate_gradients(const BatchCall& call, Pointer to);
@@ -64,7 +64,7 @@ class Model {
 
   // A layer's module, which must not outlive the model.
   std::unique_ptr<Module> attention(std::size_t layer);
-  // kept: heads, layer by layer; counts: [N]. Null: out of memory.
+  // kept: the heads to keep, layer by layer; counts: [N]. Null: out of memory.
   std::unique_ptr<Model> keep_heads(Pointer kept, Pointer counts);
 
   std::unique_ptr<Moments> moments();  // null: out of memory
@@ -74,7 +74,7 @@ class Model {
   Transformer transformer;
 
  private:
-  // A call that gets no memory keeps none.
+  // If a call fails for lack of memory, its buffers are freed.
   Status settle(Status status) {
     if (status != Status::kOk) transformer.release_buffers();
     return status;

@@ -10,9 +10,9 @@ import { main, root, run, step, upToDate, writeIfChanged } from "./steps.mjs";
 
 export const binaries = ["simd128", "relaxed", "simd128-threads", "relaxed-threads"];
 
-/** Configures a CMake preset where that has not been done, and builds targets (all where none are named). */
+/** Configures a CMake preset if needed and builds targets (default: all). */
 export async function cmake(preset, environment, ...targets) {
-  // Reconfigured when the toolchain has moved: CMake refuses to change it in place.
+  // Configures again if the toolchain has moved, because CMake cannot change it in place.
   if (!existsSync(join(root, `build/${preset}/build.ninja`))) {
     await rm(join(root, `build/${preset}`), { recursive: true, force: true });
     await run("cmake", ["--preset", preset, "--log-level=WARNING"], { env: environment });
@@ -27,9 +27,9 @@ async function bundle() {
   const source = (file) => join(root, "bindings/src", file);
   const dist = join(root, "dist");
   for (const name of await readdir(dist, { recursive: true })) {
-    if (/\.(m?js|d\.ts)$/.test(name)) await rm(join(dist, name)); // of an earlier build: it would be packed
+    if (/\.(m?js|d\.ts)$/.test(name)) await rm(join(dist, name)); // left by an earlier build; it would be packed
   }
-  // Small for pages without a bundler; functions keep their names, so that an uncaught error shows where it was thrown.
+  // Minified for pages without a bundler. Functions keep their names, so that a stack trace is readable.
   const small = {
     compress: true,
     mangle: { keepNames: { function: true, class: false } },
@@ -51,12 +51,12 @@ async function bundle() {
     worker: source("worker/index.ts"),
     "worker-host": source("worker/host.ts"),
   });
-  // By itself: a worker that is one file starts in every bundler, as a module and as a classic script.
+  // Built separately: a worker that is one file starts in every bundler, as a module and as a classic script.
   await write({ thread: source("runtime/thread.ts") });
   await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
 }
 
-/** Builds whatever of the package is not up to date. */
+/** Builds the parts of the package that are not up to date. */
 export async function build() {
   await installPackages();
   await installPrograms("build");

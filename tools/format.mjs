@@ -1,5 +1,5 @@
-// Formatting of everything we wrote: clang-format for C++, prettier for the rest. `--write` changes files; without it,
-// differences fail.
+// Formats all source files: clang-format for C++, prettier for the rest. `--write` changes files; without it, differences
+// fail.
 import { pathToFileURL } from "node:url";
 
 import { installPackages, installPrograms } from "./setup.mjs";

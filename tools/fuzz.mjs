@@ -11,7 +11,7 @@ import { main, root, run, step } from "./steps.mjs";
 
 const relaxed = "--experimental-wasm-relaxed-simd";
 
-/** Runs libFuzzer's target. What it finds stays in build/fuzz/corpus, for the next run; a case that fails beside it. */
+/** Runs libFuzzer's target. Its corpus stays in build/fuzz/corpus for the next run, a failing case in build/fuzz. */
 async function fuzzCore(environment, seconds, seed) {
   await cmake("fuzz", environment, "headwise_fuzz_attention");
   const corpus = join(root, "build/fuzz/corpus");
@@ -26,7 +26,7 @@ async function fuzzCore(environment, seconds, seed) {
   }
 }
 
-/** Runs a fuzzer that is written in JavaScript; one that hangs ends, too. */
+/** Runs a fuzzer that is written in JavaScript, with a time limit. */
 function fuzzPackage(name, seconds, seed, ...more) {
   const args = [relaxed, "tests/fuzz/run.mjs", name, "--seconds", seconds, "--seed", seed, ...more];
   return run("node", args.map(String), { timeout: 1000 * (seconds + 60) });

@@ -1,16 +1,16 @@
-// Makes guests of Emscripten's JavaScript: what a program, a page and a bundler can live with, and nothing that Headwise never uses.
+// Changes Emscripten's JavaScript so that programs, pages and bundlers accept it, and removes what Headwise never uses.
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { root, writeIfChanged } from "./steps.mjs";
 
-/** Replaces text that must be there exactly once, so that another Emscripten version cannot slip by. */
+/** Replaces text that must occur exactly once. Otherwise fails, because the version of Emscripten is another one. */
 function replaceOnce(text, from, to) {
   if (text.split(from).length !== 2) throw new Error(`Emscripten's output has changed: expected once: ${from}`);
   return text.replace(from, () => to);
 }
 
-/** Without what fetches the WebAssembly: the loader brings the module along (`instantiateWasm`). No address is left in the file. */
+/** Removes the code that fetches the WebAssembly: the loader supplies the module (`instantiateWasm`). The file then contains no address. */
 function withoutFetching(glue) {
   const fetching =
     "wasmBinaryFile??=findWasmBinary();var result=await instantiateAsync(wasmBinary,wasmBinaryFile,info);" +
@@ -20,16 +20,16 @@ function withoutFetching(glue) {
   return steps.reduce((text, step) => replaceOnce(text, step, ""), glue);
 }
 
-/** Decoders of strings, which nothing of ours passes: jsdom has no TextDecoder. */
+/** Removes the string decoders: we pass no strings, and jsdom has no TextDecoder. */
 function withoutDecoders(glue) {
   const decoders = ["new TextDecoder;", 'new TextDecoder("utf-16le");'];
   return decoders.reduce((text, decoder) => replaceOnce(text, decoder, "undefined;"), glue);
 }
 
 /**
- * The thread's side or the other side of the binaries with a pool. Emscripten's one file would start itself again as each
- * thread; bundlers make a second copy of such a file, and Turbopack hangs. So the loader makes the workers (`makeThread`,
- * bindings/src/runtime/threads.ts), and they run a file of their own (runtime/thread.ts), which passes its `channel` to the others.
+ * The calling side or the thread's side of the binaries with a pool. Emscripten makes one file, which starts itself again as each
+ * thread; bundlers copy such a file, and Turbopack hangs. So the loader makes the workers (`makeThread`,
+ * bindings/src/runtime/threads.ts). They run a file of their own (runtime/thread.ts), which passes its `channel` to Emscripten's code.
  */
 function side(glue, isThread) {
   const isPthread = 'var ENVIRONMENT_IS_PTHREAD=ENVIRONMENT_IS_WORKER&&globalThis.name=="em-pthread";';
@@ -42,7 +42,7 @@ function side(glue, isThread) {
   return text.replaceAll("ENVIRONMENT_IS_PTHREAD", String(isThread));
 }
 
-/** A thread calls nothing that embind binds. */
+/** Removes embind from the thread's side, which does not call it. */
 function withoutEmbind(glue) {
   const text = [
     ["__embind_initialize_bindings();initializedJS=true", "initializedJS=true"],
@@ -58,12 +58,12 @@ const halves = {
   thread: { binaries: ["simd128-threads", "relaxed-threads"], change: (glue) => withoutEmbind(side(glue, true)) },
 };
 
-/** Where the bundler finds `./emscripten-<half>.mjs`. */
+/** Path of the file that the bundler resolves `./emscripten-<half>.mjs` to. */
 export const glueFile = (half) => join(root, `build/glue/emscripten-${half}.mjs`);
 
 export const glueNames = Object.keys(halves);
 
-/** Writes the three files: each serves both instruction sets, whose JavaScript differs in the name of the .wasm file alone. */
+/** Writes the three files. Each serves both instruction sets, whose JavaScript differs only in the name of the .wasm file. */
 export async function writeGlue() {
   const { minifySync } = await import("rolldown/utils");
   await mkdir(join(root, "build/glue"), { recursive: true });
@@ -75,8 +75,8 @@ export async function writeGlue() {
       }),
     );
     if (text !== other) throw new Error(`Emscripten's JavaScript of ${binaries.join(" and ")} differs`);
-    // Emscripten leaves all names as they were. Those of functions stay: Vite makes classic scripts of workers, where a
-    // function in a block is visible outside, and would hide another thing with the same short name.
+    // Functions keep their names: Vite makes classic scripts of workers, where a function in a block is visible outside and
+    // would hide another binding with the same short name.
     const options = { module: true, mangle: { keepNames: { function: true, class: false } } };
     const { code } = minifySync(glueFile(half), change(withoutDecoders(withoutFetching(text))), options);
     for (const trace of ["import.meta", "importScripts", "process.", "new Worker"]) {

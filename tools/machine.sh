@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs what our scripts call, from the host's own Debian release, where it is missing and where it may (root, or sudo
-# without a password). Where it may not, it says once what is missing and which command installs it.
+# Installs missing programs that our scripts call, from the host's own Debian release, as root or with sudo without a
+# password. Otherwise it says once what is missing and which command installs it.
 #
 #   tools/machine.sh toolchain|build|test|fuzz ...      silent and quick when nothing is missing
 #
 # Progress goes to stderr; stdout stays empty.
 set -euo pipefail
 
-# Each entry is PROGRAM=PACKAGE (any program of that name will do), or a PACKAGE which brings no program.
+# Each entry is PROGRAM=PACKAGE (any program of that name is accepted), or a PACKAGE without a program.
 toolchain=(patchelf=patchelf python3=python3)                              # what tools/toolchain.sh calls
 build=("${toolchain[@]}" cmake=cmake ninja=ninja-build "g++=g++")          # g++ brings the sanitizers' libraries as well
 test=(clang-format=clang-format chromium=chromium firefox-esr=firefox-esr

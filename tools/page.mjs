@@ -1,10 +1,10 @@
-// Builds the demo page into web/dist/: static files that work from any folder of any host.
+// Builds the demo page into web/dist/: static files that work in any folder of any host.
 import { pathToFileURL } from "node:url";
 
 import { build } from "./build.mjs";
 import { main, run, step, upToDate } from "./steps.mjs";
 
-/** Builds whatever of the page is not up to date, the package first. */
+/** Builds the package and the page, as far as they are not up to date. */
 export async function page() {
   const environment = await build();
   await step("Preparing the model", () => run("node", ["tools/model.mjs"]));

@@ -1,15 +1,15 @@
-// What every entry needs before it can build: npm's packages, Debian's programs, the Emscripten toolchain.
+// What every script needs before it can build: npm's packages, Debian's programs, the Emscripten toolchain.
 import { join } from "node:path";
 
 import { root, run, step, upToDate } from "./steps.mjs";
 
-/** npm packages, as the lock file says. No install scripts: some would download from places beyond npm. */
+/** Installs npm packages from the lock file. No install scripts: some would download from other hosts. */
 export async function installPackages() {
   if (upToDate("node_modules/.package-lock.json", ["package-lock.json"])) return;
   await step("Installing npm packages", () => run("npm", ["ci", "--ignore-scripts", "--no-fund", "--no-audit"]));
 }
 
-/** Programs of the machine's own distribution; groups of tools/machine.sh. */
+/** Installs programs of the machine's own distribution. Groups: see tools/machine.sh. */
 export async function installPrograms(...groups) {
   await run("bash", ["tools/machine.sh", ...groups]);
 }
@@ -24,6 +24,6 @@ export async function toolchainEnvironment() {
       .filter(Boolean)
       .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
   );
-  // Emscripten writes TypeScript types with the tsc that it finds; of three versions that the tests have, .bin has any.
+  // Emscripten writes TypeScript types with the tsc that it finds. The tests install three versions, and .bin may have any.
   return { ...environment, PATH: `${environment.PATH}:${join(root, "node_modules/typescript/bin")}` };
 }

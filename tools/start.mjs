@@ -7,7 +7,7 @@ main(async () => {
   const { createServer, preview } = await import("vite");
   const options = { root: `${root}/web` };
   const server = process.argv.includes("--dev") ? await (await createServer(options)).listen() : await preview(options);
-  // npm does not pass every signal on: without the parent that started it, the server ends.
+  // npm does not forward every signal, so the server ends when the parent process does.
   const parent = process.ppid;
   setInterval(() => process.ppid !== parent && process.exit(), 500).unref();
   console.log(`\nThe demo page is at ${server.resolvedUrls.local[0]} (end with Ctrl+C)`);

@@ -1,5 +1,5 @@
-// What all tools share: running commands, telling what goes on, and knowing what is up to date. Node's own modules only:
-// this runs before anything is installed.
+// Shared by all tools: runs commands, reports steps, and checks what is up to date. Uses only Node's own modules, because
+// it runs before anything is installed.
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
@@ -9,8 +9,8 @@ import { fileURLToPath } from "node:url";
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
 /**
- * Runs a command in the repository; resolves with its standard output when `capture`, rejects when it fails or takes more than
- * `timeout` ms. `onLine`: called for each line of the output, which is shown.
+ * Runs a command in the repository. With `capture` it resolves with the standard output. Rejects if the command fails or takes more
+ * than `timeout` ms. `onLine` is called for each line of the output, which is also shown.
  */
 export function run(command, args, { env = process.env, capture = false, onLine, timeout } = {}) {
   return new Promise((done, fail) => {
@@ -29,7 +29,7 @@ export function run(command, args, { env = process.env, capture = false, onLine,
   });
 }
 
-/** Announces a step, runs it, and says how long it took. */
+/** Prints a step's title, runs it, and prints how long it took. */
 export async function step(title, work) {
   const start = performance.now();
   console.log(`\n▸ ${title}`);
@@ -38,7 +38,7 @@ export async function step(title, work) {
   return result;
 }
 
-/** Ends the process with one sentence, where a tool fails for a reason that it has already shown. */
+/** Runs a tool. If it fails, prints the message and ends the process. */
 export function main(work) {
   work().catch((error) => {
     console.error(`\n✗ ${error.message}`);
@@ -46,7 +46,7 @@ export function main(work) {
   });
 }
 
-/** Writes a file unless it already has that content, so that what depends on it stays up to date. */
+/** Writes a file unless it already has that content, so that dependent files stay up to date. */
 export async function writeIfChanged(path, content) {
   const old = await readFile(path).catch(() => undefined);
   if (old === undefined || !old.equals(Buffer.from(content))) await writeFile(path, content);

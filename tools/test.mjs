@@ -1,5 +1,5 @@
-// `npm test`: sets up, builds and runs every test, cheapest first. `npm test -- js browser` runs the named stages alone;
-// `npm test -- --quick` the part that finds most of what an edit breaks.
+// `npm test`: sets up, builds and runs every test, cheapest first. `npm test -- js browser` runs only these stages;
+// `npm test -- --quick` runs the part that finds most faults of an edit.
 import { join } from "node:path";
 
 import { binaries, build, cmake } from "./build.mjs";
@@ -13,7 +13,7 @@ const relaxed = "--experimental-wasm-relaxed-simd"; // Node 20 has relaxed SIMD 
 const counts = { passed: 0, failed: 0 };
 const skips = new Set(); // what was not tested, and why
 
-/** A test: it has passed when its commands have. All run, so that one run shows all failures. */
+/** Runs a test, which passes if its commands pass. Later tests run also after a failure, so that one run shows all failures. */
 async function test(title, work) {
   try {
     await step(title, work);
@@ -24,7 +24,7 @@ async function test(title, work) {
   }
 }
 
-/** Runs files of a folder of tests with Node's test runner: all, or those of these names. `quick`: what they make of that. */
+/** Runs the test files of a folder with Node's test runner: all, or those with these names. `quick`: they may test less. */
 async function nodeTests(node, flags, folder, { concurrency = 1, names = ["*"], quick = false } = {}) {
   const reporter = ["--test", "--test-reporter=./tests/support/reporter.mjs", `--test-concurrency=${concurrency}`];
   const files = names.map((name) => `tests/${folder}/${name}.test.mjs`).join(" ");
@@ -33,10 +33,10 @@ async function nodeTests(node, flags, folder, { concurrency = 1, names = ["*"], 
   await run("bash", ["-c", `exec "$@" ${files}`, "bash", node, ...flags, ...reporter], { env, onLine });
 }
 
-/** The path of another Node than the one that runs this. */
+/** The path of a Node of another version. */
 const nodeOf = async (major) => (await run("bash", ["tools/node.sh", major], { capture: true })).trim();
 
-/** Those that `--quick` runs, with less in them. */
+/** The stages of `--quick`, which test less then. */
 const quickStages = ["format", "types", "native", "wasm", "js", "package"];
 
 const stages = {
@@ -51,7 +51,7 @@ const stages = {
       run("node", ["node_modules/svelte-check/bin/svelte-check", "--workspace", "web", "--fail-on-warnings"]));
   },
   async native(environment, quick) {
-    // What does not fit is refused by a status in the core, where the sanitizers would end the program.
+    // The core returns a status if memory does not suffice; without this the sanitizers would end the program.
     const sanitizers = { ASAN_OPTIONS: "allocator_may_return_null=1", TSAN_OPTIONS: "allocator_may_return_null=1" };
     if (!quick) await test("The native bench compiles", () => cmake("native", environment, "headwise_bench_native"));
     const presets = { native: "native", ...(!quick && { asan: "ASan and UBSan", tsan: "TSan" }) };

@@ -5,9 +5,9 @@
 #   source "$(tools/toolchain.sh)"    # HEADWISE_TOOLCHAIN, HEADWISE_INCLUDE, HEADWISE_EMSCRIPTEN_CMAKE, EM_CONFIG, PATH
 #
 # An emcc on PATH that is new enough is used as it is. Otherwise Emscripten is unpacked from a newer Debian suite into a
-# per-user cache; nothing of that suite is ever installed into the host, because it would upgrade the host's libc6.
-# The headers are taken from $HEADWISE_INCLUDE or the system's include folders where those are new enough.
-# Progress goes to stderr. A set-up that was interrupted is picked up by the next run; two runs wait for each other.
+# per-user cache. Nothing of that suite is installed into the host, because it would upgrade the host's libc6.
+# The headers are taken from $HEADWISE_INCLUDE or the system's include folders if they are new enough.
+# Progress goes to stderr. The next run continues an interrupted set-up; two runs wait for each other.
 set -euo pipefail
 umask 022
 
@@ -21,7 +21,7 @@ say() { printf '[%4ds] %s\n' "$SECONDS" "$*" >&2; }
 die() { printf 'headwise: %s\n' "$*" >&2; exit 1; }
 at_least() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }   # at_least VERSION MINIMUM
 
-# ---- what the host has --------------------------------------------------------------------------------------------
+# ---- the host's own tools --------------------------------------------------------------------------------------------
 
 emcc_version() {   # of the emcc at $1; read from the file beside it, as starting emcc takes half a second
   local file
@@ -55,7 +55,7 @@ for folder in "${HEADWISE_INCLUDE:-}" /usr/local/include /usr/include; do
   if [ -z "$host_include" ] && [ -n "$folder" ] && headers_fit "$folder"; then host_include="$folder"; fi
 done
 
-# ---- where the result lives: one folder for each recipe and each emcc that is not ours ----------------------------
+# ---- the folder of the result: one for each recipe and each emcc that is not ours ----------------------------
 
 name="toolchain-$RECIPE"
 [ -z "$host_emcc" ] || name="$name-emcc-$version-$(readlink -f "$host_emcc" | cksum | cut -d ' ' -f 1)"
@@ -81,14 +81,14 @@ private_apt() { APT_CONFIG="$apt/apt.conf" apt-get -qq "$@" </dev/null >"$apt/lo
 show_log() { sed 's/^/         /' "$apt/log" | tail -n 20 >&2; }
 
 # The mirrors that the host's sources name, whatever the format of those files; the security archive has no suites
-# of this kind. It works before the first `apt-get update` as well.
+# of this kind. This also works before the first `apt-get update`.
 mirrors() {
   apt-get update --print-uris -o Dir::State::Lists="$apt/none" -o Debug::NoLocking=true </dev/null 2>/dev/null |
     sed -n "s#^'\(.*\)/dists/.*#\1#p" | awk '!seen[$0]++' | grep -v security
 }
 
-# How to reach the mirror (proxies, credentials, certificates) is the host's. All else is empty: against an empty
-# status file, apt resolves the packages down to libc, and so what is unpacked does not lean on the host's libraries.
+# The host's configuration for reaching the mirror is used. Everything else is empty: with an empty status file, apt
+# resolves the packages down to libc, so the unpacked programs do not use the host's libraries.
 write_apt_config() {
   mkdir -p "$apt"/{none,lists/partial,cache/archives/partial}
   chmod 700 "$apt"   # a proxy's address may hold a password
@@ -184,7 +184,7 @@ else
   at_least "$version" "$MIN_EMCC" || refuse "Emscripten $version" "$MIN_EMCC"
   command -v node >/dev/null || die "needs Node.js on PATH"
   cat >"$config" <<END
-# Emscripten reads this file as Python. Node is looked up at every start: the one on PATH today may be gone tomorrow.
+# Emscripten reads this file as Python. Node is looked up at every start, because the one on PATH may change.
 import shutil
 LLVM_ROOT = '$(echo "$dir"/root/usr/lib/llvm-*/bin)'
 BINARYEN_ROOT = '$dir/root/usr'
@@ -203,7 +203,7 @@ fi
 say "Emscripten $version, xsimd $xsimd, doctest $doctest"
 
 # ---- 5. Emscripten builds its system libraries on first use: do it now, for both kinds of binary, and try them ------
-# What an interrupted run built is kept: Emscripten locks its cache, and its archiver writes a library in one rename.
+# Libraries of an interrupted run are kept: Emscripten locks its cache, and its archiver writes a library in one rename.
 
 try="$dir/try"
 rm -rf "$try" && mkdir "$try"

@@ -23,10 +23,10 @@ struct Past {
   HeadView<float> present_key, present_value;  // [B, G, S, D], [B, G, S, Dv], to be written: past, then new
 };
 
-// Writes the present, and makes it the keys and values of `args`, which were the S - P new ones.
+// Writes the present, and replaces the keys and values of `args`, the S - P new ones, by it.
 inline void append_to_past(const Past& past, AttentionArgs& args) noexcept {
   const AttentionShape& s = args.shape;
-  if (s.S == 0) return;  // however many batch rows there are
+  if (s.S == 0) return;  // for any number of batch rows
   for (std::size_t b = 0; b < s.B; ++b) {
     append_rows(past.key, b, s.G, past.length, s.D, past.present_key, 0);
     append_rows(args.key, b, s.G, s.S - past.length, s.D, past.present_key, past.length);

@@ -1,6 +1,6 @@
-// A task takes one key/value head and all query heads that read it, block by block of their rows, so that the
-// gradients of its keys and values are summed in one order, on any number of threads. With P the probabilities, M what
-// dropout multiplies them with, O = (P * M) V and S = scale Q K^T:
+// A task is one key/value head with all query heads that read it, one block of rows at a time, so that the gradients of
+// its keys and values are summed in the same order on any number of threads. With P the probabilities, M the factors of
+// dropout, O = (P * M) V and S = scale Q K^T:
 //   dP = M * (dO V^T) + (the gradient of P itself)     dS = P * (dP - sum over j of P dP) * (the softcap's derivative)
 //   dQ = scale dS K       dK = scale dS^T Q       dV = (P * M)^T dO
 #include "attention/attention_backward.hpp"
@@ -16,17 +16,18 @@
 namespace headwise {
 namespace {
 
-// Query rows whose P and dS are kept at once: the gradients of keys and values are loaded and stored once a block. A
-// fixed number of rows, not of panels, whose height depends on the engine: results are the same in all engines.
+// Query rows of a block, whose P and dS are kept: the gradients of keys and values are loaded and stored once per
+// block. The number of rows is fixed, and not the number of panels, whose height depends on the engine. So results are
+// the same in all engines.
 constexpr std::size_t kBlockRows = 48;
 
-// Floats from row to row of P and dS: an odd number of cache lines, for columns to spread over the cache's sets.
+// Floats from row to row of P and dS: an odd number of cache lines, so that columns spread over the sets of the cache.
 constexpr std::size_t row_stride(std::size_t S) {
   constexpr std::size_t kLine = kAlignment / sizeof(float);
   return (simd::round_up(S, kLine) / kLine | 1) * kLine;
 }
 
-// What one worker computes on.
+// The scratch of one worker.
 struct Scratch {
   float* keys;         // [S / 8][D][8], times key_scale: for the scores
   float* key_columns;  // [D / 8][S][8]: for dQ
@@ -75,7 +76,7 @@ void multiply(const float* a, std::size_t a_row, std::size_t rows, const PackedM
   gemm(a, a_row, RowPanels(rows, kTileRows), {0, 1}, b, tiles, Start::kZero, nullptr, out, out_row);
 }
 
-// The same, leaving out what a is 0 for.
+// The same, leaving out terms for which a is 0.
 void multiply_carefully(const float* a, std::size_t a_row, std::size_t rows, const PackedMatrix& b, float* out,
                         std::size_t out_row) noexcept {
   for (std::size_t r = 0; r < rows; ++r) {
@@ -87,14 +88,14 @@ void multiply_carefully(const float* a, std::size_t a_row, std::size_t rows, con
   }
 }
 
-// out += a^T b, of which only the `rows` columns of a are taken.   a: [b.depth, …], out: [rows, b.columns]
+// out += a^T b, with only the first `rows` columns of a.   a: [b.depth, …], out: [rows, b.columns]
 void add_transposed(const float* a, std::size_t a_row, std::size_t rows, const PackedMatrix& b, float* out,
                     std::size_t out_row, std::size_t tile_rows) noexcept {
   gemm_transposed(a, a_row, RowPanels(rows, tile_rows), b, out, simd::kTile, out_row);
 }
 
-// weights: P times its row's sum on entry, P * M on return; scores: dP = dO V^T on entry, scale dS on return. Where P
-// is 0, so is dS, whatever dP is: NaN in masked values goes nowhere.   columns: whole tiles
+// weights: P times its row's sum on entry, P * M on return; scores: dP = dO V^T on entry, scale dS on return. If P
+// is 0, so is dS for any dP, so NaN in masked values has no effect.   columns: whole tiles
 void differentiate_softmax(const AttentionArgs& args, const DropoutRow* dropout, Keys columns, float inverse_sum,
                            const float* cap_slopes, const float* grad_weights, float* weights, float* scores) noexcept {
   const simd::Vec zero = simd::splat(0.0f);
@@ -110,8 +111,8 @@ void differentiate_softmax(const AttentionArgs& args, const DropoutRow* dropout,
     sum = sum + simd::select(p == zero, zero, p * simd::load(scores + j));
     total = total + p;
   }
-  // P sums to nearly 1. Divided by what it does sum to, a row of dS sums to 0 as closely as it can: the gradient of the
-  // keys' bias is nothing but these sums.
+  // P sums to nearly 1. Divided by its actual sum, a row of dS sums to 0 as closely as possible. The gradient of the
+  // keys' bias consists of these sums alone.
   const simd::Vec mean = simd::splat(simd::reduce_add(sum) / simd::reduce_add(total)), scale = simd::splat(args.scale);
   for (std::size_t j = columns.begin; j < columns.end; j += simd::kLanes) {
     const simd::Vec p = simd::load(weights + j);
@@ -158,7 +159,7 @@ void differentiate_panel(const AttentionArgs& args, const AttentionGradients& gr
     } else {
       differentiated.end = differentiated.begin;
     }
-    for (float* line : {weights, scores}) {  // columns that other rows of the block see and this one does not
+    for (float* line : {weights, scores}) {  // columns that other rows of the block see, but not this one
       std::fill(line + block.columns.begin, line + differentiated.begin, 0.0f);
       std::fill(line + differentiated.end, line + block.columns.end, 0.0f);
     }
@@ -174,7 +175,7 @@ void differentiate_panel(const AttentionArgs& args, const AttentionGradients& gr
   }
 }
 
-// What the block adds to the gradients of the keys and values that it sees.
+// Adds the block's part to the gradients of the keys and values that it sees.
 void add_key_gradients(const AttentionArgs& args, const AttentionGradients& gradients, std::size_t g,
                        const Scratch& scratch, const Block& block, std::size_t tile_rows) noexcept {
   const AttentionShape& shape = args.shape;

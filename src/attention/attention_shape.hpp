@@ -11,8 +11,8 @@ struct AttentionShape {
   std::size_t B, H, G, L, S, D, Dv;
 };
 
-// Grouped-query attention (Ainslie et al. 2023): query heads in order, none of the G key/value heads left out. Groups
-// are even unless a table says otherwise.
+// Grouped-query attention (Ainslie et al. 2023): groups of consecutive query heads share a key/value head, and each of
+// the G key/value heads has a group. Groups have equal sizes unless a table is given.
 struct KvHeads {
   const std::uint32_t* table = nullptr;  // [H], ascending; null: floor(h * G / H)
 

@@ -18,12 +18,12 @@ struct Mean {
   operator float() const noexcept { return count == 0 ? 0.0f : static_cast<float>(sum / static_cast<double>(count)); }
 };
 
-// Of one head, over the rows that were added.
+// Sums of one head over the rows that were added.
 struct Means {
   Mean entropy, distance, confidence, first, previous, next, self, duplicate, induction;
 };
 
-// What one query gives to keys of a kind.
+// The weight of one query on keys of one kind.
 struct Share {
   const float* row;  // [S] probabilities
   const VisibleKeys& keys;
@@ -40,7 +40,7 @@ struct Share {
   }
 };
 
-// row: [S] probabilities of a query that sees `keys`, at least one, and stands at `place` among all
+// row: [S] probabilities of a query that sees `keys`, at least one, and has the position `place` among all keys
 void add_row(const float* row, std::size_t S, const VisibleKeys& keys, std::int64_t place, Means& means) noexcept {
   double entropy = 0, distance = 0, largest = 0;
   for (std::size_t j = 0; j < S; ++j) {
@@ -82,7 +82,7 @@ void add_token_row(const float* row, const VisibleKeys& keys, const std::int32_t
 
 Status analyze_heads(const AnalysisArgs& args, Context& context, HeadStatistics* statistics) {
   const std::size_t B = args.B, H = args.H, L = args.L, S = args.S;
-  if (B == 0 || L == 0 || S == 0) {  // however many of the others there are
+  if (B == 0 || L == 0 || S == 0) {  // for any number of the others
     std::fill_n(statistics, H, HeadStatistics{});
     return Status::kOk;
   }

@@ -1,4 +1,4 @@
-// What each head does with its attention, in numbers. docs/heads.md has the definitions, and where they come from.
+// Statistics of each head's attention. docs/heads.md has the definitions and their sources.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,9 @@
 
 namespace headwise {
 
-// Means over queries of all batch rows; 0 where there is no query to take one over. Query i stands at place i + offset
-// among the keys. The first three are over queries that see a key, but for the entropy: two keys.
+// Means over queries of all batch rows; 0 if there is no such query. Query i has the position i + offset (`place`)
+// among the keys. `entropy` is over queries that see at least two keys, `distance` and `confidence` over those that see
+// one.
 struct HeadStatistics {
   float entropy;     // -sum_j p log p / log(visible keys)
   float distance;    // sum_j p |place - j|, in tokens

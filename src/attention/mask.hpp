@@ -10,8 +10,8 @@ namespace headwise {
 
 enum class MaskType : int { kNone = 0, kFloat = 1, kUint8 = 2, kInt32 = 3, kInt64 = 4 };
 
-// A mask that broadcasts to [B, H, L, S]: each extent is the full one or 1. The last may also lie between, and masks
-// the keys beyond it.
+// A mask that broadcasts to [B, H, L, S]: each extent is the full one or 1. If the last extent is between 1 and S, the
+// keys beyond it are masked.
 class Mask {
  public:
   Mask() = default;
@@ -31,8 +31,8 @@ class Mask {
   // Keys from here on are masked.
   std::size_t columns() const { return columns_; }
 
-  // The row of query i as floats, of which [begin, end) are valid: the mask's own memory, or `scratch` ([end]) filled
-  // with it. Empty masks have none.
+  // The row of query i as floats, valid in [begin, end): the mask's own memory, or `scratch` ([end]) filled with it.
+  // Null for an empty mask.
   const float* bias_row(std::size_t b, std::size_t h, std::size_t i, std::size_t begin, std::size_t end,
                         float* scratch) const noexcept;
   // Sets to -inf what batch row b of a mask of bytes masks in [begin, end) of a row of floats.

@@ -1,5 +1,5 @@
-// The steps of a panel, in their order. No more than 6 rows of the L x S scores exist at a time, in cache. Two passes
-// over a panel without online rescaling were as fast as or faster than every online tiling tried, up to S = 2,048.
+// The steps of a panel, in their order. At most 6 rows of the L x S scores exist at a time, in cache. Two passes over a
+// panel without online rescaling were at least as fast as every online tiling that we tried, up to S = 2,048.
 #include "attention/panel.hpp"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ constexpr float kLog2E = 1.44269504088896340736f;
 // Keys that the rows of a panel read one row after the other. With 64, a decoding step takes 6 % longer.
 constexpr std::size_t kKeysPerBlock = 16;
 
-// Scores are in base 2 (times log2 e) from the start, unless they are returned or capped, which is done in base e.
+// Scores are in base 2 (times log2 e) from the start. If they are returned or capped, they are in base e.
 bool natural_base(const AttentionArgs& args) noexcept {
   return args.softcap > 0.0f || (args.weights != nullptr && args.stage != WeightsStage::kProbabilities);
 }
@@ -40,9 +40,9 @@ void score_packed(const AttentionArgs& args, const Panel& panel, float* scores, 
 }
 
 // Calls fn(row of the panel, its head's rows of `view` from key j on, j, number of keys) for a few keys at a time.
-// Where the heads' keys are adjacent in memory, or the same, all rows of the panel read a block of keys before the next
-// block. Heads that are apart (in a cache) are read one after the other: a step is 1.5 to 2 times as fast where 1,024
-// to 4,096 keys come from memory.
+// If the heads' keys are adjacent in memory or the same, all rows of the panel read a block of keys before the next
+// block. Heads that are apart (in a cache) are read one after the other, which makes a decode step with 1,024 to 4,096
+// keys from memory 1.5 to 2 times as fast.
 template <class Fn>
 void for_each_key_block(const AttentionArgs& args, const HeadView<const float>& view, const Panel& panel,
                         const Fn& fn) noexcept {
@@ -94,8 +94,8 @@ void add_alibi(float* row, Keys columns, std::int64_t position, float slope) noe
   }
 }
 
-// row[j] = -inf where bias[j] is -inf (whatever the score is: NaN in masked keys goes nowhere), else row[j] + bias[j],
-// the latter times `unit`.
+// row[j] = -inf if bias[j] is -inf (for any score, so NaN in masked keys has no effect), otherwise row[j] + bias[j] *
+// unit.
 void add_bias(float* row, const float* bias, Keys columns, float unit) noexcept {
   const simd::Vec minus_infinity = simd::splat(kNegativeInfinity);
   const simd::Vec factor = simd::splat(unit);
@@ -110,8 +110,8 @@ void add_bias(float* row, const float* bias, Keys columns, float unit) noexcept 
   }
 }
 
-// Adds ALiBi and the mask to row r, and sets what it may not see, up to the end of the last tile, to -inf.
-// bias: the row of the mask, null: there is none; unit: of the scores
+// Adds ALiBi and the mask to row r, and sets the columns that it may not see, up to the end of the last tile, to -inf.
+// bias: the row of the mask, or null; unit: of the scores
 void mask_row(const AttentionArgs& args, const Panel& panel, std::size_t r, const float* bias, float unit,
               float* row) noexcept {
   const std::size_t i = panel.i[r];
@@ -140,15 +140,15 @@ void mask_panel(const AttentionArgs& args, const Panel& panel, const PanelScratc
   }
 }
 
-// Scores in base e become unnormalised probabilities. Returns their sum. The maximum is subtracted before the factor
-// log2 e, with which large scores would overflow.   row: [columns]
+// Scores in base e become unnormalised probabilities. Returns their sum. The maximum is subtracted before the
+// multiplication by log2 e, which would make large scores overflow.   row: [columns]
 float softmax_natural(float* row, std::size_t columns, float maximum, const simd::Exp2& exp2) noexcept {
   subtract_and_multiply_row(row, columns, maximum, kLog2E);
   return row_exp2(row, columns, 0.0f, exp2);
 }
 
-// Row r once more, with scores in base e: those in base 2 overflow from 2.36e38 on, and so does the bias of masks that
-// hold the lowest float there is. Rare.
+// Computes row r again with scores in base e. In base 2, scores from 2.36e38 on overflow, and so do masks with the
+// lowest float. Rare.
 [[gnu::cold, gnu::noinline]] float softmax_row_again(const AttentionArgs& args, const Panel& panel, std::size_t r,
                                                      const PanelScratch& scratch, const simd::Exp2& exp2) noexcept {
   const auto [begin, end] = panel.columns;
@@ -161,7 +161,7 @@ float softmax_natural(float* row, std::size_t columns, float maximum, const simd
 }
 
 // Each row of scores becomes unnormalised probabilities, and inverse_sums[r] 1 / their sum. Rows that see no key become
-// zeros; a row whose visible scores are all -inf or NaN becomes NaN, as in the formula.
+// zeros. A row whose visible scores are all -inf or NaN becomes NaN, as in the formula.
 void softmax_panel(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
                    float* inverse_sums) noexcept {
   const std::size_t columns = panel.padded_end() - panel.columns.begin;
@@ -206,7 +206,7 @@ void sum_packed(const AttentionArgs& args, const Panel& panel, const PanelScratc
   }
 }
 
-// The same where values may be infinite or NaN: those that are masked add nothing. Rare, and smaller for being cold.
+// The same for values that may be infinite or NaN: masked ones add nothing. Rare, so it is compiled for size.
 [[gnu::cold]] void sum_packed_carefully(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch,
                                         const float* factors) noexcept {
   const PackedHead& packed = *panel.packed;
@@ -245,7 +245,8 @@ void weighted_sum_panel(const AttentionArgs& args, const Panel& panel, const Pan
   };
   std::fill_n(todo, panel.rows, true);
   add_todo(add_weighted_rows);
-  // 0 times infinity must add nothing. Decided for each row by itself: its panel depends on the number of threads.
+  // 0 times infinity must add nothing. Decided for each row separately, because its panel depends on the number of
+  // threads.
   for (std::size_t r = 0; r < panel.rows; ++r) todo[r] = !all_finite(output_row(r), Dv);
   add_todo(add_weighted_rows_skipping_zeros);
   for (std::size_t r = 0; r < panel.rows; ++r) {
@@ -253,7 +254,7 @@ void weighted_sum_panel(const AttentionArgs& args, const Panel& panel, const Pan
   }
 }
 
-// weights[b, h, i, j] = row[j] * factor, and `beyond` where the panel has no scores.
+// weights[b, h, i, j] = row[j] * factor, or `beyond` in columns without scores.
 void write_weights(const AttentionArgs& args, const Panel& panel, const PanelScratch& scratch, const float* factors,
                    float beyond) noexcept {
   const std::size_t S = args.shape.S;
@@ -312,11 +313,11 @@ void attend_panel(const AttentionArgs& args, const Panel& panel, const PanelScra
   if (args.gates != nullptr) {
     for (std::size_t r = 0; r < panel.rows; ++r) {
       const float gate = args.gates[panel.h[r]];
-      factors[r] = gate == 0.0f ? 0.0f : factors[r] * gate;  // also where the sum is NaN
+      factors[r] = gate == 0.0f ? 0.0f : factors[r] * gate;  // also if the sum is NaN
     }
   }
   weighted_sum_panel(args, panel, scratch, factors);
-  for (std::size_t r = 0; r < panel.rows; ++r) {  // 0 times infinity is to be 0 here, too
+  for (std::size_t r = 0; r < panel.rows; ++r) {  // 0 times infinity must be 0 here, too
     if (factors[r] == 0.0f) write_zeros(args, panel.b, panel.h[r], panel.i[r]);
   }
 }

@@ -7,7 +7,7 @@
 namespace headwise {
 namespace {
 
-// Rotates the pairs (first[k], second[k]) for k < count; from one pair to the next it is `step` numbers.
+// Rotates the pairs (first[k], second[k]) for k < count; consecutive pairs are `step` numbers apart.
 void rotate_pairs(const float* first, const float* second, std::size_t step, const float* cos, const float* sin,
                   std::size_t count, float* to_first, float* to_second) noexcept {
   for (std::size_t k = 0; k < count; ++k) {
@@ -32,7 +32,7 @@ double root(double y, std::size_t n) noexcept {
 }
 
 // Cosine and sine of angles up to 2^32 to the precision of a float. Multiples of pi / 2 are subtracted exactly: pi / 2
-// is in three parts, of which the first two have few enough digits that their multiples are exact.
+// is split into three parts, and the first two have so few digits that their multiples are exact.
 void cos_sin(double angle, float& cos, float& sin) noexcept {
   constexpr double kHalfPi[] = {0x1.921fbp0, 0x1.5110bp-22, 0x1.18469898cc517p-44};
   const double quarters = std::nearbyint(angle * 0.63661977236758134);
@@ -52,7 +52,7 @@ RotaryTable take_rotary_table(const Rotary& rotary, std::uint64_t rows, Arena& a
   return {arena.take(rows * pairs), arena.take(rows * pairs)};
 }
 
-// Without the standard library's pow, cos and sin, whose tables would add 8 KB to each binary's download.
+// Does not use the standard library's pow, cos and sin, whose tables would add 8 KB to each binary's download.
 void fill_rotary_table(const Rotary& rotary, const TokenPositions& positions, Rotation rotation,
                        const RotaryTable& table, ThreadPool& pool) noexcept {
   const std::size_t pairs = (rotary.dim + 1) / 2, rows = positions.table_rows();

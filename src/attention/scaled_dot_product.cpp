@@ -1,6 +1,6 @@
-// Keys and values are packed once per head for all its panels of query rows (panel.cpp), a few heads at a time: as many
-// as a second-level cache holds, so that memory does not grow with the number of heads. Where there are only a few
-// queries, they read keys and values where these lie.
+// Keys and values are packed once per head for all its panels of query rows (panel.cpp). A few heads are packed at a
+// time, as many as a second-level cache holds, so memory does not grow with the number of heads. A few queries read
+// keys and values without packing.
 #include "attention/scaled_dot_product.hpp"
 
 #include <algorithm>
@@ -30,7 +30,7 @@ std::uint64_t score_rows_size(const AttentionShape& shape) {
   return Arena::padded(kTileRows * simd::round_up(shape.S, simd::kTile)) + Arena::padded(shape.S);
 }
 
-// Key/value heads that are packed at once, of B * G in all.
+// Number of key/value heads that are packed at once, of B * G in total.
 std::size_t heads_per_wave(const AttentionShape& shape, std::size_t threads) {
   const std::uint64_t in_cache = kWaveFloats / std::max<std::uint64_t>(packed_head_size(shape), 1);
   return static_cast<std::size_t>(
@@ -43,7 +43,7 @@ PanelScratch panel_scratch(const AttentionShape& shape, float* scores, std::size
   return {own, own + Arena::padded(kTileRows * row), row};
 }
 
-// Few queries a head: rows of several heads make up a panel, and read keys and values where these lie.
+// Few queries per head: rows of several heads form a panel and read keys and values without packing.
 void attend_few(const AttentionArgs& args, float* scores, Context& context) noexcept {
   const AttentionShape& shape = args.shape;
   const std::size_t threads = context.pool.threads(), rows = shape.H * shape.L;  // of one batch row
@@ -67,14 +67,14 @@ void attend_few(const AttentionArgs& args, float* scores, Context& context) noex
   });
 }
 
-// Packs key/value heads wave by wave; then the query heads of a wave attend, a task for every few panels.
+// Packs key/value heads wave by wave. After each wave its query heads attend; a task is a few panels.
 void attend_packed(const AttentionArgs& args, const AttentionScratch& memory, Context& context) noexcept {
   const AttentionShape& shape = args.shape;
   const std::size_t H = shape.H, G = shape.G, L = shape.L, D = shape.D, Dv = shape.Dv;
   const std::size_t per_wave = heads_per_wave(shape, context.pool.threads());
   const auto packed_keys = [&](std::size_t slot) { return memory.packed + slot * packed_head_size(shape); };
   const auto packed_values = [&](std::size_t slot) { return packed_keys(slot) + packed_keys_size(shape); };
-  // Heads of all batch rows in one count: key/value heads 0 … B * G - 1, query heads 0 … B * H - 1.
+  // Heads are counted over all batch rows: key/value heads 0 … B * G - 1, query heads 0 … B * H - 1.
   const auto first_query = [&](std::size_t kv) { return kv / G * H + args.kv_heads.first_query(kv % G, shape); };
 
   const RowPanels panels(L, context.tile_rows);

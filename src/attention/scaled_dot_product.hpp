@@ -13,7 +13,7 @@
 
 namespace headwise {
 
-// What the weights of a query row are taken from, in the order in which a row passes these stages.
+// The stage at which weights are returned. A row passes scores, capped, masked, probabilities.
 enum class WeightsStage : int {
   kProbabilities = 0,  // after the softmax, before the gates
   kScores = 1,         // scale * q . k, of all keys
@@ -32,16 +32,16 @@ struct AttentionArgs {
   Visibility visibility;
   KvHeads kv_heads;
   float scale = 1.0f;
-  float softcap = 0.0f;           // scores become softcap * tanh(scores / softcap); 0: they stay
+  float softcap = 0.0f;           // scores become softcap * tanh(scores / softcap); 0: no softcap
   const float* slopes = nullptr;  // [H] ALiBi (Press et al. 2022): -slope * |position(i) - j| is added; null: none
-  Dropout dropout;                // of the probabilities; `weights` are those before it
-  const float* gates = nullptr;   // [H] factors of the heads' outputs; null: all 1. A gate of 0 skips its head
+  Dropout dropout;                // of the probabilities; `weights` are those before dropout
+  const float* gates = nullptr;   // [H] factors of the heads' outputs; null: all 1. A head with gate 0 is skipped
 };
 
-// What attention computes on.
+// The scratch of attention.
 struct AttentionScratch {
   float* scores;      // [threads], each: score rows of a panel and a row of the mask
-  float* packed;      // packed keys and values of some key/value heads; null where a head has few queries
+  float* packed;      // packed keys and values of some key/value heads; null if heads have few queries
   float* all_finite;  // whether these heads' values are finite, 1 or 0
 };
 AttentionScratch take_attention_scratch(const AttentionShape& shape, std::size_t threads, Arena& arena);

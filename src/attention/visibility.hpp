@@ -10,13 +10,13 @@
 
 namespace headwise {
 
-// How far queries see to either side, in keys; kOpen: without a limit.
+// How far queries see to either side, in keys; kOpen: no limit.
 struct Window {
   static constexpr std::int64_t kOpen = std::int64_t{1} << 62;
   std::int64_t left = kOpen, right = kOpen;
 };
 
-// What the queries of one batch row see at most: query i no key outside [begin(i), end(i)). Both grow with i.
+// Bounds of what the queries of one batch row see: query i sees no key outside [begin(i), end(i)). Both grow with i.
 class KeyRange {
  public:
   // begin(i) = i + begin, end(i) = i + end, within [0, keys]
@@ -56,14 +56,14 @@ struct Visibility {
   Mask mask;
   bool causal = false;                        // key j is visible to query i iff j <= i + offset
   Window window;                              // and iff i + offset - left <= j <= i + offset + right
-  const std::int32_t* offsets = nullptr;      // [B], where query 0 stands among the keys; null: at 0
+  const std::int32_t* offsets = nullptr;      // [B], position of query 0 among the keys; null: 0
   const std::int32_t* key_lengths = nullptr;  // [B] valid keys; null: all
   Mask key_mask{};                            // [B or 1, 1, 1, S] of bytes: masks keys of a batch row beside `mask`
 
-  // Where query 0 of batch row b stands among the keys.
+  // Position of query 0 of batch row b among the keys.
   std::int64_t offset(std::size_t b) const noexcept { return offsets == nullptr ? 0 : offsets[b]; }
 
-  // The keys that all but the mask allow.
+  // The keys that everything except the masks allows.
   KeyRange key_range(std::size_t b, std::size_t S) const noexcept {
     std::size_t keys = std::min(S, mask.columns());
     if (key_lengths != nullptr) keys = std::min(keys, static_cast<std::size_t>(std::max(key_lengths[b], 0)));

@@ -54,9 +54,9 @@ class AlignedBuffer {
   const float* data() const { return data_; }
 
  private:
-  // Emscripten's emmalloc adds sizes to addresses in 32 bits, so that near 4 GiB it takes a free block for larger than
-  // it is. Such a block's end lies below its start. It is held while another one is looked for, which makes emmalloc
-  // pass it over.
+  // Emscripten's emmalloc adds sizes to addresses in 32 bits. Near 4 GiB it therefore takes a free block for larger
+  // than it is, and the end of such a block lies below its start. We hold that block while we allocate another one, so
+  // that emmalloc passes over it.
   static float* allocate(std::size_t bytes) {
     float* block = static_cast<float*>(std::aligned_alloc(kAlignment, bytes));
     const auto begin = reinterpret_cast<std::uintptr_t>(block);

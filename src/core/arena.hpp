@@ -1,6 +1,6 @@
 // Scratch memory of one call, handed out piece by piece and kept for the next call. An arena without memory only
-// counts. So an operation says in one function which pieces it takes: run on an arena without memory it tells how much
-// room they need, run on one with that room it lays them out.
+// counts. So an operation takes its pieces in one function: with an empty arena it counts the room that it needs, with
+// a reserved arena it lays the pieces out.
 #pragma once
 
 #include <cstddef>
@@ -16,13 +16,13 @@ class Arena {
   // Over `room` floats of memory that it does not own.
   Arena(float* memory, std::uint64_t room) : memory_(memory), room_(room) {}
 
-  // Floats that take(count) uses up.
+  // Floats that take(count) uses.
   static constexpr std::uint64_t padded(std::uint64_t count) {
     constexpr std::uint64_t kFloats = kAlignment / sizeof(float);
     return (count + kFloats - 1) / kFloats * kFloats;
   }
 
-  // Makes room for pieces of `floats` in all. Earlier pieces become invalid.
+  // Makes room for pieces of `floats` floats in total. Earlier pieces become invalid.
   Status reserve(std::uint64_t floats) {
     memory_ = nullptr;
     room_ = used_ = 0;
@@ -38,7 +38,7 @@ class Arena {
     room_ = used_ = 0;
   }
 
-  // A piece of `count` elements; null without memory.   T: as wide as a float
+  // A piece of `count` elements; null without memory.   T: has the size of a float
   template <class T = float>
   T* take(std::uint64_t count) {
     static_assert(sizeof(T) == sizeof(float));
@@ -47,12 +47,12 @@ class Arena {
     return reinterpret_cast<T*>(piece);
   }
 
-  // Floats that were taken since the last `reserve`. More than there is room for is a fault of the operation.
+  // Floats that were taken since the last `reserve`. An operation must not take more than it has reserved.
   std::uint64_t used() const { return used_; }
   std::uint64_t room() const { return room_; }
 
  private:
-  AlignedBuffer buffer_;  // empty where it has none of its own
+  AlignedBuffer buffer_;  // empty if the memory is not its own
   float* memory_ = nullptr;
   std::uint64_t room_ = 0, used_ = 0;
 };

@@ -1,4 +1,4 @@
-// What the calls of an instance share. Only one runs at a time.
+// State that all calls of an instance share. Only one call runs at a time.
 #pragma once
 
 #include "core/arena.hpp"

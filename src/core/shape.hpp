@@ -8,7 +8,7 @@
 
 namespace headwise {
 
-// Floats of one head, wherever its rows lie: element (b, h, i, d) is data[b * batch + h * head + i * row + d].
+// The rows of one tensor of heads, with any strides: element (b, h, i, d) is data[b * batch + h * head + i * row + d].
 // One view serves [B, H, L, D] (heads first) and [B, L, H*D] (heads in rows).
 template <class Float>
 struct HeadView {

@@ -9,11 +9,11 @@
 namespace headwise {
 namespace {
 
-// About 10 µs of one thread's work: a spinning helper joins within a microsecond, a sleeping one comes late or never.
+// About 10 µs of one thread's work. A spinning helper joins within a microsecond, a sleeping one late or never.
 constexpr double kSharedFlops = 4e5;
 
-// How often an idle thread looks before it sleeps: some 50 µs, longer than the gaps inside one call and between calls
-// in a row. WebAssembly has no pause instruction, so a look there takes about a nanosecond.
+// How often an idle thread checks before it sleeps: about 50 µs, which is longer than the gaps inside one call and
+// between consecutive calls. WebAssembly has no pause instruction, so a check takes about a nanosecond there.
 #if defined(__x86_64__)
 constexpr int kSpins = 1 << 11;
 inline void pause() { __builtin_ia32_pause(); }
@@ -22,9 +22,9 @@ constexpr int kSpins = 1 << 16;
 inline void pause() {}
 #endif
 
-// Sleeps while `value` is `old`; may wake spuriously. After a change of `value`, wake_all ends it. On Emscripten
-// the futex itself: std::atomic::wait polls there (four idle threads took 4 % of a core), and a condition variable woke
-// threads after 0.18 ms in the median, where the futex took 0.08.
+// Sleeps while `value` is `old`; may wake spuriously. After `value` has changed, wake_all wakes it. Emscripten's build
+// uses the futex directly: std::atomic::wait polls there (four idle threads took 4 % of a core), and a condition
+// variable woke threads after 0.18 ms in the median, the futex after 0.08 ms.
 #if defined(__EMSCRIPTEN_PTHREADS__)
 void sleep_while(std::atomic<std::uint32_t>& value, std::uint32_t old) {
   emscripten_futex_wait(&value, old, std::numeric_limits<double>::infinity());
@@ -39,7 +39,7 @@ void wake_all(std::atomic<std::uint32_t>& value) { value.notify_all(); }
 
 Status ThreadPool::start(std::size_t threads) {
   if (threads < 1 || threads > kMaxThreads) return Status::kInvalidArgument;
-  // pthread_create and not std::thread: its failure is a value, where the other's is an exception.
+  // pthread_create, not std::thread, because it returns its failure instead of throwing.
   const auto main = [](void* argument) -> void* {
     const auto* helper = static_cast<Helper*>(argument);
     helper->pool->help(helper->worker);
@@ -71,16 +71,16 @@ void ThreadPool::run(const Job& job, double flops) {
   }
   job_ = job;
   next_task_.store(0, std::memory_order_relaxed);
-  gate_.store(0, std::memory_order_release);  // open: from here on helpers read job_
+  gate_.store(0, std::memory_order_release);  // open: helpers may now read job_
   wake_helpers();
   run_tasks(0);
-  // All tasks are taken. Helpers that are late stay out; those inside finish theirs.
+  // All tasks are taken. Late helpers can no longer join; those inside finish their tasks.
   gate_.fetch_or(kClosed);
   for (int spins = 0; spins < kSpins; ++spins) {
     if (gate_.load() == kClosed) return;
     pause();
   }
-  caller_sleeps_.store(true);  // before the last look at gate_, as leave_job changes gate_ before it looks here
+  caller_sleeps_.store(true);  // before the last read of gate_: leave_job changes gate_ before it reads this
   for (std::uint32_t gate = gate_.load(); gate != kClosed; gate = gate_.load()) sleep_while(gate_, gate);
   caller_sleeps_.store(false);
 }
@@ -109,7 +109,7 @@ std::uint32_t ThreadPool::wait_for_job_after(std::uint32_t epoch) {
     if (epoch_.load(std::memory_order_acquire) != epoch) return epoch_.load();
     pause();
   }
-  sleepers_.fetch_add(1);  // before the last look at epoch_, as wake_helpers changes epoch_ before it looks here
+  sleepers_.fetch_add(1);  // before the last read of epoch_: wake_helpers changes epoch_ before it reads this
   while (epoch_.load() == epoch) sleep_while(epoch_, epoch);
   sleepers_.fetch_sub(1);
   return epoch_.load();

@@ -1,4 +1,4 @@
-// A pool of threads, made once and never grown, for loops whose iterations are independent.
+// A pool of threads of fixed size, for loops whose iterations are independent.
 #pragma once
 
 #include <pthread.h>
@@ -19,7 +19,7 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool() { stop(); }
 
-  // `threads` (1 … 64) counts the caller of parallel_for: start(1) starts none. To be called once.
+  // `threads` (1 … 64) includes the caller of parallel_for: start(1) starts none. To be called once.
   Status start(std::size_t threads);
   // Ends and joins all threads.
   void stop();
@@ -27,8 +27,8 @@ class ThreadPool {
   std::size_t threads() const { return helpers_ + 1; }
 
   // Calls fn(task, worker) once for each task in [0, tasks), in any order, on any thread; returns when all are done.
-  // `worker` < threads() tells whose scratch to use. `flops`, the work of the whole loop, decides whether sharing pays.
-  // Not reentrant, and only from one thread at a time.
+  // `worker` < threads() identifies the thread's scratch. `flops`, the work of the whole loop, decides whether to use
+  // the other threads. Not reentrant, and to be called from one thread at a time.
   template <class Fn>
   void parallel_for(std::size_t tasks, double flops, const Fn& fn) {
     const auto call = [](const void* context, std::size_t task, std::size_t worker) {
@@ -39,7 +39,7 @@ class ThreadPool {
 
  private:
   static constexpr std::size_t kMaxThreads = 64;
-  // Set in gate_ when no more helpers may join the job; the bits below count those inside.
+  // Set in gate_ when no more helpers may join the job. The lower bits count the helpers inside.
   static constexpr std::uint32_t kClosed = 1u << 31;
 
   struct Job {

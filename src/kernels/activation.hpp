@@ -65,7 +65,7 @@ class Activations {
   }
 
  private:
-  // The exponential is for arguments <= 0: 1 / (1 + e^-|x|), or 1 less that.
+  // The exponential is for arguments <= 0: sigmoid(x) is 1 / (1 + e^-|x|), or 1 minus that.
   Vec sigmoid(Vec x) const noexcept {
     const Vec e = exp2_(abs(x) * minus_log2_e_);
     return select(x > zero_, one_, e) / (one_ + e);

@@ -1,6 +1,6 @@
-// Which attention probabilities dropout sets to zero (Srivastava et al. 2014): decided by a hash of their indices, so
-// that the backward pass finds the same ones without a stored mask of L x S, on any number of threads and lanes. It
-// takes 0.6 ns a probability: 4 % of a training forward pass at L = 512, 8 heads of 64.
+// Dropout of attention probabilities (Srivastava et al. 2014). A hash of the indices decides which are set to zero, so
+// the backward pass finds the same ones without a stored mask of L x S, on any number of threads and lanes. It takes
+// 0.6 ns per probability: 4 % of a training forward pass at L = 512, 8 heads of 64.
 #pragma once
 
 #include <cstddef>
@@ -11,10 +11,10 @@
 namespace headwise {
 
 struct Dropout {
-  float rate = 0.0f;  // 0 <= rate < 1: the share that is set to zero, in steps of 2^-24
+  float rate = 0.0f;  // 0 <= rate < 1: the probability of being set to zero, in steps of 2^-24
   std::uint32_t seed = 0;
 
-  // What the others are multiplied with.
+  // The factor of the others.
   float scale() const noexcept { return 1.0f / (1.0f - rate); }
 };
 
@@ -26,7 +26,7 @@ class DropoutRow {
     for (const std::size_t index : {b, h, i}) key_ = mix(key_ + static_cast<std::uint32_t>(index) * kStep);
   }
 
-  // row[j] = 0 where j is dropped, else row[j] * factor.   columns [begin, end) of whole vectors
+  // row[j] = 0 if j is dropped, otherwise row[j] * factor.   columns [begin, end) of whole vectors
   void apply(float* row, std::size_t begin, std::size_t end, float factor) const noexcept;
 
  private:

@@ -17,7 +17,7 @@ void gemm_row(const float* a, const PackedMatrix& b, Range tile_range, Start sta
     const std::size_t columns = std::min(end * simd::kTile, b.columns) - first;
     const float* panel[kSideBySide];
     for (std::size_t i = 0; i < kSideBySide; ++i) {
-      panel[i] = b.data + std::min(t + i, end - 1) * b.panel;  // where fewer are left, the last one again
+      panel[i] = b.data + std::min(t + i, end - 1) * b.panel;  // if fewer are left, repeat the last one
     }
 
     Tile<kSideBySide> tile;  // row i: the one row's columns in panel i

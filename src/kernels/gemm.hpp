@@ -16,7 +16,7 @@ struct Range {
   std::size_t begin, end;
 };
 
-// What a product is added to.
+// The values that a product is added to.
 enum class Start { kZero, kBias, kOutput };
 
 // out[i][n] = start + sum over k of a[i][k] * b[k][n]     ("ik,kn->in")

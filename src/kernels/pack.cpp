@@ -9,7 +9,7 @@ void pack_rows(const float* rows, std::size_t row, std::size_t n_count, std::siz
   for (std::size_t n = 0; n < n_count; n += simd::kTile, packed += simd::kTile * depth) {
     const std::size_t lanes = std::min(simd::kTile, n_count - n);
     if (lanes < simd::kTile) std::fill(packed, packed + simd::kTile * depth, 0.0f);
-    std::size_t k = 0;  // squares first, then what is left of a row
+    std::size_t k = 0;  // squares first, then the rest of a row
     if (lanes == simd::kTile) {
       const auto squares = [&](std::size_t count) {
         for (std::size_t v = 0; v < simd::kTile; v += simd::kLanes) {
@@ -18,7 +18,7 @@ void pack_rows(const float* rows, std::size_t row, std::size_t n_count, std::siz
         }
       };
       for (; k + simd::kLanes <= depth; k += simd::kLanes) squares(simd::kLanes);
-      // A square may reach into the next row, where there is one.
+      // A square may reach into the next row, if there is one.
       if (k < depth && (n_count - n - simd::kTile) * row >= simd::kLanes) {
         squares(depth - k);
         k = depth;
@@ -44,7 +44,7 @@ namespace {
 // packed[j][0 … 8) = rows[j][0 … lanes), padded with zeros, for one panel of fewer than 8 columns.
 void pack_narrow_panel(const float* rows, std::size_t row, std::size_t depth, std::size_t lanes,
                        float* packed) noexcept {
-  // Whole vectors, although they reach into the next row; but not beyond the last one.
+  // Whole vectors, which may reach into the next row, but not beyond the last row.
   const std::size_t reach = (simd::kTile - lanes + row - 1) / std::max<std::size_t>(row, 1);
   const std::size_t whole = depth - std::min(reach, depth);
   for (std::size_t v = 0; v < simd::kTile; v += simd::kLanes) {

@@ -9,8 +9,8 @@
 
 namespace headwise {
 
-// Floats of a packed matrix with `columns` columns: the last panel is filled up with zeros.
-// 64 bits, since with few columns the padding can pass what a 32-bit size_t holds.
+// Floats of a packed matrix with `columns` columns. The last panel is padded with zeros.
+// 64 bits, because with few columns the padded size can exceed a 32-bit size_t.
 constexpr std::uint64_t packed_size(std::size_t columns, std::size_t depth) {
   return std::uint64_t{simd::tiles(columns)} * simd::kTile * depth;
 }

@@ -1,7 +1,7 @@
-// Products of a few vectors with the rows of a matrix as it lies in memory. Packing pays when many query rows read the
-// packed copy; one to four read it no more often than packing does. One query with 1,024 keys and 12 heads of 64 takes
-// a fifth of the time that it took with packing where each head's keys lie together, as in a cache: 55 GB/s of 95 that
-// a plain read reaches there.
+// Products of a few vectors with the rows of a matrix that is not packed. Packing pays when many query rows read the
+// packed copy; one to four query rows read it no more often than packing does. One query with 1,024 keys and 12 heads
+// of 64 takes a fifth of the time with packing if the keys of each head are adjacent, as in a cache: it reads 55 GB/s,
+// a plain read 95.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ inline constexpr std::size_t kRowsAtOnce = simd::kLanes;
 // products[j] = scale * (vector . rows[j]) for j < count.   rows: [count, width] with stride `row`
 inline void dot_rows(const float* vector, const float* rows, std::size_t row, std::size_t count, std::size_t width,
                      float scale, float* products) noexcept {
-  constexpr std::size_t kStep = 2 * simd::kLanes;  // two chains a row: one alone waits for its own sums
+  constexpr std::size_t kStep = 2 * simd::kLanes;  // two chains per row: one alone waits for its own sums
   const std::size_t whole = width / kStep * kStep;
   std::size_t j = 0;
   for (; j + kRowsAtOnce <= count; j += kRowsAtOnce) {

@@ -63,7 +63,7 @@ inline Vec iota(float first) noexcept {
   return Vec::load_aligned(lane);
 }
 
-// True in the first `count` lanes, which may be more than there are.
+// True in the first `count` lanes. `count` may exceed the number of lanes.
 inline VecMask first_lanes(std::size_t count) noexcept { return iota(0.0f) < splat(static_cast<float>(count)); }
 
 inline float reduce_max(Vec v) noexcept {
@@ -82,7 +82,7 @@ inline float reduce_add(Vec v) noexcept {
   return sum;
 }
 
-// Lane n: the sum of the lanes of v[n], for kLanes vectors, which are used up.
+// Lane n: the sum of the lanes of v[n], for kLanes vectors, which are overwritten.
 inline Vec sum_each(Vec* v) noexcept {
   xsimd::transpose(v, v + kLanes);
   Vec sum = v[0];
@@ -100,8 +100,8 @@ inline void transpose_scaled(const float* from, std::size_t from_row, float scal
   for (std::size_t i = 0; i < count; ++i) store(to + i * to_row, square[i]);
 }
 
-// Hides from the compiler where a pointer comes from. Vector constants read through it are loaded once, before a loop;
-// written as literals they are rebuilt at each use, which halved the speed of the exponential in V8.
+// Hides the origin of a pointer from the compiler. Vector constants that are read through it are loaded once before a
+// loop. Literals would be rebuilt at each use, which halved the speed of the exponential in V8.
 template <class T>
 inline const T* opaque(const T* pointer) noexcept {
   asm volatile("" : "+r"(pointer));

@@ -25,7 +25,7 @@ inline void subtract_and_multiply_row(float* row, std::size_t columns, float sub
   }
 }
 
-// The largest of row[0 … columns), NaN skipped; -inf where there is none.   columns: a multiple of 8
+// The largest of row[0 … columns), skipping NaN; -inf if there is none.   columns: a multiple of 8
 inline float row_maximum(const float* row, std::size_t columns) noexcept {
   simd::Vec largest[simd::kTileVecs];
   for (auto& v : largest) v = simd::splat(kNegativeInfinity);

@@ -15,7 +15,7 @@ inline constexpr std::size_t kTileRows = 6;  // rows of a tile, at most
 // Splits `rows` into panels of at most tile_rows whose sizes differ by at most one: 128 rows are 18 panels of 6 and 4
 // of 5, which is faster than 21 panels of 6 and one of 2.
 //
-// tile_rows: rows of a full tile, 6 or 4. Results are the same, bit for bit. 6 rows of 8 columns need 15 registers,
+// tile_rows: rows of a full tile, 6 or 4. The results are the same bits. 6 rows of 8 columns need 15 registers,
 // which V8's newer compiler (Node 24) has: 54 GFLOP/s of 59, with 5 rows 53, with 4 rows 49 to 51. The older one (Node
 // 20 and 22) moves all loads of a step before its arithmetic, runs out of registers and gets 26 with 6 rows, 42 with 5,
 // 48 with 4; without relaxed SIMD even the newer one gets 27, 40 and 42.
@@ -106,8 +106,8 @@ struct Tile {
   }
 };
 
-// 8 columns of a few rows of a matrix, for tiles to read and write: the matrix itself or, where fewer columns are left
-// (1 … 7), a copy of them. So tiles have but one way to load and store: half of the code, and 2 to 8 % less time.
+// 8 columns of a few rows of a matrix, for tiles to read and write: the matrix itself or, if fewer columns are left
+// (1 … 7), a copy of them. So tiles have only one way to load and store: half of the code, and 2 to 8 % less time.
 class TileView {
  public:
   TileView(float* matrix, std::size_t matrix_stride, std::size_t rows, std::size_t columns) noexcept
@@ -133,7 +133,7 @@ class TileView {
   const std::size_t stride;  // between rows
 
  private:
-  // Not inlined: rare, and there is a tile for each height.
+  // Not inlined, because it is rare and there is a tile for each height.
   [[gnu::noinline]] void copy(const float* from, std::size_t from_stride, float* to,
                               std::size_t to_stride) const noexcept {
     for (std::size_t r = 0; r < rows_; ++r) std::copy_n(from + r * from_stride, columns_, to + r * to_stride);

@@ -1,6 +1,5 @@
-// Rows of any length, a vector at a time. The rest of a row is a vector of which only the first lanes count. It passes
-// through memory, so this is for loops that compute: rows that are only copied or filled are as fast with a scalar
-// tail.
+// Rows of any length, one vector at a time. In the last vector of a row only the first lanes count. It passes through
+// memory, so this is for loops that compute; copying and filling are as fast with a scalar tail.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +11,7 @@ namespace headwise::simd {
 
 struct Whole {};
 struct Part {
-  std::size_t lanes;  // the first ones count
+  std::size_t lanes;  // only these first lanes count
 };
 
 inline Vec load(const float* from, Whole) noexcept { return load(from); }
@@ -32,7 +31,7 @@ inline void store(float* to, Vec v, Part part) noexcept {
 }
 inline Vec zero_rest(Vec v, Part part) noexcept { return select(first_lanes(part.lanes), v, splat(0.0f)); }
 
-// Calls fn(n, Whole()) for each whole vector of `count` elements, and fn(n, Part) for what is left.
+// Calls fn(n, Whole()) for each whole vector of `count` elements, and fn(n, Part) for the rest.
 template <class Fn>
 inline void for_each_vector(std::size_t count, const Fn& fn) noexcept {
   std::size_t n = 0;

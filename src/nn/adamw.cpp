@@ -19,7 +19,7 @@ double sum_of_squares(const float* gradient, std::size_t count, ThreadPool& pool
   const std::size_t each = (count + kTasks - 1) / kTasks;
   pool.parallel_for(kTasks, 2.0 * static_cast<double>(count), [&](std::size_t task, std::size_t) {
     const std::size_t end = std::min((task + 1) * each, count);
-    double chain[4] = {};  // one alone waits for its own sums
+    double chain[4] = {};  // one chain alone waits for its own sums
     std::size_t n = std::min(task * each, count);
     for (; n + 4 <= end; n += 4) {
       for (std::size_t c = 0; c < 4; ++c) chain[c] += static_cast<double>(gradient[n + c]) * gradient[n + c];

@@ -11,14 +11,14 @@
 
 namespace headwise {
 
-// What a step does to every element.
+// The constants of a step, the same for all elements.
 struct AdamWStep {
   float learning_rate, beta1, beta2, epsilon, weight_decay;
   float correction1, correction2;  // 1 - beta^steps: the moments start from 0
-  float gradient_scale;            // of the gradients, before anything else: clipping
+  float gradient_scale;            // factor of the gradients, applied first: clipping
 };
 
-// The sum of squares of gradient[0 … count), in double and always in the same order.
+// The sum of squares of gradient[0 … count), in double, always in the same order.
 double sum_of_squares(const float* gradient, std::size_t count, ThreadPool& pool) noexcept;
 
 // value, moments: [count]. m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,

@@ -1,4 +1,4 @@
-// What the module's forward and backward pass have in common.
+// Steps that the module's forward and backward pass share.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@ inline AttentionShape shape_of(const MultiHeadAttentionConfig& config, const For
   return {args.B, config.num_heads, config.num_kv_heads, args.L, args.S, config.head_dim, config.value_head_dim};
 }
 
-// Attention of projected queries, keys and values, each head with its slices. Output, weights and gates are left out.
+// The arguments of attention for projected queries, keys and values, without output, weights and gates.
 AttentionArgs attention_args(const MultiHeadAttentionConfig& config, const ForwardArgs& args,
                              const Activations& activations, const float* slopes, const std::uint32_t* kv_heads);
 
@@ -26,11 +26,11 @@ inline RotaryTable take_rotary_table(const MultiHeadAttentionConfig& config, con
 void rotate_queries_and_keys(const MultiHeadAttentionConfig& config, const ForwardArgs& args, Rotation rotation,
                              float* query, float* key, const RotaryTable& table, ThreadPool& pool);
 
-// gated = heads, each times its gate; 0 where that is 0, whatever the head holds.   both: [rows, H*Dv], perhaps the
+// gated = heads, each times its gate; 0 if the gate is 0, even if the head is NaN.   both: [rows, H*Dv], may be the
 // same
 void gate_heads(const float* gates, std::size_t H, std::size_t Dv, std::size_t rows, const float* heads, float* gated);
 
-// Whether there is a gate that is not 1.
+// Whether any gate is not 1.
 bool any_gated(const float* gates, std::size_t H);
 
 }  // namespace headwise

@@ -11,8 +11,9 @@ namespace {
 constexpr float kLog2E = 1.44269504f;
 constexpr std::size_t kRowsPerTask = 16;
 
-// log x for normal x >= 1, in double: std::log would bring its table. x = m 2^e with m in [sqrt(1/2), sqrt(2)], and
-// log m = 2 (s + s^3 / 3 + s^5 / 5 + …) with s = (m - 1) / (m + 1), |s| < 0.172: the terms left out are below 1e-15.
+// log x for normal x >= 1, in double, because std::log would add its table to the binary. x = m 2^e with m in
+// [sqrt(1/2), sqrt(2)], and log m = 2 (s + s^3 / 3 + s^5 / 5 + …) with s = (m - 1) / (m + 1), |s| < 0.172: the omitted
+// terms are below 1e-15.
 double logarithm(double x) {
   const auto bits = std::bit_cast<std::uint64_t>(x);
   auto exponent = static_cast<int>(bits >> 52) - 1023;
@@ -36,7 +37,7 @@ Row measure(const float* logits, std::size_t V, std::size_t target, float* power
   std::copy_n(logits, V, powers);
   std::fill(powers + V, powers + columns, kNegativeInfinity);
   const float largest = row_maximum(powers, columns);
-  subtract_and_multiply_row(powers, columns, largest, kLog2E);  // in this order large logits do not overflow
+  subtract_and_multiply_row(powers, columns, largest, kLog2E);  // subtract first, so that large logits do not overflow
   sum = row_exp2(powers, columns, 0.0f, simd::Exp2());
   const auto first = static_cast<std::size_t>(std::find(logits, logits + V, largest) - logits);
   return {logarithm(sum) + (static_cast<double>(largest) - logits[target]), first == target};
@@ -88,7 +89,7 @@ Loss cross_entropy(float* logits, const std::int32_t* targets, std::size_t rows,
       }
     }
   });
-  for (std::size_t i = 0; i < rows; ++i) {  // in order, whichever thread computed them
+  for (std::size_t i = 0; i < rows; ++i) {  // in order, on any number of threads
     loss.mean += row[i].loss;
     loss.correct += row[i].correct;
   }

@@ -1,4 +1,4 @@
-// What the forward pass of the multi-head attention module takes.
+// The arguments of the forward pass of the multi-head attention module.
 #pragma once
 
 #include <cstddef>
@@ -12,13 +12,14 @@ namespace headwise {
 enum class HeadOutput : int {
   kNone = 0,
   kValues = 1,         // each head's own output before its gate, [B, H, L, Dv]
-  kContributions = 2,  // what it adds to the output: gated, through its slice of the projection, [B, H, L, output_dim]
+  kContributions = 2,  // what each head adds to the output: its gated output times its slice of the projection, [B, H,
+                       // L, output_dim]
 };
 
-// Which inputs a call has. Those that it does not have are the one before.
+// Which inputs a call has. A missing input is the same as the previous one.
 enum class Inputs : int {
   kSelf = 0,    // the query: self-attention
-  kMemory = 1,  // query and key: values are projected from what keys are projected from
+  kMemory = 1,  // query and key: values are projected from the key input
   kAll = 2,
 };
 
@@ -34,8 +35,8 @@ struct ForwardArgs {
   // For rotary embedding, [B, L] and [B, S] (with a cache: [B, L]); null: offset + i for queries and j for keys.
   const std::int32_t* query_positions = nullptr;
   const std::int32_t* key_positions = nullptr;
-  // Self-attention with earlier tokens: row b has visibility.offsets[b] of them in the cache; the new ones are
-  // appended, which makes visibility.key_lengths[b]; S is at least the largest of these.
+  // Self-attention with earlier tokens: the cache has visibility.offsets[b] tokens of row b. The new ones are appended,
+  // which makes visibility.key_lengths[b] tokens. S is at least the largest of these.
   KvCache* cache = nullptr;
   float* output = nullptr;   // [B, L, output_dim]
   float* weights = nullptr;  // [B, H, L, S] or null
@@ -43,11 +44,11 @@ struct ForwardArgs {
   HeadOutput head_output = HeadOutput::kNone;
   float* heads = nullptr;         // as head_output says
   Dropout dropout = {};           // of the attention weights
-  AttentionTape* tape = nullptr;  // training, without a cache: keeps what `backward` needs, and skips no head
+  AttentionTape* tape = nullptr;  // training, without a cache: keeps what `backward` needs, and computes all heads
 
   const float* key_input() const { return inputs == Inputs::kSelf ? query : key; }
   const float* value_input() const { return inputs == Inputs::kAll ? value : key_input(); }
-  // Tokens of a batch row whose keys and values are projected: with a cache, the new ones alone.
+  // Number of tokens of a batch row whose keys and values are projected; with a cache, only the new ones.
   std::size_t projected_keys() const { return cache == nullptr ? S : L; }
 };
 

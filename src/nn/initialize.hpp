@@ -1,4 +1,4 @@
-// Random parameters. By hand: the standard's distributions differ between libraries.
+// Random parameters. Our own code, because the distributions of standard libraries differ.
 #pragma once
 
 #include <cmath>
@@ -20,7 +20,7 @@ inline void initialize_uniform(Linear& linear, std::mt19937& generator, float* s
   linear.set_weight(scratch);
 }
 
-// Normal, standard deviation 0.02 as in GPT-2; the sum of 12 uniform numbers less 6, which needs no logarithm.
+// Normal, standard deviation 0.02 as in GPT-2; the sum of 12 uniform numbers minus 6, which needs no logarithm.
 inline void initialize_normal(float* values, std::size_t count, std::mt19937& generator) {
   for (std::size_t i = 0; i < count; ++i) {
     std::uint32_t sum = 0;  // of integers below 2^16

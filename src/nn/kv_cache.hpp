@@ -1,4 +1,4 @@
-// Keys and values of earlier tokens, so that each new token costs one row of attention and no projection is repeated.
+// Keys and values of earlier tokens, so that only the new tokens are projected and attend.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace headwise {
 
-// The caller keeps how many tokens of each batch row are valid.
+// The caller stores how many tokens of each batch row are valid.
 class KvCache {
  public:
   Status create(std::size_t batch, std::size_t heads, std::size_t capacity, std::size_t head_dim,
@@ -22,7 +22,7 @@ class KvCache {
     return values_.reserve(rows * value_head_dim);
   }
 
-  // Makes room for more tokens, of which the first `length` of each row are kept. A failure changes nothing.
+  // Makes room for more tokens and keeps the first `length` tokens of each row. A failure changes nothing.
   Status grow(std::size_t capacity, std::size_t length) {
     KvCache larger;
     HEADWISE_RETURN_IF_ERROR(larger.create(batch_, heads_, capacity, head_dim_, value_head_dim_));

@@ -30,9 +30,9 @@ class Linear {
   void forward(const float* x, std::size_t rows, float* out, Context& context) const noexcept {
     forward_outputs({0, outputs_}, x, rows, out, context);
   }
-  // The same, writing at least the outputs of a range; others may be written or left.
+  // The same, writing at least the outputs of a range; others may be written or not.
   void forward_outputs(Range outputs, const float* x, std::size_t rows, float* out, Context& context) const noexcept;
-  // The same, as if the inputs outside of a range were zeros. Starts from the bias, or adds to what is in `out`.
+  // The same, as if the inputs outside of a range were zeros. Starts from the bias, or adds to `out`.
   void forward_inputs(Range inputs, bool add, const float* x, std::size_t rows, float* out,
                       Context& context) const noexcept;
 
@@ -41,7 +41,7 @@ class Linear {
   void release_gradients() noexcept;
   void zero_gradients() noexcept;
   float* weight_gradient() { return weight_gradient_.data(); }  // packed, as the weight
-  // Calls fn(Parameter) for the weight and, where there is one, the bias.
+  // Calls fn(Parameter) for the weight and, if there is one, the bias.
   template <class Fn>
   void for_each_parameter(const Fn& fn) {
     fn(Parameter{weight_.data(), weight_gradient_.data(), weight_size(), true, outputs_, inputs_});

@@ -1,5 +1,5 @@
-// The gradients of a linear layer. Each element of them is summed by one task, in the order of the rows: the same bits
-// on any number of threads.
+// The gradients of a linear layer. One task sums each element, in the order of the rows, so the results are the same
+// bits on any number of threads.
 #include <algorithm>
 
 #include "core/arena.hpp"
@@ -10,8 +10,8 @@
 namespace headwise {
 namespace {
 
-// A task's part of the weight's gradient, and the rows that it takes in one go: their copies stay in a second-level
-// cache, where rows of x as they lie may all fall into a few of its sets.
+// A task's part of the weight's gradient, and the rows that it takes at once. It copies them, and the copies stay in a
+// second-level cache. The rows of x themselves may all fall into a few sets of the cache.
 constexpr std::size_t kInputsPerTask = 12 * kTileRows;
 constexpr std::size_t kTilesPerTask = 16;
 constexpr std::size_t kRowsPerBlock = 128;
@@ -101,7 +101,7 @@ void Linear::add_weight_gradient(const float* x, const float* grad_out, std::siz
   });
 }
 
-// grad_x = grad_out W: the weight is packed anew, by its other axis, in squares of 8 x 8.   "rn,nk->rk"
+// grad_x = grad_out W: the weight is packed again along its other axis, in squares of 8 x 8.   "rn,nk->rk"
 void Linear::input_gradient(const float* grad_out, std::size_t rows, float* grad_x, bool add, float* scratch,
                             Context& context) const noexcept {
   const std::size_t panel = outputs_ * simd::kTile;

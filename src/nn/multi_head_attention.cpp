@@ -12,11 +12,11 @@ namespace {
 
 using Config = MultiHeadAttentionConfig;
 
-// slopes[h]: 2^(-8 (h + 1) / H) where H is a power of two; else those of the next lower power, then every other one of
-// the next higher (Press et al. 2022, in the code published with it).
+// slopes[h]: 2^(-8 (h + 1) / H) if H is a power of two; otherwise those of the next lower power, then every other one
+// of the next higher power (Press et al. 2022, in its published code).
 void fill_alibi_slopes(float* slopes, std::size_t H) {
   const std::size_t lower = std::bit_floor(H);
-  double ratio = 0x1p-8;  // 2^(-8 / lower), by square roots, since std::exp2 would bring its tables
+  double ratio = 0x1p-8;  // 2^(-8 / lower), by square roots, because std::exp2 would add its tables to the binary
   for (std::size_t power = lower; power > 1; power /= 2) ratio = std::sqrt(ratio);
   double slope = 1.0;
   for (std::size_t h = 0; h < lower; ++h) slopes[h] = static_cast<float>(slope *= ratio);
@@ -24,15 +24,15 @@ void fill_alibi_slopes(float* slopes, std::size_t H) {
   for (std::size_t h = lower; h < H; ++h, slope *= ratio) slopes[h] = static_cast<float>(slope);
 }
 
-// What a forward pass computes on.
+// The scratch of a forward pass.
 struct Workspace {
   Activations activations;
   RotaryTable angles;
   AttentionScratch attention;
 };
 
-// attention: the shape that its scratch is for. kept: where activations go, the tape's memory in training, else
-// `arena`.
+// attention: the shape that its scratch is for. kept: the arena of the activations, which is the tape's in
+// training, otherwise `arena`.
 Workspace take_workspace(const Config& config, const ForwardArgs& args, const AttentionShape& attention,
                          bool keep_ungated, std::size_t threads, Arena& kept, Arena& arena) {
   const std::uint64_t B = args.B, L = args.L, T = args.projected_keys();
@@ -52,7 +52,7 @@ Workspace take_workspace(const Config& config, const ForwardArgs& args, const At
   return workspace;
 }
 
-// Calls fn(range) for each run of numbers in [0, count) that are open, once for all of them where all are.
+// Calls fn(range) for each run of consecutive open numbers in [0, count).
 template <class Open, class Fn>
 void for_each_open_run(std::size_t count, const Open& open, const Fn& fn) {
   for (std::size_t n = 0; n < count; ++n) {
@@ -71,7 +71,7 @@ void project(const Config& config, const ForwardArgs& args, const std::array<Lin
   const std::size_t rows = args.B * args.L, key_rows = args.B * args.projected_keys();
   const auto open = [&](std::size_t h) { return all || gates[h] != 0.0f; };
   const auto read = [&](std::size_t g) {
-    if (args.cache != nullptr) return true;  // a cache must be complete: gates may change
+    if (args.cache != nullptr) return true;  // a cache must have all heads, because gates may change
     for (std::size_t h = kv_heads.first_query(g, shape); h < kv_heads.first_query(g + 1, shape); ++h) {
       if (open(h)) return true;
     }
@@ -101,13 +101,13 @@ void append_to_cache(const Config& config, const ForwardArgs& args, const Activa
     append_rows(key, b, G, fresh, D, args.cache->keys(), earlier);
     append_rows(value, b, G, fresh, Dv, args.cache->values(), earlier);
     if (args.weights == nullptr) continue;
-    for (std::size_t g = 0; g < G; ++g) {  // places that are still empty score 0
+    for (std::size_t g = 0; g < G; ++g) {  // empty places have score 0
       std::fill(args.cache->keys().at(b, g, earlier + fresh), args.cache->keys().at(b, g, args.S), 0.0f);
     }
   }
 }
 
-// The heads' outputs, concatenated, through the output projection: only the columns of heads that are not gated off.
+// The concatenated outputs of the heads times the output projection, without the columns of heads with gate 0.
 void combine(const Config& config, const ForwardArgs& args, const Linear& out, const float* gates,
              const Activations& activations, Context& context) {
   const std::size_t rows = args.B * args.L, Dv = config.value_head_dim;
@@ -117,10 +117,10 @@ void combine(const Config& config, const ForwardArgs& args, const Linear& out, c
     out.forward_inputs({heads.begin * Dv, heads.end * Dv}, add, activations.gated, rows, args.output, context);
     add = true;
   });
-  if (!add) out.forward_inputs({0, 0}, false, activations.gated, rows, args.output, context);  // the bias alone
+  if (!add) out.forward_inputs({0, 0}, false, activations.gated, rows, args.output, context);  // only the bias
 }
 
-// Every head attends with its slices, in parallel. Gates are left to gate_heads where ungated values are needed.
+// Every head attends with its slices, in parallel. If ungated values are needed, gate_heads applies the gates later.
 void attend(const Config& config, const ForwardArgs& args, const float* gates, const float* slopes,
             const std::uint32_t* kv_heads, const Workspace& workspace, Context& context) {
   AttentionArgs attention_to = attention_args(config, args, workspace.activations, slopes, kv_heads);
@@ -213,7 +213,7 @@ Status MultiHeadAttention::create_kept(const Config& whole, const std::uint32_t*
 
 Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) const {
   AttentionTape* tape = args.tape;
-  if (args.B == 0 || args.L == 0) {  // however many of the others there are
+  if (args.B == 0 || args.L == 0) {  // for any number of the others
     if (tape != nullptr) tape->record_nothing(args);
     return Status::kOk;
   }
@@ -228,7 +228,7 @@ Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) co
   Arena scratch, kept;
   take_workspace(config_, args, shape, keep_ungated, threads, tape == nullptr ? scratch : kept, scratch);
   std::uint64_t floats = scratch.used();
-  if (args.cache != nullptr) {  // as much as a token will need when the cache is full: no later step allocates
+  if (args.cache != nullptr) {  // the room of a step with a full cache, so that no later step allocates
     AttentionShape full = shape;
     full.L = 1;
     full.S = args.cache->capacity();

@@ -37,15 +37,15 @@ struct MultiHeadAttentionConfig {
   Rotary rotary() const { return {rope_dim, rope_base, rope_interleaved, rope_frequencies, rope_factor}; }
 };
 
-// The gradients that a backward pass is given, and those of the inputs that it writes.
+// The given gradients of a backward pass, and the gradients of the inputs that it writes.
 struct BackwardArgs {
   const float* output;             // [B, L, output_dim]
   const float* weights = nullptr;  // of the probabilities, [B, H, L, S], or null: zeros
-  // [B, L, E], [B, S, key_dim], [B, S, value_dim]: each the part through its own projection; null: not wanted.
+  // [B, L, E], [B, S, key_dim], [B, S, value_dim]: each through its own projection; null: not wanted.
   float* query = nullptr;
   float* key = nullptr;
   float* value = nullptr;
-  bool sum = false;   // of self-attention: the sum of the three is written to `query`, and nothing to the others
+  bool sum = false;   // for self-attention: writes the sum of the three to `query`, and nothing to the others
   bool learn = true;  // whether parameters get gradients, or gates and inputs alone
 };
 
@@ -54,11 +54,11 @@ class MultiHeadAttention {
   enum Projection : std::size_t { kQuery, kKey, kValue, kOut, kProjections };
 
   // Weights and biases start as zeros, gates as ones, ALiBi's slopes as published for H heads. kv_heads: [H], the
-  // key/value head that each head reads, ascending and without gaps; null: even groups.
+  // key/value head that each head reads, ascending without gaps; null: groups of equal sizes.
   Status create(const MultiHeadAttentionConfig& config, const std::uint32_t* kv_heads = nullptr);
-  // The same for a module of `whole` with only the heads kept[0 … count), which are all that takes memory.
+  // The same for a module of `whole` with only the heads kept[0 … count). Allocates only these.
   Status create_kept(const MultiHeadAttentionConfig& whole, const std::uint32_t* kept, std::size_t count);
-  // Xavier-uniform weights (Glorot & Bengio 2010), each matrix as a whole, from one seeded generator; zero biases.
+  // Xavier-uniform weights (Glorot & Bengio 2010), per whole matrix, from one seeded generator; zero biases.
   Status initialize(std::uint32_t seed, Context& context);
   // Makes `smaller` a copy with only the heads kept[0 … count), in that order.
   Status keep_heads(const std::uint32_t* kept, std::size_t count, MultiHeadAttention& smaller, Context& context) const;
@@ -74,7 +74,7 @@ class MultiHeadAttention {
     std::copy_n(frequencies, config_.rope_dim / 2, reinterpret_cast<double*>(frequencies_.data()));
   }
 
-  // Runs in the three steps of the paper's figure. Nothing has happened unless it returns kOk.
+  // Runs the three steps of the paper's figure. Changes nothing unless it returns kOk.
   Status forward(const ForwardArgs& args, Context& context) const;
 
   // Training. Gradients start as zeros, and accumulate. Room for them is made once, at the latest by `backward`.
@@ -83,7 +83,7 @@ class MultiHeadAttention {
   void zero_gradients() noexcept;
   void zero_gate_gradients() noexcept;
   // Calls fn(Linear) or fn(ParameterBuffer) for everything that is learned: projections in the order of `Projection`,
-  // then the norms of queries and keys. Gates are no parameters.
+  // then the norms of queries and keys. Gates are not parameters.
   template <class Fn>
   void visit(const Fn& fn) {
     for (Linear& projection : projections_) fn(projection);
@@ -94,12 +94,12 @@ class MultiHeadAttention {
   void for_each_parameter(const Fn& fn) {
     visit([&](auto& part) { part.for_each_parameter(fn); });
   }
-  float* gate_gradients() { return gate_gradients_.data(); }  // [H], or null before there are any
+  float* gate_gradients() { return gate_gradients_.data(); }  // [H], or null before gradients are enabled
   const float* gate_gradients() const { return gate_gradients_.data(); }
   // Floats of the context's arena that `backward` takes, after a forward pass with these arguments.
   std::uint64_t backward_scratch(const ForwardArgs& args, std::size_t threads) const;
-  // Of the forward pass that is on the tape, with parameters and gates as they were in it; it can be run once. Also
-  // gates of 0 get a gradient. Nothing has happened unless it returns kOk; kInvalidArgument: the tape is not ready.
+  // The backward pass of the forward pass on the tape, once. Parameters and gates must be as they were then. Gates of 0 get
+  // a gradient, too. Changes nothing unless it returns kOk; kInvalidArgument: the tape is not ready.
   Status backward(AttentionTape& tape, const BackwardArgs& args, Context& context);
 
  private:
@@ -111,7 +111,7 @@ class MultiHeadAttention {
       projections_;               // q: [H*D, E], k: [G*D, key_dim], v: [G*Dv, value_dim]; out: [output_dim, H*Dv]
   Norm query_norm_, key_norm_;    // of D numbers, or none
   AlignedBuffer frequencies_;     // [rope_dim / 2] doubles, where they are given
-  AlignedBuffer gates_, slopes_;  // [H], [H] where there is ALiBi
+  AlignedBuffer gates_, slopes_;  // [H]; [H] with ALiBi
   AlignedBuffer kv_heads_;        // [H] integers
   AlignedBuffer gate_gradients_;  // [H]
 };

@@ -9,7 +9,7 @@ namespace {
 
 using Config = MultiHeadAttentionConfig;
 
-// Gradients of what is on the tape, and what else the backward pass computes on.
+// Gradients of the tape's activations, and the scratch of the backward pass.
 struct Scratch {
   float* query;            // [B, L, H*D]
   float* key;              // [B, S, G*D]

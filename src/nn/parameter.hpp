@@ -1,4 +1,4 @@
-// How optimizers see the parameters of a module, and how they are read and written.
+// A parameter as optimizers see it, and how it is read and written.
 #pragma once
 
 #include <algorithm>
@@ -8,15 +8,15 @@
 
 namespace headwise {
 
-// A parameter and its gradient, in whatever order of elements both share; padding is zeros in both.
+// A parameter and its gradient. Both have the same order of elements, and zeros as padding.
 struct Parameter {
   float* value;
-  float* gradient;  // null where gradients have not been enabled
+  float* gradient;  // null if gradients are not enabled
   std::size_t count;
   bool decay;                           // whether weight decay applies: to matrices, not to biases and norms
   std::size_t outputs = 0, inputs = 0;  // of a packed matrix [outputs, inputs]; 0: not packed
 
-  // The order of elements outside: matrices are [outputs, inputs].
+  // The order of elements for the caller: matrices are [outputs, inputs].
   void read_value(float* to) const noexcept { read(value, to); }
   void read_gradient(float* to) const noexcept { read(gradient, to); }
   void write_value(const float* from) const noexcept {
@@ -37,7 +37,7 @@ struct Parameter {
   }
 };
 
-// The one at that place in the order of for_each_parameter.
+// The parameter with an index in the order of for_each_parameter.
 template <class Module>
 Parameter parameter_at(Module& module, std::size_t index) {
   Parameter found{};

@@ -1,4 +1,4 @@
-// A parameter that lies in memory as it is written: not packed, as the matrices of linear layers are.
+// A parameter that is not packed, unlike the matrices of linear layers.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ class ParameterBuffer {
     return Status::kOk;
   }
 
-  // Makes room, once, and zeros.
+  // Allocates zeros, once.
   Status enable_gradients() {
     if (gradient_.data() != nullptr) return Status::kOk;
     HEADWISE_RETURN_IF_ERROR(gradient_.reserve(count_));

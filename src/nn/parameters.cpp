@@ -1,4 +1,4 @@
-// How a module comes by its parameters: initialisation, and what is left of them after pruning.
+// The parameters of a module: initialisation, and the copies of the remaining ones in pruning.
 #include <algorithm>
 #include <random>
 
@@ -30,7 +30,7 @@ Status MultiHeadAttention::initialize(std::uint32_t seed, Context& context) {
 
 Status MultiHeadAttention::keep_heads(const std::uint32_t* kept, std::size_t count, MultiHeadAttention& smaller,
                                       Context& context) const {
-  // The key/value heads that are still read, in order, and which of them each kept head reads.
+  // The key/value heads that are still read, in order, and for each kept head the one that it reads.
   AlignedBuffer lists;
   HEADWISE_RETURN_IF_ERROR(lists.reserve(2 * std::uint64_t{count}));
   auto* kept_kv = reinterpret_cast<std::uint32_t*>(lists.data());

@@ -25,7 +25,7 @@ Mask copy_mask(const Mask& from, Arena& arena) {
 
 Status AttentionTape::reserve(std::uint64_t floats) {
   if (!ready) return memory.reserve(floats);
-  Arena fresh;  // what is on the tape stays there until there is room for what replaces it
+  Arena fresh;  // the old contents stay until there is room for the new ones
   HEADWISE_RETURN_IF_ERROR(fresh.reserve(floats));
   memory = std::move(fresh);
   return Status::kOk;

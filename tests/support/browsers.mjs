@@ -1,4 +1,4 @@
-// Chromium, Firefox and WebKitGTK behind one small surface, each with an empty profile of its own, without a window.
+// Chromium, Firefox and WebKitGTK with one small interface, each with an empty profile and without a window.
 import { existsSync, readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -23,7 +23,7 @@ const chromiumFlags = [
   "--disable-sync",
 ];
 
-/** Chromium itself, for tests that need all of puppeteer, with more of its options. */
+/** Chromium with puppeteer's whole interface, for tests that need it. Takes puppeteer's options. */
 export function launchChromium(options) {
   const executablePath = process.env.CHROMIUM ?? program("chromium", "chromium");
   return puppeteer.launch({
@@ -39,9 +39,9 @@ export function launchChromium(options) {
 /**
  * Starts a browser: "chromium", "firefox" or "webkit".
  *
- * A page's `evaluate` takes a function that sees nothing of the caller's scope, or the source of an expression; what
- * goes in and out is JSON. `messages` are the warnings and errors of its console, uncaught errors and its workers'
- * included; WebKitGTK's driver does not tell them.
+ * A page's `evaluate` takes a function that uses nothing of the caller's scope, or the source of an expression. Arguments and
+ * results are JSON. `messages` are the warnings and errors of the page's console, including uncaught errors and those of workers.
+ * WebKitGTK's driver does not report them.
  * @returns {Promise<{ name: string, version: string, close: () => Promise<void>, page: (url: string) => Promise<{
  *   evaluate: (functionOrSource: Function | string, ...args: unknown[]) => Promise<any>,
  *   messages: string[], close: () => Promise<void> }> }>}
@@ -54,15 +54,15 @@ export async function openBrowser(name) {
 }
 
 /**
- * Works; once more, on another page, where Firefox does not answer. A Firefox that is driven through BiDi starts no
- * nested worker at all in about one of a hundred tries, without Headwise as well; driven by nobody it did in 400 of 400.
- * Says so on the standard error.
+ * Runs `work`. If Firefox does not answer, runs it once more on another page and prints that on the standard error. A Firefox that is
+ * driven through BiDi starts no nested worker in about one of a hundred tries, also without Headwise; without a driver it did in 400 of
+ * 400.
  */
 export async function patiently({ name }, reopen, work) {
   try {
     return await work();
   } catch (error) {
-    const silent = error.code === "no-answer" || /no answer within 30000 ms/.test(error.message); // the second: load's own limit
+    const silent = error.code === "no-answer" || /no answer within 30000 ms/.test(error.message); // the second is load's own timeout
     if (name !== "firefox" || !silent) throw error;
     console.error("\n  Firefox did not answer; once more");
     await reopen();
@@ -75,7 +75,7 @@ function launchFirefox() {
   return puppeteer.launch({ browser: "firefox", executablePath, headless: true, timeout: START_MS });
 }
 
-/** A browser that puppeteer drives, as one of `openBrowser`. */
+/** A browser that puppeteer drives, with the interface of `openBrowser`. */
 export async function openWithPuppeteer(name, browser) {
   return {
     name,
@@ -120,7 +120,7 @@ async function openWebKit() {
     const driver = await inTime(
       new Builder()
         .disableEnvironmentOverrides()
-        .usingServer(server) // and so Selenium starts and fetches nothing
+        .usingServer(server) // so Selenium starts and downloads nothing
         .withCapabilities({ browserName: "MiniBrowser", "webkitgtk:browserOptions": options })
         .build(),
       START_MS,
@@ -132,7 +132,7 @@ async function openWebKit() {
       version: `WebKitGTK/${(await driver.getCapabilities()).getBrowserVersion()}`,
       page: (url) => openWebKitPage(driver, url),
       async close() {
-        await inTime(driver.quit(), 5_000).catch(() => {}); // a page that hangs cannot keep its browser alive
+        await inTime(driver.quit(), 5_000).catch(() => {}); // a page that hangs must not keep its browser alive
         await closeAll();
       },
     };
@@ -142,7 +142,7 @@ async function openWebKit() {
   }
 }
 
-/** A tab: one at a time, since a WebDriver session speaks to one. */
+/** A tab. Only one at a time, because a WebDriver session has one current tab. */
 async function openWebKitPage(driver, url) {
   const first = await driver.getWindowHandle();
   await driver.switchTo().newWindow("window");
@@ -161,14 +161,14 @@ async function openWebKitPage(driver, url) {
       await driver.switchTo().window(first);
     },
   };
-  await inTime(driver.get(url)); // which does not wait for scripts
+  await inTime(driver.get(url)); // does not wait for scripts
   await page.evaluate(
     () => document.readyState === "complete" || new Promise((loaded) => addEventListener("load", () => loaded())),
   );
   return page;
 }
 
-/** The source of an expression: a function's call with JSON arguments, or what was given as source. */
+/** The source of an expression: a call of the function with JSON arguments, or the given source. */
 function call(work, args) {
   return typeof work === "function" ? `(${work})(...${JSON.stringify(args)})` : `(${work})`;
 }
@@ -196,7 +196,7 @@ async function inTime(promise, milliseconds = CALL_MS, message = "the page did n
   }
 }
 
-/** Debian keeps it off PATH, in the folder of the library that it shows: /usr/lib/<machine>/webkit2gtk-4.1. */
+/** Debian installs it outside of PATH, in the folder of its library: /usr/lib/<machine>/webkit2gtk-4.1. */
 function miniBrowser() {
   const folders = readdirSync("/usr/lib", { withFileTypes: true }).filter((entry) => entry.isDirectory());
   for (const { name } of folders) {

@@ -1,11 +1,11 @@
-// Small ONNX models, as bytes: what the bench and the differential tests give to ONNX Runtime.
+// Small ONNX models as bytes, for ONNX Runtime in the bench and in the differential tests.
 import onnxProto from "onnx-proto";
 
 const { onnx } = onnxProto;
 const { FLOAT, INT32, INT64, BOOL } = onnx.TensorProto.DataType;
 const dataTypes = { float32: FLOAT, int32: INT32, int64: INT64, bool: BOOL };
 
-/** An input or output; without dims its shape is open. */
+/** An input or output. Without dims its shape is unknown. */
 export const valueInfo = (name, dims, type = "float32") => ({
   name,
   type: {
@@ -20,7 +20,7 @@ export const constant = (name, data, dims) => ({
   rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
 });
 
-/** One operator; "" stands for an input or output that is left out. Attributes are integers or floats. */
+/** One operator. "" means an omitted input or output. Attributes are integers or floats. */
 export function node(opType, input, output, { domain = "", ints = {}, floats = {} } = {}) {
   const { INT, FLOAT } = onnx.AttributeProto.AttributeType;
   const attribute = [
@@ -30,7 +30,7 @@ export function node(opType, input, output, { domain = "", ints = {}, floats = {
   return { opType, domain, input, output, attribute };
 }
 
-/** A model of ONNX's operators at `opset`, and of ONNX Runtime's own. */
+/** A model of ONNX's operators at `opset` and of ONNX Runtime's contrib operators. */
 export function model({ opset, inputs, outputs, initializer = [], nodes }) {
   const proto = {
     irVersion: 10,

@@ -1,20 +1,20 @@
-// Programs that tests start: each ends with the tests, and all that it has started with it.
+// Programs that tests start. Each ends with the tests, together with the processes that it has started.
 import { spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /**
- * Starts a program in a process group of its own, which ends with this process if not before. `processes` gets its `end()`;
- * the options are those of `spawn`.
+ * Starts a program in a process group of its own, which ends with this process at the latest. Adds its `end()` to `processes`. The
+ * options are those of `spawn`.
  */
 export function start(processes, path, args, options) {
   const child = spawn(path, args, { stdio: "ignore", ...options, detached: true });
   const kill = (signal) => {
     try {
-      process.kill(-child.pid, signal); // with what it has started itself
+      process.kill(-child.pid, signal); // with all processes that it has started
     } catch {
-      // gone already
+      // it has ended already
     }
   };
   const killNow = () => kill("SIGKILL");
@@ -34,7 +34,7 @@ export function start(processes, path, args, options) {
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
-/** A port that nobody listens at. */
+/** A free port. */
 export async function freePort() {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -1,5 +1,5 @@
-// How `npm test` shows the results of Node's test runner: a dot for each test that passed, all about each that failed,
-// and what tests write to the standard error.
+// The output of `npm test` for Node's test runner: a dot for each passed test, the details of each failed one, and what
+// tests write to the standard error.
 export default async function* reporter(events) {
   const path = []; // names of the suites that are open
   const counts = { pass: 0, fail: 0 };

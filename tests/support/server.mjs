@@ -13,20 +13,20 @@ const types = {
   ".wasm": "application/wasm",
 };
 
-/** What makes a page cross-origin isolated, and its files part of such a page. */
+/** The headers of a cross-origin isolated page and of its files. */
 export const isolation = {
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
   "Cross-Origin-Resource-Policy": "same-origin",
 };
 
-/** The policy under which the package promises to run. */
+/** The content security policy that the package supports. */
 export const contentSecurityPolicy =
   "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:";
 
 /**
- * Serves a folder under `mount`. `isolated` sends the isolation headers, `csp` the policy above; `cached` lets browsers keep
- * what they have; `headers` are sent as well.
+ * Serves a folder under `mount`. `isolated` sends the isolation headers, `csp` the policy above, `headers` additional ones. `cached`
+ * allows browsers to cache.
  * @returns {Promise<{ url: string, requests: string[], close: () => Promise<void> }>} requests: the paths asked for
  */
 export async function serve(

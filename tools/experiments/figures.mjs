@@ -1,5 +1,5 @@
-// The figures, drawn by Observable Plot: readable on light and on dark ground, since text and lines take a grey of their
-// own in each, and colours are those of the bench's chart.
+// The figures, drawn by Observable Plot. They are readable on light and on dark ground: text and lines have a grey for
+// each. Colours are those of the bench's chart.
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
 
@@ -66,7 +66,7 @@ const chosenRuns = ({ summary, runs }) =>
     summary.some((own) => own.heads === run.heads && own.learningRate === run.learningRate && own.steps === run.steps),
   );
 
-/** Accuracy over steps; dashed: the run that was given longer. */
+/** Accuracy over steps. Dashed: the longer run. */
 function twoRelationsCurves(data) {
   const within = bands(chosenRuns(data), "step", "accuracy");
   const longer = bands(
@@ -96,7 +96,7 @@ function twoRelationsCurves(data) {
   return document_([picture], label, legend(headColours, "heads:"));
 }
 
-/** What each head attends to from the question, on one example. */
+/** The attention weights of each head from the question, on one example. */
 function twoRelationsMaps({ maps }) {
   const { tokens } = maps[0];
   const asked = tokens.at(-1);
@@ -134,7 +134,7 @@ function textCurves(data) {
   const runs = chosenRuns(data);
   const points = bands(runs, "tokens", "loss");
   const ends = runs.map(({ heads, loss, times }) => ({ heads: String(heads), loss, ms: times.stepMilliseconds }));
-  const first = points.filter(({ x }) => x > data.tokens / 10); // the beginning would flatten the rest
+  const first = points.filter(({ x }) => x > data.tokens / 10); // the high losses at the beginning would flatten the rest
   const size = { height: 320, marginTop: 30, marginBottom: 42, marginLeft: 52, color: headColours };
   const curves = plot({
     ...{ ...size, width: 480 },
@@ -155,7 +155,7 @@ function textCurves(data) {
   return document_([curves, times], label, legend(headColours, "heads:"));
 }
 
-/** How much worse, before and after fine-tuning, and the time of a forward pass, against the share of heads removed. */
+/** Increase of the loss before and after fine-tuning, and the time of a forward pass, over the share of removed heads. */
 function pruningCurves(kind, found) {
   const methods = byMethod(kind, found);
   const points = methods.flatMap(({ method, points: own }) =>
@@ -189,7 +189,7 @@ function pruningCurves(kind, found) {
   return document_(panels, label, legend(methodColours));
 }
 
-/** File names and SVG documents for what data there are. */
+/** File names and SVG documents for the data that exist. */
 export function figures({ "two-relations": twoRelations, text, pruning }) {
   return {
     ...(twoRelations && {

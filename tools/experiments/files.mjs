@@ -1,5 +1,5 @@
-// What the experiments leave behind. Every file is written whole or not at all, so that the program may be stopped at
-// any time.
+// The files that the experiments write. Every file is written whole or not at all, so the program may be stopped at any
+// time.
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { format, resolveConfig } from "prettier";
@@ -13,11 +13,11 @@ export async function writeWhole(path, content) {
   await rename(`${path}.part`, path);
 }
 
-/** Numbers with as many digits as anybody can use: files stay readable, and small. */
+/** Numbers rounded to the useful digits, so that files stay small and readable. */
 const shorten = (_key, value) =>
   typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
 
-/** JSON as `npm run format` wants it. */
+/** JSON in the format of `npm run format`. */
 export async function writeJson(path, value) {
   const config = await resolveConfig(root);
   await writeWhole(path, await format(JSON.stringify(value, shorten), { ...config, parser: "json" }));
@@ -25,7 +25,7 @@ export async function writeJson(path, value) {
 
 export const readJson = async (path) => JSON.parse(await readFile(path, "utf8"));
 
-/** A saved model in half the bytes, with what its tokens stand for. */
+/** A saved model in half the bytes, with its vocabulary. */
 export function halveModel({ readSafetensors, writeSafetensors }, file, vocabulary) {
   const { metadata, names, tensor } = readSafetensors(file);
   const tensors = Object.fromEntries(names.map((name) => [name, tensor(name)]));

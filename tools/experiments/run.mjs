@@ -39,13 +39,13 @@ function parse() {
   if (unknown.length > 0) throw new Error(`there is no experiment ${unknown.join(", ")}\n${help}`);
   const ours = values.out === undefined && !values.quick;
   const out = resolve(root, values.out ?? (ours ? "docs/experiments" : "build/experiments-quick"));
-  // Models to prune are no result: they are kept apart. The best one of text is for the page.
+  // Models to prune are not results, so they are in another folder. The best text model is for the page.
   const models = ours ? join(root, "build/experiments") : join(out, "models");
   const web = ours ? join(root, "web/public/models") : join(out, "web");
   return { ...values, only, out, models, web, threads: Number(values.threads) };
 }
 
-/** Runs this program again with the flag behind which Node 20 has relaxed SIMD. */
+/** Runs this program again with the flag that enables relaxed SIMD in Node 20. */
 function again() {
   const child = spawn(process.execPath, [relaxedFlag, ...process.argv.slice(1)], { stdio: "inherit" });
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));

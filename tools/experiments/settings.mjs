@@ -1,5 +1,5 @@
-// What the experiments do, in numbers: in full, and in about a minute for the tests. All runs of an experiment share
-// these, whatever their number of heads.
+// The settings of the experiments: in full, and in a form of about a minute for the tests. All runs of an experiment share
+// them, for every number of heads.
 import { twoRelationsTraining } from "../../web/src/learning/two_relations.mjs";
 
 const range = (n) => Array.from({ length: n }, (_, i) => i);
@@ -12,7 +12,7 @@ export const full = {
   twoRelations: {
     ...{ headCounts, seeds: range(5), learningRates: [0.0005, 0.001, 0.002] },
     ...{ batch: twoRelationsTraining.batch, steps: twoRelationsTraining.steps, every: 100, examples: 512 },
-    longer: 4, // times as many steps for one head, to see whether it only takes longer
+    longer: 4, // factor of the steps of the longer run with one head, which shows whether it only takes longer
   },
   text: {
     ...{ headCounts, seeds: range(3), learningRates: [0.00075, 0.0015, 0.003] },

@@ -10,7 +10,7 @@ export function spread(values) {
   return { mean: middle, sd: values.length > 1 ? Math.sqrt(squares / (values.length - 1)) : 0, n: values.length };
 }
 
-/** Lists of the elements that share a key, in the order of their first. @returns {Map} */
+/** Groups elements by key, in the order of first occurrence. @returns {Map} */
 export function groups(values, key) {
   const found = new Map();
   for (const value of values) found.set(key(value), [...(found.get(key(value)) ?? []), value]);

@@ -1,4 +1,4 @@
-// Training as all experiments do it: steps, a look at the validation set now and then, times.
+// Training for all experiments: steps, regular evaluation on the validation set, and times.
 import { median } from "../../tests/bench/statistics.mjs";
 
 /**

@@ -1,5 +1,5 @@
 // One head against many on two relations at once (the task: web/src/learning/two_relations.mjs): every head count with
-// every learning rate and seed; then what the heads look at; then one head for longer.
+// every learning rate and seed; then what the heads attend to; then one head with a longer run.
 import { randomNumbers } from "../../web/src/learning/random.mjs";
 import {
   testBatch,
@@ -10,7 +10,7 @@ import {
 import { groups, mean, median, spread } from "./statistics.mjs";
 import { train } from "./train.mjs";
 
-const LEARNT = 0.95; // accuracy from which we say so
+const LEARNT = 0.95; // accuracy from which the task counts as learnt
 
 /** Trains one model. @returns its record and the model as a file */
 function run(hw, task, settings, { heads, learningRate, seed, steps }) {
@@ -36,7 +36,7 @@ function run(hw, task, settings, { heads, learningRate, seed, steps }) {
   }
 }
 
-/** The weights with which the question attends, [B][H][L]. */
+/** The attention weights of the question, [B][H][L]. */
 function questionWeights(model, { tokens }) {
   const { weights } = model.forward(tokens, { capture: { weights: "probabilities" } }).layers[0];
   const [batch, heads, length, keys] = weights.shape;
@@ -48,9 +48,9 @@ function questionWeights(model, { tokens }) {
 }
 
 /**
- * What the heads look at, over the test examples. `asked`: the share of a head's attention that goes to the two places
- * asked for, mean over heads. `apart`: the difference between the two, 1: a head looks at one alone. `split`: the share
- * of examples in which one head looks most at the first place and another one most at the second.
+ * What the heads attend to, over the test examples. `asked`: the attention of a head to the two positions in question, mean over
+ * heads. `apart`: the difference between the two; 1 means that each head attends to only one. `split`: the share of examples in which
+ * one head attends most to the first position and another one to the second.
  */
 function looks(model, task, test) {
   const [count, length] = test.tokens.shape;
@@ -81,7 +81,7 @@ function exampleMap(hw, task, { record, file }) {
   }
 }
 
-/** The learning rate that did best for a head count: by accuracy, then by loss, mean over seeds. */
+/** The best learning rate of a head count: by mean accuracy over seeds, then by mean loss. */
 function bestRate(runs) {
   const rates = [...groups(runs, ({ learningRate }) => learningRate)].map(([rate, own]) => ({
     rate,
@@ -91,7 +91,7 @@ function bestRate(runs) {
   return rates.sort((a, b) => b.accuracy - a.accuracy || a.loss - b.loss)[0].rate;
 }
 
-/** The step at which a run had learnt the task for good, or null. */
+/** The step from which on the accuracy stays at LEARNT or above, or null. */
 function learntAt({ curve }) {
   const last = curve.findLastIndex(({ accuracy }) => accuracy < LEARNT);
   return curve[last + 1]?.step ?? null;

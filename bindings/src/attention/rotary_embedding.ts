@@ -73,8 +73,10 @@ export function rotaryEmbedding(instance: Instance, xLike: TensorLike, optionsLi
   const rope = fitRope(options, headDim);
   if (positions) refuseOtherLength(positions, "positions", batch * length);
   if (cos || sin) {
-    if (options.base !== undefined) throw new HeadwiseError("invalid-option", "base: may not be given together with cos and sin");
-    if (!cos || !sin) throw invalidOption(cos ? "sin" : "cos", "a tensor, because cos and sin are needed together", undefined);
+    if (options.base !== undefined)
+      throw new HeadwiseError("invalid-option", "base: may not be given together with cos and sin");
+    if (!cos || !sin)
+      throw invalidOption(cos ? "sin" : "cos", "a tensor, because cos and sin are needed together", undefined);
     refuseOtherTables(cos, sin, positions, [batch, length], rope.dim / 2);
   }
   return instance.engine.call({ input, positions, cos, sin }, { output: input.shape }, (engine, staged) => {

@@ -71,7 +71,8 @@ function checkCoverage(entries: Map<string, Entry>, dataBytes: number): number {
   let before = "";
   for (const [name, { begin, end }] of [...entries].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
     if (begin < covered) throw invalidTensor(name, `its bytes overlap those of ${show(before)}`);
-    if (begin > covered) throw invalidTensor(name, `the bytes ${covered} to ${begin} before its own belong to no tensor`);
+    if (begin > covered)
+      throw invalidTensor(name, `the bytes ${covered} to ${begin} before its own belong to no tensor`);
     covered = end;
     before = name;
   }

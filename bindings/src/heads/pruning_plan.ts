@@ -85,15 +85,15 @@ type CheckedOptions = Checked<ReturnType<typeof optionTables>["options"]>;
 /** How many heads to remove at most, and the allowed increase of the loss. */
 function fitGoal({ fraction, count, maxLossIncrease }: CheckedOptions, heads: number, removable: number) {
   if ([fraction, count, maxLossIncrease].filter((goal) => goal !== undefined).length !== 1)
-    throw new HeadwiseError("invalid-option", "pruneByImportance: expected exactly one of fraction, count and maxLossIncrease");
+    throw new HeadwiseError(
+      "invalid-option",
+      "pruneByImportance: expected exactly one of fraction, count and maxLossIncrease",
+    );
   if (maxLossIncrease !== undefined) return { most: removable, increase: maxLossIncrease };
   const most = count ?? Math.floor(fraction! * heads + 1e-9); // 0.29 of 100 heads are 29
   if (most > removable) {
     const name = count === undefined ? "fraction" : "count";
-    throw new HeadwiseError(
-      "invalid-option",
-      `${name}: cannot remove ${most} of ${heads} heads, at most ${removable}`,
-    );
+    throw new HeadwiseError("invalid-option", `${name}: cannot remove ${most} of ${heads} heads, at most ${removable}`);
   }
   return { most, increase: undefined };
 }

@@ -96,7 +96,10 @@ export class Optimizer implements AdamW {
       if (of.handle.instance !== this.#instance)
         throw new HeadwiseError("invalid-option", `modules[${n}]: it belongs to another Headwise instance`);
       if (list.indexOf(module) < n || (of.owner !== undefined && list.includes(of.owner)))
-        throw new HeadwiseError("invalid-option", `modules[${n}]: it is given twice, directly or as part of its transformer`);
+        throw new HeadwiseError(
+          "invalid-option",
+          `modules[${n}]: it is given twice, directly or as part of its transformer`,
+        );
       return { of, native: of.handle.alive(), bytes: 8 * (module as MultiHeadAttention).parameterCount };
     });
     return parts.map(({ of, native, bytes }) => {

@@ -142,7 +142,10 @@ function arrayOf(name: string, input: Input): TypedArray {
   if (!("data" in input)) return input;
   const [array, length] = [input.data, product(input.shape)];
   if (array.length === length) return array;
-  throw new HeadwiseError("invalid-shape", `${name}: its array had ${length} elements when it was checked and now has ${array.length}`);
+  throw new HeadwiseError(
+    "invalid-shape",
+    `${name}: its array had ${length} elements when it was checked and now has ${array.length}`,
+  );
 }
 
 /** A call's data in WebAssembly memory. Inputs are copied in once, results are copied out once. Valid until the next call. */

@@ -33,7 +33,8 @@ function ownFile(binary: Binary): URL {
   try {
     return wasm[binary]();
   } catch (cause) {
-    const message = "wasm: the package's own address is unknown here (import.meta.url); pass the folder of the .wasm files";
+    const message =
+      "wasm: the package's own address is unknown here (import.meta.url); pass the folder of the .wasm files";
     throw new HeadwiseError("invalid-option", message, { cause });
   }
 }

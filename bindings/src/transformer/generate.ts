@@ -12,7 +12,7 @@ import { keyValueBytes } from "./native_config.js";
 import { checkTokens } from "./tokens.js";
 import type { GenerateOptions, ResolvedTransformerConfig } from "./types.js";
 
-const decodeState = "keys, values and scratch";
+const decodeState = "keys and values, with scratch";
 
 /** Leaves only the largest weights, as few as have a share of `topP` in all; of equal ones, the first. */
 function keepLikeliest(weights: number[], topP: number): void {
