@@ -95,7 +95,8 @@ class Module {
   Status train_forward(const ForwardCall& call, float dropout_rate, std::uint32_t dropout_seed) {
     return train_forward(call, dropout_rate, dropout_seed, {});
   }
-  // The backward pass of the last train_forward, once. output, weights (or null): given gradients; the others are results.
+  // The backward pass of the last train_forward, once. output, weights (or null): given gradients; the others are
+  // results.
   Status backward(Pointer output, Pointer weights, Pointer query, Pointer key, Pointer value);
   void zero_gradients() { attention.zero_gradients(); }
   std::unique_ptr<Module> keep_heads(Pointer kept, std::size_t count);            // null: out of memory
@@ -137,7 +138,8 @@ class Engine {
   Status rotary_embedding(const RotaryCall& call);
   Status analyze_heads(const AnalysisCall& call, const VisibilityCall& visibility);
   Status analyze_heads(const AnalysisCall& call) { return analyze_heads(call, {}); }
-  // kv_heads: [num_heads], or null for groups of equal sizes. frequencies: [rope_dim / 2] doubles, or null for those of the base.
+  // kv_heads: [num_heads], or null for groups of equal sizes. frequencies: [rope_dim / 2] doubles, or null for those of
+  // the base.
   std::unique_ptr<Module> multi_head_attention(const MultiHeadAttentionConfig& config, Pointer kv_heads,
                                                Pointer frequencies, std::uint32_t seed);
   // layers: [N] of LayerCall. frequencies: [N] pointers, each to [rope_dim / 2] doubles, or null for those of the base.

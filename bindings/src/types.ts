@@ -65,7 +65,7 @@ export interface Headwise {
   loadTransformer(bytes: ArrayBuffer | Uint8Array): Transformer;
   /** Makes an AdamW optimizer. It stores two floats for each parameter that it has updated, until it or the module is disposed. */
   adamW(options: AdamWOptions): AdamW;
-  /** Measures how much each head matters to a transformer. It works on a copy without dropout; the model is unchanged. Definitions: docs/heads.md. */
+  /** Measures how much each head matters to a transformer. Dropout is off, and the model is unchanged. Definitions: docs/heads.md. */
   headImportance(
     model: Transformer | OpenedModel,
     batches: readonly Batch[],

@@ -42,13 +42,13 @@ RotaryTable take_rotary_table(const Rotary& rotary, std::uint64_t rows, Arena& a
 
 enum class Rotation { kForward, kBackward };
 
-// cos, sin: of position * base^(-2k / dim), or of minus that. dim may be odd here. Computed in double, because positions
-// exceed 2^31.
+// cos, sin: of position * base^(-2k / dim), or of minus that. dim may be odd here. Computed in double, because
+// positions exceed 2^31.
 void fill_rotary_table(const Rotary& rotary, const TokenPositions& positions, Rotation rotation,
                        const RotaryTable& table, ThreadPool& pool) noexcept;
 
-// to[b, h, i] = from[b, h, i], rotated by row row_of(b, i) of a table: rows[b * L + i], or b * row_batch + i if `rows` is
-// null.   from, to: [B, H, L, D], may be the same
+// to[b, h, i] = from[b, h, i], rotated by row row_of(b, i) of a table: rows[b * L + i], or b * row_batch + i if `rows`
+// is null.   from, to: [B, H, L, D], may be the same
 struct RotaryArgs {
   std::size_t B, H, L, D;
   HeadView<const float> from;

@@ -98,8 +98,8 @@ class MultiHeadAttention {
   const float* gate_gradients() const { return gate_gradients_.data(); }
   // Floats of the context's arena that `backward` takes, after a forward pass with these arguments.
   std::uint64_t backward_scratch(const ForwardArgs& args, std::size_t threads) const;
-  // The backward pass of the forward pass on the tape, once. Parameters and gates must be as they were then. Gates of 0 get
-  // a gradient, too. Changes nothing unless it returns kOk; kInvalidArgument: the tape is not ready.
+  // The backward pass of the forward pass on the tape, once. Parameters and gates must be as they were then. Gates of 0
+  // get a gradient, too. Changes nothing unless it returns kOk; kInvalidArgument: the tape is not ready.
   Status backward(AttentionTape& tape, const BackwardArgs& args, Context& context);
 
  private:

@@ -6,7 +6,8 @@
 
 namespace headwise {
 
-// The activations between the steps; each head owns a slice of every row. T: tokens whose keys and values are projected.
+// The activations between the steps; each head owns a slice of every row. T: tokens whose keys and values are
+// projected.
 struct Activations {
   float* projected_query;  // [B, L, H*D], before its norm; where nothing must be kept, `query` itself
   float* projected_key;    // [B, T, G*D], before its norm

@@ -1,4 +1,4 @@
-/** Frequencies of rotary embeddings that were stretched to longer texts than they were trained on, as transformers computes them. */
+/** Scaled frequencies of rotary embeddings for longer texts, computed as in transformers. */
 import { checkOneOf, integer, invalidOption, number } from "../base/checks.js";
 import { optional, readOptions, type OptionTable } from "../base/options.js";
 import type { RopeConfig, RopeScaling } from "./types.js";
@@ -16,7 +16,7 @@ const table = {
   attentionFactor: optional(factor),
 } satisfies OptionTable<RopeScaling>;
 
-/** What each kind needs beside `factor`. */
+/** The options that each type requires in addition to `factor`. */
 const needs = {
   linear: [],
   dynamic: ["originalLength"],
@@ -42,7 +42,7 @@ export interface Frequencies {
 
 const plain = (base: number, dim: number) => Float64Array.from({ length: dim / 2 }, (_, k) => base ** ((-2 * k) / dim));
 
-/** @param length tokens of the text, which "dynamic" depends on */
+/** @param length number of tokens of the text, for "dynamic" */
 export function scaledFrequencies(
   { base, dim, scaling }: Required<Pick<RopeConfig, "base" | "dim" | "scaling">>,
   length: number,
@@ -59,16 +59,16 @@ export function scaledFrequencies(
     const { lowFrequencyFactor: low = 1, highFrequencyFactor: high = 4 } = scaling;
     return {
       frequencies: frequencies.map((f) => {
-        const turns = (original * f) / (2 * Math.PI); // within the original length
-        const kept = Math.min(Math.max((turns - low) / (high - low), 0), 1);
+        const rotations = (original * f) / (2 * Math.PI); // within the original length
+        const kept = Math.min(Math.max((rotations - low) / (high - low), 0), 1);
         return (1 - kept) * (f / factor) + kept * f;
       }),
       factor: 1,
     };
   }
   const { betaFast = 32, betaSlow = 1, attentionFactor = factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1 } = scaling;
-  /** The pair that turns so often within the original length. */
-  const pairOf = (turns: number) => (dim * Math.log(original / (turns * 2 * Math.PI))) / (2 * Math.log(base));
+  /** The pair with this number of rotations within the original length. */
+  const pairOf = (rotations: number) => (dim * Math.log(original / (rotations * 2 * Math.PI))) / (2 * Math.log(base));
   const first = Math.max(Math.floor(pairOf(betaFast)), 0);
   const last = Math.min(Math.ceil(pairOf(betaSlow)), dim - 1);
   return {

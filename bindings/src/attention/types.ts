@@ -89,31 +89,34 @@ export type AttentionResult<Return extends AttentionReturn = AttentionReturn> = 
 
 /** A rotary position embedding (Su et al. 2021): pair k of a head's elements is rotated by the angle position · base^(−2k / dim). */
 export interface RopeConfig extends RopePairs {
-  /** How the frequencies were stretched to longer texts. Default: they were not. */
+  /** How the frequencies are scaled for longer texts. Default: no scaling. */
   scaling?: RopeScaling;
 }
 
-/** Frequencies for longer texts, as published models have them. */
+/** Scaling of the rotary frequencies for longer texts, as in published models. */
 export interface RopeScaling {
-  /** All divided by `factor`; a larger base in texts longer than the original length ("dynamic"); low ones divided, high ones kept, and a transition (Peng et al. 2023; Llama 3). */
+  /**
+   * `"linear"`: divides all frequencies by `factor`. `"dynamic"`: uses a larger base for texts longer than `originalLength`. `"yarn"` (Peng et
+   * al. 2023) and `"llama3"`: divide low frequencies, keep high ones, and interpolate between them.
+   */
   type: "linear" | "dynamic" | "yarn" | "llama3";
-  /** > 0: how much longer texts became. */
+  /** Ratio of the new to the original text length: > 0. */
   factor: number;
-  /** Tokens of the texts that the model was trained on first. All but `"linear"` need it. */
+  /** Text length in tokens of the original training. Required except for `"linear"`. */
   originalLength?: number;
-  /** `"llama3"`: frequencies that turn less often than this within the original length are divided. */
+  /** `"llama3"`: frequencies with fewer rotations than this within the original length are divided. */
   lowFrequencyFactor?: number;
-  /** `"llama3"`: frequencies that turn more often than this within the original length are kept. */
+  /** `"llama3"`: frequencies with more rotations than this within the original length are kept. */
   highFrequencyFactor?: number;
-  /** `"yarn"`: as `highFrequencyFactor`. Default 32. */
+  /** `"yarn"`: like `highFrequencyFactor`. Default 32. */
   betaFast?: number;
-  /** `"yarn"`: as `lowFrequencyFactor`. Default 1. */
+  /** `"yarn"`: like `lowFrequencyFactor`. Default 1. */
   betaSlow?: number;
   /** `"yarn"`: factor of cosines and sines. Default 0.1 ln(factor) + 1. */
   attentionFactor?: number;
 }
 
-/** Which numbers of a head are rotated, and how fast. */
+/** The pairs of elements that are rotated, and the base of the angles. */
 export interface RopePairs {
   /** Base of the angles (the `theta` of many models): > 0. Default 10000. */
   base?: number;
@@ -123,7 +126,7 @@ export interface RopePairs {
   interleaved?: boolean;
 }
 
-/** With every default filled in. */
+/** A rotary embedding with every default filled in. */
 export type ResolvedRope = Required<RopePairs> & Pick<RopeConfig, "scaling">;
 
 /** Options of `Headwise.rotaryEmbedding`. */

@@ -32,7 +32,7 @@ export interface MultiHeadAttentionConfig {
   rope?: RopeConfig;
   /** RMS norm of each head's queries and keys, before the rotary embedding (Dehghani et al. 2023; Qwen 3). Default false. */
   queryKeyNorm?: boolean;
-  /** ε of these norms: > 0. Default 1e-6. */
+  /** ε of the norms of `queryKeyNorm`: > 0. Default 1e-6. */
   normEpsilon?: number;
   /**
    * ALiBi (Press et al. 2022): adds −slope_h · |i + offset − j| to the scores. `true`: slope_h = 2^(−8(h+1)/H); if H is not a power

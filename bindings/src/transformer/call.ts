@@ -9,7 +9,7 @@ import type { ResolvedTransformerConfig } from "./types.js";
 type Arrays = Readonly<Record<string, Int32Array | Float32Array | Float64Array | undefined>>;
 type Shapes = Readonly<Record<string, readonly number[] | undefined>>;
 
-/** Places an input and `others` where the core reads them, and makes room for `outputs`. */
+/** Copies an input and `others` into WebAssembly memory and reserves memory for `outputs`. */
 export function callModel<T>(
   handle: Handle<NativeModel>,
   config: ResolvedTransformerConfig,
@@ -31,7 +31,7 @@ export function callModel<T>(
   });
 }
 
-/** The longest text of a batch: its last position, and one. */
+/** The largest text length in a batch: its largest position plus 1. */
 const textLength = (positions: ArrayLike<number> | undefined, length: number) =>
   positions === undefined
     ? length
@@ -46,7 +46,7 @@ export function setFrequencies(handle: Handle<NativeModel>, config: ResolvedTran
   });
 }
 
-/** Texts longer than this have other frequencies; none: they do not depend on the length. */
+/** Texts longer than this have other frequencies. Undefined: frequencies do not depend on the length. */
 export function dependsOnLength({ rope, layerOptions }: ResolvedTransformerConfig): number | undefined {
   const all = [rope, ...layerOptions.map((layer) => layer.rope)];
   const dynamic = all.find((own) => own && own.scaling?.type === "dynamic");

@@ -1,4 +1,4 @@
-/** What a model reads in one call: tokens or images, and what belongs to them. */
+/** The input of a model in one call: tokens or images, with mask, token types and positions. */
 import { invalidOption, invalidShape } from "../base/checks.js";
 import { hasMembers, optional, readOptions, type OptionTable } from "../base/options.js";
 import { checkTensor, product, refuseOtherShape, sameShape } from "../base/tensor.js";
@@ -17,13 +17,13 @@ export const inputTable = {
 
 type Config = ResolvedTransformerConfig;
 
-/** An input that has been checked, in copies that nobody else can change. */
+/** A checked input, as copies that the caller cannot change. */
 export interface CheckedInput {
   /** [] or [B], and L, rows of a sequence. */
   readonly leading: readonly number[];
   readonly batch: number;
   readonly length: number;
-  /** What the core reads, by the names of its call. */
+  /** The arrays that the core reads, by the names of its call. */
   readonly arrays: Readonly<Record<string, Int32Array | Float32Array | undefined>>;
 }
 
@@ -62,7 +62,7 @@ export function checkInput(input: unknown, options: Record<string, unknown>, con
   };
 }
 
-/** Positions of the elements that are not `none`, counted in each row from `first`; the others have one less, at least 0. */
+/** Positions, counted from `first` over the elements of each row that are not `none`. An element `none` has the position first - 1, at least 0. */
 function counted(values: Int32Array, length: number, none: number, first: number): Int32Array {
   let next = first;
   return values.map((value, n) => {
@@ -71,7 +71,7 @@ function counted(values: Int32Array, length: number, none: number, first: number
   });
 }
 
-/** The row of each sequence that is pooled; none: the first ones. */
+/** The pooled row of each sequence. Undefined: the first rows. */
 function pooledRows(tokens: Int32Array, length: number, { pooler, pooledRow }: Config): Int32Array | undefined {
   if (pooler === "none" || pooledRow === "first") return undefined;
   return Int32Array.from({ length: tokens.length / length }, (_, b) => {
@@ -97,7 +97,7 @@ function checkImages(input: unknown, options: Record<string, unknown>, config: C
   };
 }
 
-/** Patches of images [B, channels, height, width], one behind the other: [B, patches, channels · size²]. */
+/** The patches of images [B, channels, height, width]: [B, patches, channels · size²]. */
 function patchesOf({ data, shape }: Tensor, size: number): Float32Array {
   const [batch, channels, height, width] = shape as [number, number, number, number];
   const patches = new Float32Array(product(shape));
@@ -114,7 +114,7 @@ function patchesOf({ data, shape }: Tensor, size: number): Float32Array {
   return patches;
 }
 
-/** What should come of an input: of each token, or of each sequence where the model has labels; -1 where nothing should. */
+/** Reads targets: one per token, or one per sequence if the model has labels. A target of -1 is ignored. */
 export function checkTargets(value: unknown, { leading, batch, length }: CheckedInput, config: Config): Int32Array {
   const { head, labels, vocabSize } = config;
   if (!head && labels === 0) throw invalidOption("targets", "none, since the model has no logits", value);
@@ -124,7 +124,7 @@ export function checkTargets(value: unknown, { leading, batch, length }: Checked
   return targets.data;
 }
 
-/** The last row of each sequence that is no padding. */
+/** The last row of each sequence that is not padding. */
 export function lastRows({ batch, length, arrays: { mask } }: CheckedInput): Int32Array {
   return Int32Array.from({ length: batch }, (_, b) => {
     const last = mask?.subarray(b * length, (b + 1) * length).lastIndexOf(1) ?? length - 1;

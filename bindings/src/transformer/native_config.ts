@@ -1,4 +1,4 @@
-/** The configuration as the core takes it, and the parameters that it has there. */
+/** The configuration in the form that the core takes, and its list of parameters. */
 import { scaledFrequencies } from "../attention/rope_scaling.js";
 import { product } from "../base/tensor.js";
 import { parametersOf, type Parameter } from "../module/config.js";
@@ -12,7 +12,7 @@ const activations = ["relu", "gelu", "gelu-erf", "quick-gelu", "silu", "tanh"] a
 const positionKinds = ["none", "learned", "sinusoidal", "rotary", "alibi"] as const;
 const poolers = { none: 0, row: 1, norm: 2, tanh: 3, relu: 3 } as const;
 
-/** Numbers of a patch. */
+/** Number of elements of a patch. */
 export const patchDim = ({ patches }: ResolvedTransformerConfig) =>
   patches === undefined ? 0 : patches.channels * patches.size ** 2;
 
@@ -97,7 +97,7 @@ export function nativeTransformerConfig(config: ResolvedTransformerConfig): Nati
   };
 }
 
-/** The frequencies of layers that do not take those of their base, for texts of a length: inputs of a call by name. */
+/** The scaled frequencies of layers for texts of a length, as inputs of a call by name. */
 export function layerFrequencies(config: ResolvedTransformerConfig, length: number): Record<string, Float64Array> {
   const inputs: Record<string, Float64Array> = {};
   for (let n = 0; n < config.layers; ++n) {
@@ -112,7 +112,7 @@ export function layerFrequencies(config: ResolvedTransformerConfig, length: numb
 export const frequencyTable = ({ layers }: ResolvedTransformerConfig, pointers: Readonly<Record<string, number>>) =>
   Array.from({ length: layers }, (_, n) => pointers[`frequencies ${n}`] ?? 0);
 
-/** Layers as the core's LayerCall has them. */
+/** The layers as the core's LayerCall. */
 export function nativeLayers(config: ResolvedTransformerConfig): Float64Array {
   const rows = config.layerOptions.map(({ window, norm1 }, n) => {
     const rope = ropeOf(config, n);
@@ -126,7 +126,7 @@ export function nativeLayers(config: ResolvedTransformerConfig): Float64Array {
   return Float64Array.from(rows.flat());
 }
 
-/** Bytes of the keys and values of a sequence. */
+/** Size in bytes of the keys and values of a sequence. */
 export function keyValueBytes(config: ResolvedTransformerConfig, tokens: number): number {
   const heads = config.heads.reduce((count, _, n) => count + attentionConfig(config, n).numKvHeads, 0);
   return 8 * heads * config.headDim * tokens;

@@ -3,12 +3,13 @@ import type { Bytes, Tensor, TensorLike, Tokens } from "../base/types.js";
 import type { ResolvedRope, RopeConfig, WeightsStage } from "../attention/types.js";
 import type { AdamW, MultiHeadAttention, Parameters } from "../module/types.js";
 
-/** Images, of the size that the model reads: [B, channels, height, width]. */
+/** Images as input of a model with `patches`. */
 export interface Images {
+  /** [B, channels, height, width], in the size that the model reads. */
   readonly pixels: TensorLike;
 }
 
-/** What a model reads. */
+/** Input of a model: tokens or images. */
 export type ModelInput = Tokens | Images;
 
 /** Sequences to train on or to measure with. */
@@ -21,42 +22,43 @@ export interface Batch {
 
 /** Rotary embedding, windows and norms of one layer. */
 export interface LayerOptions {
-  /** Each token attends to at most so many tokens before and behind it, beside itself. Default: the sides are open. */
+  /** Largest number of tokens before (`left`) and after (`right`) it that each token attends to, as in `VisibilityOptions`. Default: unbounded. */
   readonly window?: { readonly left?: number; readonly right?: number };
-  /** In the place of the model's; `false`: none. */
+  /** Rotary embedding of this layer, instead of the model's; `false`: none. */
   readonly rope?: RopeConfig | false;
-  /** Whether there is a norm before the attention. Default true. */
+  /** Whether the layer has a norm before attention. Default true. */
   readonly norm1?: boolean;
 }
 
-/** Images cut into patches, each a row of the residual stream. */
+/** How images become patches. Each patch is a row of the residual stream. */
 export interface PatchConfig {
-  /** Default 3. */
+  /** Number of channels of the images. Default 3. */
   channels?: number;
-  /** Pixels of a patch's side. */
+  /** Side length of a patch in pixels. */
   size: number;
-  /** Rows and columns of patches. */
+  /** Number of rows and columns of patches. */
   grid: readonly [number, number];
-  /** Whether the patches' matrix has a bias. Default true. */
+  /** Whether the patch embedding has a bias. Default true. */
   bias?: boolean;
-  /** A learned first row. Default true. */
+  /** Whether the first row is a learned class token. Default true. */
   classToken?: boolean;
-  /** Learned rows behind it, without positions (Darcet et al. 2023). Default 0. */
+  /** Number of register tokens: learned rows after the class token, without positions (Darcet et al. 2023). Default 0. */
   registerTokens?: number;
 }
 
-/** Which linear layers have biases. */
+/** Which linear layers have a bias. */
 export interface BiasConfig {
-  /** Projections of queries, keys and values. */
+  /** The projections of queries, keys and values. */
   qkv?: boolean;
   /** The attention's output projection. */
   out?: boolean;
+  /** The feed-forward layers. */
   feedForward?: boolean;
   /** `headTransform`, `pooler` and the classifier of `labels`. */
   readout?: boolean;
 }
 
-/** Configuration of `Headwise.transformer`: independent choices. */
+/** Configuration of `Headwise.transformer`. All options are independent of each other unless they say otherwise. */
 export interface TransformerConfig {
   /** V: number of tokens in the vocabulary. Required without `patches`. */
   vocabSize?: number;
@@ -74,39 +76,42 @@ export interface TransformerConfig {
   headDim?: number;
   /** F: hidden width of the feed-forward layers; 0: no feed-forward layers. Default 4 E. */
   feedForwardDim?: number;
-  /** `"layer"` (default; Ba et al. 2016) or `"rms"` (Zhang & Sennrich 2019). */
+  /** Kind of all norms: `"layer"` (default; Ba et al. 2016) or `"rms"` (Zhang & Sennrich 2019). */
   norm?: "layer" | "rms";
   /** ε of the norms, added to the variance (`"layer"`) or to the mean square (`"rms"`): a float32 number > 0. Default 1e-5 (`"layer"`) or 1e-6 (`"rms"`). */
   normEpsilon?: number;
-  /** Whether norms have a bias. Default true with `"layer"`, false with `"rms"`. */
+  /** Whether the norms have a bias. Default: true for `"layer"`, false for `"rms"`. */
   normBias?: boolean;
   /**
-   * Where norms stand, with x the residual stream and f a sublayer. `"before"` (default): x + f(norm(x)); `"after"`: norm(x + f(x))
+   * Position of the norms, where x is the residual stream and f a sublayer. `"before"` (default): x + f(norm(x)); `"after"`: norm(x + f(x))
    * (BERT); `"both"`: x + norm(f(norm(x))) (Gemma 2); `"parallel"`: x + attention(norm1(x)) + feedForward(norm2(x)) (GPT-NeoX);
    * `"parallel-shared"`: the same with one norm for both (GPT-J).
    */
   normPlacement?: "before" | "after" | "both" | "parallel" | "parallel-shared";
-  /** A norm of the embeddings' sum. Default false. */
+  /** Whether there is a norm after the sum of the embeddings. Default false. */
   embeddingNorm?: boolean;
-  /** A norm of the last hidden states. Default true, but with `"after"`. */
+  /** Whether there is a norm after the last layer. Default true, with `normPlacement: "after"` false. */
   finalNorm?: boolean;
   /** RMS norm of each head's queries and keys, before the rotary embedding (Qwen 3). Default false. */
   queryKeyNorm?: boolean;
-  /** Biases of linear layers: of all, or group by group. Default true with `norm: "layer"`, false with `"rms"`. */
+  /** Biases of the linear layers: of all, or of each group. Default: true for `norm: "layer"`, false for `"rms"`. */
   bias?: boolean | BiasConfig;
   /**
-   * Of the feed-forward layers. `"gelu"` (default): the form with tanh (Hendrycks & Gimpel 2016); `"gelu-erf"`: the exact one;
-   * `"quick-gelu"`: x sigmoid(1.702 x); `"silu-gated"`, `"swiglu"`: `"silu"`, gated.
+   * Activation of the feed-forward layers. `"gelu"` (default): the tanh form (Hendrycks & Gimpel 2016). `"gelu-erf"`: the exact form.
+   * `"quick-gelu"`: x sigmoid(1.702 x). `"silu-gated"` and `"swiglu"` are `"silu"` with `gated: true`.
    */
   activation?: "relu" | "gelu" | "gelu-erf" | "quick-gelu" | "silu" | "silu-gated" | "swiglu";
-  /** W_down (f(W_gate x) ∘ W_up x) in the place of W_down f(W_up x) (Shazeer 2020). Default false. */
+  /** Whether feed-forward is W_down (f(W_gate x) ∘ W_up x) instead of W_down f(W_up x) (Shazeer 2020). Default false. */
   gated?: boolean;
   /**
    * Position encoding. `"learned"` (default): trained vectors, added to the embeddings. `"sinusoidal"`: fixed vectors, added to the
    * embeddings (Vaswani et al. 2017, 3.5). `"rotary"`, `"alibi"`: in attention. `"none"`: no encoding.
    */
   positions?: "learned" | "rotary" | "sinusoidal" | "alibi" | "none";
-  /** `"order"` (default): tokens are counted from 0; in causal models padding does not count. `{ padding }`: tokens other than this one are counted from it, exclusive (RoBERTa). */
+  /**
+   * Default positions of tokens. `"order"` (default): counted from 0; in causal models without padding tokens. `{ padding }`: tokens other than
+   * this id are counted from padding + 1 (RoBERTa).
+   */
   positionsFrom?: "order" | { readonly padding: number };
   /** Rotary embedding, only with `positions: "rotary"`. Default: base 10000, dim headDim, not interleaved. */
   rope?: RopeConfig;
@@ -114,31 +119,34 @@ export interface TransformerConfig {
   causal?: boolean;
   /** Factor of the attention scores. Default 1 / sqrt(D). */
   scale?: number;
-  /** Scores become softcap · tanh(scores / softcap); 0 (default): they stay. */
+  /** Replaces each attention score x with softcap · tanh(x / softcap). Default 0: no softcap. */
   softcap?: number;
-  /** One object a layer. Default: all layers are the same. */
+  /** One object per layer. Default: all layers are the same. */
   layerOptions?: readonly LayerOptions[];
   /** Factor of the embeddings. Default 1, with `"sinusoidal"` √E. */
   embeddingScale?: number;
-  /** Token types, whose vectors are added (BERT). Default 0: none. */
+  /** Number of token types, whose vectors are added to the embeddings (BERT). Default 0: none. */
   tokenTypes?: number;
-  /** Reads images in the place of tokens. */
+  /** Makes the model read images instead of tokens. */
   patches?: PatchConfig;
-  /** Logits of the vocabulary. Default true where there are tokens, and neither `labels` nor `projectionDim`. */
+  /** Whether the model computes logits of the vocabulary. Default: true for a model of tokens without `labels` and `projectionDim`. */
   head?: boolean;
   /** Whether the output matrix is the embedding matrix (true) or a parameter of its own. Default true. */
   tieEmbeddings?: boolean;
-  /** Default false. */
+  /** Whether the output matrix has a bias. Default false. */
   headBias?: boolean;
-  /** A linear layer, the activation and a norm before the logits (masked language models). Default false. */
+  /** Whether a linear layer, the activation and a norm precede the output matrix (masked language models). Default false. */
   headTransform?: boolean;
-  /** Logits become cap · tanh(logits / cap); 0 (default): they stay. */
+  /** Replaces each logit x with logitSoftcap · tanh(x / logitSoftcap). Default 0: no softcap. */
   logitSoftcap?: number;
-  /** `pooled`, made of one row's hidden state: `"row"`: it stays; `"norm"`: its norm; `"tanh"`, `"relu"`: through a linear layer and this function. Default `"none"`, with `labels` or `projectionDim` `"row"`. */
+  /**
+   * How `pooled` is computed from the hidden state of one row. `"row"`: unchanged. `"norm"`: after a norm. `"tanh"`, `"relu"`: after a linear
+   * layer and this function. Default `"none"`; with `labels` or `projectionDim`, `"row"`.
+   */
   pooler?: "none" | "row" | "norm" | "tanh" | "relu";
-  /** Which row: the first (default), that of the largest token, or of the first one equal to `token` (the first row where there is none). */
+  /** Row of the pooler: the first (default), that of the largest token id, or that of the first token equal to `token` (if there is none, the first row). */
   pooledRow?: "first" | "largest" | { readonly token: number };
-  /** Classes of whole sequences: `logits` are a linear layer of `pooled`. Default 0: none. */
+  /** Number of classes of a classifier: `logits` are then a linear layer of `pooled`. Default 0: no classifier. */
   labels?: number;
   /** Width of `embedding`, a linear layer of `pooled` without bias (CLIP). Default 0: none. */
   projectionDim?: number;
@@ -159,20 +167,21 @@ export type ResolvedTransformerConfig = Readonly<
   }
 >;
 
-/** What a model reads beside tokens. */
+/** Inputs of a model in addition to tokens. */
 export interface InputOptions {
-  /** The shape of the tokens: 0 where there is padding, to which nobody attends, on either side; else 1. Default: none is. */
+  /** Padding mask in the shape of the tokens: 0 for padding, on either side, which no token attends to; otherwise 1. Default: no padding. */
   mask?: Tokens;
-  /** The shape of the tokens. Default: all 0. */
+  /** Token types in the shape of the tokens. Default: all 0. */
   tokenTypes?: Tokens;
-  /** The shape of the tokens. Default: as `positionsFrom` says. */
+  /** Positions in the shape of the tokens. Default: by `positionsFrom`. */
   positions?: Tokens;
 }
 
 /** Options of `Transformer.forward`. */
 export interface TransformerOptions extends InputOptions {
-  /** Of which tokens logits are wanted. `"last"`: of each sequence's last one that is no padding. Default `"all"`. */
+  /** The tokens to compute logits of. `"last"`: the last token of each sequence that is not padding. Default `"all"`. */
   logits?: "all" | "last" | "none";
+  /** What to capture of the layers. Default: nothing. */
   capture?: Capture;
 }
 
@@ -188,7 +197,7 @@ export interface Capture {
 
 /** Result of `Transformer.forward`. If the tokens have no batch axis, neither have the results. */
 export interface TransformerResult {
-  /** [B, L, V], with `logits: "last"` [B, V]; of a classifier [B, labels]. Absent if the model has none, or if the call wants none. */
+  /** [B, L, V], with `logits: "last"` [B, V]; of a classifier [B, labels]. Absent if the model or the call has none. */
   readonly logits?: Tensor;
   /** [B, L, E]: the last hidden states, from which the logits are computed. */
   readonly hidden: Tensor;
