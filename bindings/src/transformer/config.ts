@@ -219,6 +219,7 @@ export function resolveTransformerConfig(config: TransformerConfig): ResolvedTra
     normBias: given.normBias ?? norm === "layer",
     finalNorm: given.finalNorm ?? normPlacement !== "after",
     bias: fitBias(all),
+    activation: given.activation === "swiglu" ? "silu-gated" : given.activation,
     gated: fitActivation(all),
     scale: given.scale ?? 1 / Math.sqrt(headDim),
     embeddingScale: given.embeddingScale ?? (positions === "sinusoidal" ? Math.sqrt(embedDim) : 1),

@@ -71,7 +71,7 @@ export function transformerBytes(config: ResolvedTransformerConfig): number {
 
 export function nativeTransformerConfig(config: ResolvedTransformerConfig): NativeTransformerConfig {
   const { normPlacement, bias, patches, pooler, activation } = config;
-  const plain = activation === "silu-gated" || activation === "swiglu" ? "silu" : activation;
+  const plain = activation === "silu-gated" ? "silu" : activation;
   return {
     ...config,
     norm: { kind: norms.indexOf(config.norm), bias: config.normBias, epsilon: config.normEpsilon },

@@ -299,7 +299,11 @@ export function transformer(instance: Instance, configLike: TransformerConfig): 
   const bytes = transformerBytes(whole);
   if (config.heads.every(({ length }) => length === config.numHeads)) return new BuiltModel(instance, native, config);
   try {
-    return new BuiltModel(instance, keepHeads(new Handle(instance, native, "transformer"), config.heads, bytes), config);
+    return new BuiltModel(
+      instance,
+      keepHeads(new Handle(instance, native, "transformer"), config.heads, bytes),
+      config,
+    );
   } finally {
     native.delete();
   }

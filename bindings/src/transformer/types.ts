@@ -160,7 +160,8 @@ export interface TransformerConfig {
 
 /** A configuration with every default filled in. `rope` and `patches` are present only if they apply. `heads` lists the remaining heads of each layer, as indices in the original model. */
 export type ResolvedTransformerConfig = Readonly<
-  Required<Omit<TransformerConfig, "rope" | "patches" | "bias">> & {
+  Required<Omit<TransformerConfig, "activation" | "rope" | "patches" | "bias">> & {
+    activation: Exclude<Required<TransformerConfig>["activation"], "swiglu">;
     bias: Readonly<Required<BiasConfig>>;
     rope?: ResolvedRope;
     patches?: Readonly<Required<PatchConfig>>;
