@@ -21,12 +21,7 @@ import type { Headwise } from "./types.js";
 export type Opening = (instance: Instance) => Pick<Headwise, "openModel" | "isCached" | "clearCache">;
 
 /** Starts what was chosen, from where it is. */
-export async function startHeadwise(
-  choice: Choice,
-  source: Source,
-  stage: Stage,
-  opening: Opening,
-): Promise<Headwise> {
+export async function startHeadwise(choice: Choice, source: Source, stage: Stage, opening: Opening): Promise<Headwise> {
   const { simd, threads, reason } = choice;
   const instance = new Instance(await start(choice, source, stage), choice);
   return makeDisposable<NotYetDisposable<Headwise>>({

@@ -6,5 +6,8 @@ import { openModel } from "./open_model.js";
 import type { PublishedModel } from "./opened_model.js";
 import type { OpenModelOptions } from "./opened_types.js";
 
-export const openHere = (instance: Instance, source: ModelSource, options?: OpenModelOptions): Promise<PublishedModel> =>
-  openModel(instance, source, options, openReaders);
+export const openHere = (
+  instance: Instance,
+  source: ModelSource,
+  options?: OpenModelOptions,
+): Promise<PublishedModel> => openModel(instance, source, options, openReaders);

@@ -107,8 +107,7 @@ export async function openModel(
     const published: Published = { ...found, settings, labels, prefix, tensors: weights.tensors, readers, key };
     const matched = matchTensors(found.family, found.name, placementsIn(published, ofFile), weights.tensors, prefix);
     instance.checkAlive();
-    model = emptyTransformer(instance, ofModel, (native) => new PublishedModel(instance, native, ofModel, published),
-    );
+    model = emptyTransformer(instance, ofModel, (native) => new PublishedModel(instance, native, ofModel, published));
     const placer = new ParameterPlacer(ofFile, accessTo(model));
     for await (const tensor of weights.stream()) {
       const placement = matched.get(tensor.name);

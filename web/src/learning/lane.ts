@@ -74,7 +74,7 @@ export class Lane {
   async look(valueOfKey: readonly number[]): Promise<Look> {
     const capture = { weights: "probabilities" } as const;
     const { logits, layers } = await this.model.forward(probeTokens(valueOfKey), { capture });
-    return { maps: questionMaps(layers[0].weights!), answers: answersIn(logits) };
+    return { maps: questionMaps(layers[0].weights!), answers: answersIn(logits!) };
   }
 
   /** Trains for a slice. Calls run in order in the worker, which need not wait for the page in between. */
