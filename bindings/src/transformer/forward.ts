@@ -7,7 +7,7 @@ import { numberOfHeadOutput, returnTable } from "../module/multi_head_attention.
 import type { Handle } from "../runtime/instance.js";
 import type { NativeModel } from "../runtime/native.js";
 import { callModel } from "./call.js";
-import { checkInput, inputTable, lastRows } from "./input.js";
+import { checkInput, inputTable, lastRows, readInput } from "./input.js";
 import type { Capture, ModelInput, ResolvedTransformerConfig, TransformerOptions, TransformerResult } from "./types.js";
 
 const optionTable = {
@@ -26,8 +26,9 @@ export function forward(
   optionsLike: TransformerOptions | undefined,
 ): TransformerResult {
   const { vocabSize, embedDim, headDim, heads, labels, projectionDim, pooler } = config;
+  const rows = readInput(inputLike, config);
   const { logits: wanted, capture, ...options } = readOptions(optionsLike, "forward", optionTable);
-  const input = checkInput(inputLike, options, config);
+  const input = checkInput(rows, options, config);
   const { leading, length } = input;
   if (labels > 0 && wanted === "last")
     throw invalidOption("logits", '"all" or "none", since they are of classes', wanted);

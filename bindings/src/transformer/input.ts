@@ -3,7 +3,7 @@ import { invalidOption, invalidShape } from "../base/checks.js";
 import { hasMembers, optional, readOptions, type OptionTable } from "../base/options.js";
 import { checkTensor, product, refuseOtherShape, sameShape } from "../base/tensor.js";
 import type { Tensor } from "../base/types.js";
-import { checkTokens } from "./tokens.js";
+import { checkTokens, type CheckedTokens } from "./tokens.js";
 import type { InputOptions, ResolvedTransformerConfig } from "./types.js";
 
 const maxPosition = 2 ** 31 - 1;
@@ -27,11 +27,30 @@ export interface CheckedInput {
   readonly arrays: Readonly<Record<string, Int32Array | Float32Array | undefined>>;
 }
 
-/** @param options as `inputTable` has read them */
-export function checkInput(input: unknown, options: Record<string, unknown>, config: Config): CheckedInput {
-  if (config.patches !== undefined) return checkImages(input, options, config);
-  const { vocabSize, contextLength, tokenTypes: types, positions: kind, positionsFrom } = config;
-  const tokens = checkTokens(input, "tokens", vocabSize, contextLength);
+/** Reads the input itself, before any option: tokens, or the pixels of images. */
+export function readInput(input: unknown, { patches, vocabSize, contextLength }: Config): CheckedTokens | Tensor {
+  if (patches === undefined) return checkTokens(input, "tokens", vocabSize, contextLength);
+  if (!hasMembers(input)) throw invalidOption("input", "{ pixels }", input);
+  const pixels = checkTensor as (value: unknown, name: string) => Tensor;
+  return readOptions<{ pixels: typeof pixels }>(input, "input", { pixels }).pixels;
+}
+
+/**
+ * @param input as `readInput` has read it
+ * @param options as `inputTable` has read them
+ */
+export function checkInput(
+  input: CheckedTokens | Tensor,
+  options: Record<string, unknown>,
+  config: Config,
+): CheckedInput {
+  return config.patches === undefined
+    ? checkSequences(input as CheckedTokens, options, config)
+    : checkImages(input as Tensor, options, config);
+}
+
+function checkSequences(tokens: CheckedTokens, options: Record<string, unknown>, config: Config): CheckedInput {
+  const { contextLength, tokenTypes: types, positions: kind, positionsFrom } = config;
   const { batch, length, shape } = tokens;
   const likeTokens = (name: string, below: number) =>
     optional((value) => {
@@ -81,12 +100,8 @@ function pooledRows(tokens: Int32Array, length: number, { pooler, pooledRow }: C
   });
 }
 
-function checkImages(input: unknown, options: Record<string, unknown>, config: Config): CheckedInput {
+function checkImages(pixels: Tensor, options: Record<string, unknown>, config: Config): CheckedInput {
   const { channels, size, grid, classToken, registerTokens } = config.patches!;
-  if (!hasMembers(input)) throw invalidOption("input", "{ pixels }", input);
-  const { pixels } = readOptions<{ pixels: (value: unknown, name: string) => Tensor }>(input, "input", {
-    pixels: checkTensor as (value: unknown, name: string) => Tensor,
-  });
   for (const [name, value] of Object.entries(options))
     if (value !== undefined) throw invalidOption(name, "none, since the model reads images", value);
   const batch = pixels.shape[0] ?? 0;

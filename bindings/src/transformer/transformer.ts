@@ -18,7 +18,7 @@ import { allHeads, attentionConfig, resolveTransformerConfig } from "./config.js
 import { forward } from "./forward.js";
 import { checkGenerate, generate } from "./generate.js";
 import { saveTransformer } from "./save.js";
-import { checkInput, checkTargets, inputTable, type CheckedInput } from "./input.js";
+import { checkInput, checkTargets, inputTable, readInput, type CheckedInput } from "./input.js";
 import {
   frequencyTable,
   layerFrequencies,
@@ -198,7 +198,8 @@ export abstract class Model implements AnyTransformer {
   }
 
   #checkBatch(inputLike: ModelInput, targetsLike: Tokens, optionsLike: InputOptions | undefined) {
-    const input = checkInput(inputLike, readOptions(optionsLike, "options", inputTable), this.config);
+    const rows = readInput(inputLike, this.config);
+    const input = checkInput(rows, readOptions(optionsLike, "options", inputTable), this.config);
     return { input, targets: checkTargets(targetsLike, input, this.config) };
   }
 
