@@ -4,14 +4,14 @@ import type { Tokens } from "../base/types.js";
 import type { Instance } from "../runtime/instance.js";
 import type { LongWork } from "../base/long_work.js";
 import type { ModelCost } from "./types.js";
-import type { AnyTransformer } from "../transformer/types.js";
+import type { Transformer } from "../transformer/types.js";
 
 const rounds = 20; // with 7, a model with 3 of 4 heads seemed slower in 4 of 40 runs on a busy machine; with 20, in none
 const leastMilliseconds = 5; // of one sample: clocks of browsers may tick in whole milliseconds
 const mostPasses = 1024; // of one sample, in case the clock does not advance
 
 /** Bytes that a copy of the model takes. */
-function bytesOf(instance: Instance, model: AnyTransformer): number {
+function bytesOf(instance: Instance, model: Transformer): number {
   let bytes = 0;
   for (let n = 0; n < 2; ++n) {
     // Twice, because the first copy may also enlarge the buffers that are kept between calls.
@@ -44,7 +44,7 @@ function sample(run: Run): number {
 /** Measures the size of each model and the time of one `forward`. The models take turns, so that all get the machine's quiet moments. */
 export function* costOf(
   instance: Instance,
-  models: readonly AnyTransformer[],
+  models: readonly Transformer[],
   batches: readonly CheckedBatch[],
 ): LongWork<Omit<ModelCost, "loss">[]> {
   const tokens: Tokens = batches[0]?.tokens ?? new Int32Array(models[0]!.config.contextLength);

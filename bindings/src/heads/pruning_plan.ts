@@ -7,9 +7,9 @@ import { hasMembers, optional, readOptions, withDefault, type Checked, type Opti
 import { importanceTable } from "./importance.js";
 import type { FineTune, HeadImportance, ImportanceSource, PruneOptions } from "./types.js";
 import type { AdamWOptions } from "../module/types.js";
-import type { AnyTransformer } from "../transformer/types.js";
+import type { Transformer } from "../transformer/types.js";
 
-export type FineTuning = FineTune | ((model: AnyTransformer) => void);
+export type FineTuning = FineTune | ((model: Transformer) => void);
 
 export interface Plan {
   /** Importance as numbers, or as a method to measure it. One of both is given. */
@@ -27,7 +27,7 @@ export interface Plan {
   readonly increase: number | undefined;
   readonly fineTune:
     | { optimizer: AdamWOptions; steps: number; batches: readonly CheckedBatch[] }
-    | ((model: AnyTransformer) => unknown)
+    | ((model: Transformer) => unknown)
     | undefined;
 }
 
@@ -51,8 +51,8 @@ function checkImportance(value: unknown, counts: readonly number[]): HeadImporta
   throw new HeadwiseError("invalid-shape", `importance: expected ${expected}, got ${show(given)}`);
 }
 
-/** What of the options is a table's for one model: batches must fit it. */
-const optionTables = (model: AnyTransformer) => {
+/** The option tables for one model, which batches must fit. */
+const optionTables = (model: Transformer) => {
   const batches = optional((value, name) => checkBatches(value, name, model));
   const fineTune = {
     optimizer: (value, name) => {
@@ -73,7 +73,7 @@ const optionTables = (model: AnyTransformer) => {
       reestimate: optional(integer(1)),
       fineTune: optional((value, name) =>
         typeof value === "function"
-          ? (value as (model: AnyTransformer) => unknown)
+          ? (value as (model: Transformer) => unknown)
           : readOptions(value, name, fineTune, `${name}.`),
       ),
     } satisfies OptionTable<PruneOptions<FineTuning>>,
@@ -106,7 +106,7 @@ function fitFineTune(fineTune: CheckedOptions["fineTune"], otherwise: readonly C
 }
 
 export function checkPlan(
-  model: AnyTransformer,
+  model: Transformer,
   importance: HeadImportance | ImportanceSource,
   optionsLike: PruneOptions<FineTuning>,
 ): Plan {

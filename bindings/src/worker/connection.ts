@@ -59,10 +59,8 @@ export class Connection {
   readonly #peer: Peer;
   readonly #use: WorkerToUse;
   readonly #host: Remote<Host>;
-  /** What models that were opened have on this side, by their keys: given those in the worker. */
-  readonly reading: ((model: object) => object)[] = [];
   readonly #rejections = new Set<(error: HeadwiseError) => void>();
-  readonly #progress = new Map<number, (progress: never) => void>();
+  readonly #progress = new Map<number, (progress: Progress) => void>();
   #ended: HeadwiseError | undefined;
   #nextId = 0;
 
@@ -71,7 +69,7 @@ export class Connection {
     this.#peer = new Peer(use.worker, use.given, {
       message: (data) => {
         const { progressOf, progress } = (data ?? {}) as Partial<ProgressMessage>;
-        this.#progress.get(progressOf!)?.(progress as never);
+        this.#progress.get(progressOf!)?.(progress!);
       },
       lost: (why) => this.#lost(why),
     });

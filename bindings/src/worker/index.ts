@@ -10,9 +10,6 @@ import { nodeBuiltin } from "../runtime/machine.js";
 import { startWorker } from "../runtime/threads.js";
 import type { WorkerHeadwise, WorkerLoadOptions } from "./types.js";
 import { Connection, type WorkerToUse } from "./connection.js";
-import type { clearCache, isCached } from "../files/model_files.js";
-import type { ModelSource } from "../files/types.js";
-import type { OpenModelOptions } from "../models/opened_types.js";
 import { members } from "./objects.js";
 
 export * from "../index.js";
@@ -64,12 +61,6 @@ export async function load(optionsLike?: WorkerLoadOptions): Promise<WorkerHeadw
   const { connection, info } = await withinLimits(options, work, ({ connection }) => end(connection));
   return makeDisposable({
     ...members(connection, "headwise", 0, { info }),
-    openModel: async (source: ModelSource, options?: OpenModelOptions) =>
-      (await import("./open_model.js")).openModel(connection, source, options),
-    isCached: async (...args: Parameters<typeof isCached>) =>
-      (await import("../files/model_files.js")).isCached(...args),
-    clearCache: async (...args: Parameters<typeof clearCache>) =>
-      (await import("../files/model_files.js")).clearCache(...args),
     dispose: async () => end(connection),
   } as NotYetDisposable<WorkerHeadwise>);
 }
