@@ -9,7 +9,7 @@ import sizeLimit from "size-limit";
 
 import { binaries } from "../../tools/build.mjs";
 import { root } from "../../tools/steps.mjs";
-import { makeProject, run, sizeGate, staticImports } from "./project.mjs";
+import { makeProject, run, sizeGates, staticImports } from "./project.mjs";
 
 let project;
 let dist;
@@ -69,7 +69,7 @@ test("each binary has an address of its own, for hosts that must import it", () 
     equal(resolve(`headwise/headwise-${binary}.wasm`), join(dist, `headwise-${binary}.wasm`));
 });
 
-for (const entry of ["headwise", "headwise/worker"]) {
+for (const [entry, sizeGate] of Object.entries(sizeGates)) {
   for (const binary of binaries) {
     test(`${entry} with ${binary} downloads at most ${sizeGate} bytes, gzipped`, async (t) => {
       const names = [...(await modules(entry, binary.endsWith("threads"))), `headwise-${binary}.wasm`];

@@ -9,7 +9,7 @@ import { build, createServer } from "vite";
 
 import { openBrowser } from "../support/browsers.mjs";
 import { serve } from "../support/server.mjs";
-import { difference, inputSource, makeProject, rows, sizeGate, width } from "./project.mjs";
+import { difference, inputSource, makeProject, rows, sizeGates, width } from "./project.mjs";
 
 const isolation = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
@@ -175,6 +175,7 @@ describe("a Vite app without configuration", () => {
       }
     });
 
+    const sizeGate = sizeGates["headwise/worker"];
     test(`its page downloads at most ${sizeGate} bytes, gzipped, with workers as ${format}`, async (t) => {
       const server = await viteBuild(join(project.folder, "small"), options);
       try {
