@@ -67,7 +67,9 @@ std::uint64_t cross_entropy_scratch(std::size_t rows, std::size_t V, std::size_t
 
 Loss cross_entropy(float* logits, const std::int32_t* targets, std::size_t rows, std::size_t V, bool gradient,
                    Context& context) noexcept {
-  const auto [row, powers] = take_scratch(rows, V, context.pool.threads(), context.arena);
+  const Scratch scratch = take_scratch(rows, V, context.pool.threads(), context.arena);
+  Row* row = scratch.rows;  // not by a structured binding, which lambdas cannot capture in Clang before 16
+  float* powers = scratch.powers;
   Loss loss;
   loss.count = rows - static_cast<std::size_t>(std::count(targets, targets + rows, kIgnored));
   const std::size_t tasks = (rows + kRowsPerTask - 1) / kRowsPerTask;
