@@ -6,7 +6,9 @@ import type { LongWork } from "../base/long_work.js";
 import type { ModelCost } from "./types.js";
 import type { Transformer } from "../transformer/types.js";
 
-const rounds = 20; // with 7, a model with 3 of 4 heads seemed slower in 4 of 40 runs on a busy machine; with 20, in none
+const leastRounds = 5;
+const enoughMilliseconds = 1000; // of all rounds: a pass of a large batch may take a second
+const mostRounds = 20; // with 7, a model with 3 of 4 heads seemed slower in 4 of 40 runs on a busy machine; with 20, in none
 const leastMilliseconds = 5; // of one sample: clocks of browsers may tick in whole milliseconds
 const mostPasses = 1024; // of one sample, in case the clock does not advance
 
@@ -49,11 +51,12 @@ export function* costOf(
 ): LongWork<Omit<ModelCost, "loss">[]> {
   const tokens: Tokens = batches[0]?.tokens ?? new Int32Array(models[0]!.config.contextLength);
   const runs = models.map((model): Run => ({ pass: () => void model.forward(tokens), passes: 1, samples: [] }));
-  const step = counter((1 + rounds) * models.length);
-  for (let round = 0; round <= rounds; ++round) {
+  const warmUp = runs.reduce((sum, run) => sum + sample(run) * run.passes, 0);
+  const rounds = Math.min(mostRounds, Math.max(leastRounds, Math.floor(enoughMilliseconds / warmUp)));
+  const step = counter(rounds * models.length);
+  for (let round = 0; round < rounds; ++round) {
     for (const run of runs) {
-      const milliseconds = sample(run);
-      if (round > 0) run.samples.push(milliseconds); // the first is a warm-up
+      run.samples.push(sample(run));
       yield step();
     }
   }
