@@ -1,7 +1,7 @@
 /** Checks the arguments of `pruneByImportance`. */
 import { checkAdamWOptions } from "../module/adamw.js";
 import { checkBatches, type CheckedBatch } from "./batches.js";
-import { checkBoolean, integer, invalidOption, number, readList, show } from "../base/checks.js";
+import { checkBoolean, integer, invalidOption, number, readList, show, type Check } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import { hasMembers, optional, readOptions, withDefault, type Checked, type OptionTable } from "../base/options.js";
 import { importanceTable } from "./importance.js";
@@ -52,6 +52,12 @@ function checkImportance(value: unknown, counts: readonly number[]): HeadImporta
 }
 
 /** The option tables for one model, which batches must fit. */
+/** A double, unlike the core's options: Number.MAX_VALUE lets every head go. */
+const checkIncrease: Check<number> = (value, name) => {
+  if (typeof value === "number" && value >= 0) return value;
+  throw invalidOption(name, "a number >= 0", value);
+};
+
 const optionTables = (model: Transformer) => {
   const batches = optional((value, name) => checkBatches(value, name, model));
   const fineTune = {
@@ -67,7 +73,7 @@ const optionTables = (model: Transformer) => {
     options: {
       fraction: optional(number("a number from 0 to 1", (x) => x >= 0 && x <= 1)),
       count: optional(integer(0)),
-      maxLossIncrease: optional(number("a number >= 0", (x) => x >= 0)),
+      maxLossIncrease: optional(checkIncrease),
       batches,
       keepOnePerLayer: withDefault(checkBoolean, true),
       reestimate: optional(integer(1)),
