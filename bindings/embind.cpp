@@ -230,6 +230,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
   class_<Model>("Model")
       .function("getParameter", &Model::get_parameter)
       .function("setParameter", &Model::set_parameter)
+      .function("setParameterPart", &Model::set_parameter_part)
       .function("getGradient", &Model::get_gradient)
       .function("getGateGradient", &Model::get_gate_gradient)
       .function("enableGradients", &Model::enable_gradients)

@@ -43,6 +43,9 @@ class Model {
   void set_parameter(std::size_t index, Pointer from) {
     parameter_at(transformer, index).write_value(at<const float>(from));
   }
+  // Elements [first, first + count) in the order outside; of a matrix whole rows, `first` a multiple of simd::kTile
+  // rows.
+  void set_parameter_part(std::size_t index, std::size_t first, std::size_t count, Pointer from);
   void get_gradient(std::size_t index, Pointer to) { parameter_at(transformer, index).read_gradient(at<float>(to)); }
   void get_gate_gradient(std::size_t layer, Pointer to);  // [H]
   Status enable_gradients() { return transformer.enable_gradients(); }

@@ -10,6 +10,8 @@ import type {
   RotaryEmbeddingOptions,
 } from "./attention/types.js";
 import type { AdamW, AdamWOptions, MultiHeadAttention, MultiHeadAttentionConfig } from "./module/types.js";
+import type { FilesOptions, ModelSource } from "./files/types.js";
+import type { OpenedModel, OpenModelOptions } from "./models/opened_types.js";
 import type { Batch, Transformer, TransformerConfig } from "./transformer/types.js";
 import type {
   FineTune,
@@ -28,6 +30,8 @@ export type * from "./module/types.js";
 export type * from "./transformer/types.js";
 export type * from "./heads/types.js";
 export type * from "./models/types.js";
+export type * from "./models/opened_types.js";
+export type * from "./models/tokenizer_types.js";
 
 /** An instance of the library, made by `load`: one WebAssembly memory and one pool of threads. */
 export interface Headwise {
@@ -63,7 +67,7 @@ export interface Headwise {
   adamW(options: AdamWOptions): AdamW;
   /** Measures how much each head matters to a transformer. Dropout is off, and the model is unchanged. Definitions: docs/heads.md. */
   headImportance(
-    model: Transformer,
+    model: Transformer | OpenedModel,
     batches: readonly Batch[],
     options: HeadImportanceOptions & Watchable,
   ): HeadImportance;
@@ -71,11 +75,21 @@ export interface Headwise {
    * Makes a smaller transformer without the least important heads, and measures loss, size and time of both models. `importance`
    * is numbers from `headImportance`, or a method and batches to measure it with. The given model is unchanged.
    */
-  pruneByImportance(
-    model: Transformer,
+  pruneByImportance<Model extends Transformer | OpenedModel>(
+    model: Model,
     importance: HeadImportance | ImportanceSource,
-    options: PruneOptions<FineTune | ((model: Transformer) => void)> & Watchable,
-  ): PruneResult;
+    options: PruneOptions<FineTune | ((model: Model) => void)> & Watchable,
+  ): PruneResult<Model>;
+  /**
+   * Opens a published model from its files as they are: configuration, then tensors one at a time, so that no more memory is taken
+   * than for the model and its largest tensor. Throws `invalid-file` for files that are broken or missing, `unsupported` for
+   * a family, an option or a tensor that is not known, naming it; then nothing is left.
+   */
+  openModel(source: ModelSource, options?: OpenModelOptions): Promise<OpenedModel>;
+  /** Whether `openModel` needs no network. */
+  isCached(source: ModelSource, options?: Pick<FilesOptions, "cache">): Promise<boolean>;
+  /** Deletes a model from the cache, or all models. */
+  clearCache(source?: ModelSource, options?: Pick<FilesOptions, "cache">): Promise<void>;
   /** Ends all threads and frees all memory, including that of modules and models. Idempotent. Any other use afterwards throws `disposed`. */
   dispose(): void;
   /** `dispose`, where the engine has `Symbol.dispose`. */

@@ -3,15 +3,27 @@ import { built, served } from "./checks.mjs";
 
 const config = (source) => `export default ${source};\n`;
 
-function vite(version, write) {
+/** The app without its own worker. */
+const withoutOwnWorker = { entries: ["headwise", "headwise/worker"], files: { "main.js": `import "./page.js";` } };
+
+const viteDev = (port) => ["vite", "--host=127.0.0.1", `--port=${port}`, "--strictPort"];
+
+/** Vite before 8: a worker as a classic script, its default, must be one file, and `headwise` imports what opens models on demand. */
+function olderVite(version, guards) {
+  const dev = `optimizeDeps: { exclude: ["headwise"] }`;
+  const ownWorker = `worker: { format: "es" }`;
   return {
     name: `Vite ${version.split(".")[0]}`,
     packages: { vite: version },
-    write: write && `dev: \`${write}\` in \`vite.config.js\``,
-    files: { "vite.config.js": config(`{ ${write} }`) },
+    write: `dev: \`${dev}\` in \`vite.config.js\`; for \`headwise\` in a worker of your own: \`${ownWorker}\``,
+    guards,
+    files: { "vite.config.js": config(`{ ${dev} }`) },
     checks: {
-      build: built(["vite", "build"], "dist"),
-      dev: served((port) => ["vite", "--host=127.0.0.1", `--port=${port}`, "--strictPort"]),
+      build: built(["vite", "build"], "dist", withoutOwnWorker),
+      "build with an own worker": built(["vite", "build"], "dist", {
+        files: { "vite.config.js": config(`{ ${ownWorker} }`) },
+      }),
+      dev: served(viteDev),
     },
   };
 }
@@ -50,9 +62,13 @@ const nextStart = (port) => ["next", "start", "--hostname=127.0.0.1", `--port=${
 const nextDev = (port) => ["next", "dev", "--hostname=127.0.0.1", `--port=${port}`];
 
 export const bundlers = [
-  vite("6.4.6", `optimizeDeps: { exclude: ["headwise"] }`),
-  { ...vite("7.3.8", `optimizeDeps: { exclude: ["headwise"] }`), guards: ["build"] },
-  vite("8.3.8", ""),
+  olderVite("6.4.6"),
+  olderVite("7.3.8", ["build", "build with an own worker"]),
+  {
+    name: "Vite 8",
+    packages: { vite: "8.3.8" },
+    checks: { build: built(["vite", "build"], "dist"), dev: served(viteDev) },
+  },
   {
     ...webpackLike(
       "webpack 5",
@@ -91,10 +107,7 @@ export const bundlers = [
       "package.json": `{ "private": true, "type": "module", "@parcel/resolver-default": { "packageExports": true } }`,
     },
     checks: {
-      build: built(["parcel", "build", "index.html"], "dist", {
-        entries: ["headwise", "headwise/worker"],
-        files: { "main.js": `import "./page.js";` },
-      }),
+      build: built(["parcel", "build", "index.html"], "dist", withoutOwnWorker),
       "build with an own worker": built(["parcel", "build", "index.html", "--no-scope-hoist"], "dist"),
       dev: served((port) => [
         "parcel",
@@ -126,7 +139,7 @@ export const bundlers = [
     shared: "src",
     checks: {
       build: built(["vite", "build"], "build"),
-      dev: served((port) => ["vite", "--host=127.0.0.1", `--port=${port}`, "--strictPort"]),
+      dev: served(viteDev),
     },
   },
 ];

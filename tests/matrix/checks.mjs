@@ -21,15 +21,17 @@ const optionsFor = (threads) => (threads > 1 ? { threads } : {});
 
 /** Checks one result of app/compute.js. */
 export function checkResult(result, entry, threads, { reference }) {
-  const { info, output, error } = result ?? { error: "no result" };
+  const { info, output, logits, serviceWorker, error } = result ?? { error: "no result" };
   equal(error, undefined, `${entry}: ${error}`);
   equal(info.threads, threads, `${entry}: ${info.reason}`);
   ok(info.reason, `${entry}: no reason`);
+  if (serviceWorker) match(logits, /^HeadwiseError unsupported: .*import\(\)/);
   // Relaxed multiply-adds may be fused, as V8 has them, or not, as Bun's engine: two results, each to the bit.
   const allowed = info.simd === "relaxed" ? ["relaxed", "simd128"] : ["simd128"];
-  const bits = (floats) => new Int32Array(Float32Array.from(floats).buffer).join();
+  const bits = ({ output, logits }) =>
+    new Int32Array(Float32Array.from(serviceWorker ? output : [...output, ...logits]).buffer).join();
   ok(
-    allowed.some((simd) => bits(output) === bits(reference[simd])),
+    allowed.some((simd) => bits({ output, logits }) === bits(reference[simd])),
     `${entry}: other bits than Node's with ${info.simd}`,
   );
 }

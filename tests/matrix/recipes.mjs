@@ -22,9 +22,8 @@ export function recipeScript(code, entry) {
     import * as headwise from "${entry}";
     import { compute } from "./compute.js";
     ${others.join("")}
-    const { tensor } = headwise;
     globalThis.compute = (entry, options) => {
       const load = (more) => headwise.load({ ...more, ...options });
-      return compute({ tensor, load: async () => { ${code.replace(imports, "")} return hw; } });
+      return compute({ ...headwise, load: async () => { ${code.replace(imports, "")} return hw; } });
     };`;
 }

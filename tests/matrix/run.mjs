@@ -50,7 +50,7 @@ async function referenceIn(project, node) {
     await app.run(["node", "program.js", JSON.stringify({ simd, threads: 1 }), "headwise"]);
     const { headwise } = JSON.parse(await app.read("results.json"));
     if (headwise.error) throw new Error(`Node's own result: ${headwise.error}`);
-    reference[simd] = headwise.output;
+    reference[simd] = headwise;
   }
   await app.remove();
   return reference;

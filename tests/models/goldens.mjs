@@ -10,6 +10,13 @@ async function readBytes(url) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
+/** Whether there is such a file. */
+export const exists = (url) =>
+  readBytes(url).then(
+    () => true,
+    () => false,
+  );
+
 async function readJson(url) {
   return JSON.parse(new TextDecoder().decode(await readBytes(url)));
 }

@@ -25,7 +25,10 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
 }
 
-/** Whether `await` treats the value as a promise. */
+/** Files too: they are Blobs with a name. */
+export const isBlob = (value: unknown): value is Blob => /^(Blob|File)$/.test(typeTag(value));
+
+/** A promise, or what `await` takes for one. */
 export function isThenable(value: unknown): boolean {
   return isObject(value) && typeof value.then === "function";
 }

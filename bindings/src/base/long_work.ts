@@ -77,3 +77,16 @@ export function* part<T>(work: LongWork<T>, from: number, to: number, total: num
   }
   return step.value;
 }
+
+const watched = new WeakSet<object>();
+
+/**
+ * An async method of the public surface whose options have `signal` and `onProgress` of its own, for work that waits for
+ * files. In `headwise/worker` it gets both from the other side.
+ */
+export function watchedMethod<Method extends (...args: never) => Promise<unknown>>(method: Method): Method {
+  watched.add(method);
+  return method;
+}
+
+export const isWatched = (method: object): boolean => watched.has(method);

@@ -1,4 +1,5 @@
 /** The files of a published model: its JSON files and its tensors, from any source. */
+import { decodeUtf8 } from "../base/utf8.js";
 import { HeadwiseError } from "../base/errors.js";
 import { ByteReader } from "./byte_reader.js";
 import { fileError, Missing, type Place } from "./place.js";
@@ -35,7 +36,7 @@ async function readAll(reader: ByteReader): Promise<Uint8Array> {
 
 function parse(file: string, bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return JSON.parse(decodeUtf8(bytes));
   } catch (error) {
     throw fileError(file, `it is not JSON: ${(error as Error).message}`, error);
   }

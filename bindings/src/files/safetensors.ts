@@ -1,4 +1,5 @@
 /** The safetensors file format: a header (safetensors_header.ts), then the tensors' bytes, little endian. */
+import { encodeUtf8 } from "../base/utf8.js";
 import type { Safetensors, WriteSafetensorsOptions } from "./types.js";
 import { invalidOption, oneOf, show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
@@ -100,7 +101,7 @@ export function writeSafetensors(
     header[name] = { dtype, shape, data_offsets: [begin, end] };
     parts.push({ data, begin });
   }
-  const json = new TextEncoder().encode(JSON.stringify(header));
+  const json = encodeUtf8(JSON.stringify(header));
   const dataStart = 8 + Math.ceil(json.length / 8) * 8; // padded with spaces, so that the data is aligned
   const bytes = new Uint8Array(allocate(dataStart + end)).fill(0x20, 8, dataStart);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(dataStart - 8), true);

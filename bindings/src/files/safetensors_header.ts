@@ -1,4 +1,5 @@
 /** The header of a safetensors file: an 8-byte length, then JSON `{ name: { dtype, shape, data_offsets }, … }`. */
+import { decodeUtf8 } from "../base/utf8.js";
 import { show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import { copyOfArray, isObject } from "../base/kinds.js";
@@ -29,8 +30,8 @@ export function invalidTensor(name: string, message: string): HeadwiseError {
 function parseHeader(bytes: Uint8Array, begin: number, end: number): Record<string, unknown> {
   let text: string;
   try {
-    // A copy, because TextDecoder refuses shared memory.
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(copyOfArray(bytes, begin, end));
+    // A copy, because decoders refuse shared memory.
+    text = decodeUtf8(copyOfArray(bytes, begin, end), { ignoreBOM: true });
   } catch (error) {
     throw invalidFile("the header is not UTF-8", error);
   }

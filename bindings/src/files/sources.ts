@@ -1,12 +1,12 @@
 /** The source of a model's files, as `openModel` takes it, and the place of each file. */
 import { invalidOption, show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
-import { isObject, typeTag } from "../base/kinds.js";
+import { isBlob, isObject, typeTag } from "../base/kinds.js";
 import { nodeBuiltin } from "../base/node.js";
 import { addressPlace } from "./address_place.js";
 import { nodePlace } from "./node_place.js";
 import { blobPlace, memoryPlace, missingPlace, type Place } from "./place.js";
-import type { HubModel } from "./types.js";
+import type { HubModel, ModelSource } from "./types.js";
 
 const hubEndpoint = "https://huggingface.co";
 
@@ -58,9 +58,7 @@ function resolveHub({ hub, revision = "main", endpoint = hubEndpoint, ...others 
   return { folder: `${host}/${hub}/resolve/${encodeURIComponent(revision)}/` };
 }
 
-const isBlob = (value: unknown): value is Blob => ["Blob", "File"].includes(typeTag(value));
-
-/** Dropped files by their path in the folder of config.json. */
+/** Dropped files, by their path in the folder that holds config.json. */
 function resolveDropped(list: ArrayLike<unknown>): ResolvedSource {
   const files = Array.from(list, (file) => {
     if (!isBlob(file)) throw invalidOption("source", "an array of Files", file);
@@ -131,3 +129,7 @@ export function addressesOf(source: ResolvedSource): string[] {
   url.search = "";
   return [url.href];
 }
+
+/** The source again, as it is sent to a worker. */
+export const sendableSource = (source: ResolvedSource): ModelSource =>
+  "folder" in source ? source.folder : Object.fromEntries(source.files);

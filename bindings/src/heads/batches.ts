@@ -5,7 +5,7 @@ import type { LongWork } from "../base/long_work.js";
 import { readOptions, type OptionTable } from "../base/options.js";
 import { sameShape } from "../base/tensor.js";
 import { checkTokens, type CheckedTokens } from "../transformer/tokens.js";
-import type { Batch, Transformer } from "../transformer/types.js";
+import type { Batch, AnyTransformer } from "../transformer/types.js";
 import type { Progress } from "../base/types.js";
 
 export interface CheckedBatch {
@@ -13,8 +13,8 @@ export interface CheckedBatch {
   readonly targets: CheckedTokens;
 }
 
-/** Reads batches as copies, and checks that they fit the model. */
-export function checkBatches(value: unknown, name: string, { config }: Transformer): readonly CheckedBatch[] {
+/** Copies of batches that fit the model. */
+export function checkBatches(value: unknown, name: string, { config }: AnyTransformer): readonly CheckedBatch[] {
   const { vocabSize, contextLength } = config;
   const table = {
     tokens: (tokens, name) => checkTokens(tokens, name, vocabSize, contextLength),
@@ -56,7 +56,7 @@ export function notMeasurable(what: string): HeadwiseError {
  * could not be compared. `step` returns the progress of the whole work.
  */
 export function* lossOf(
-  model: Transformer,
+  model: AnyTransformer,
   batches: readonly CheckedBatch[],
   step = counter(batches.length),
 ): LongWork<number> {

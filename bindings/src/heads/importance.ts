@@ -8,7 +8,7 @@ import type { LongWork } from "../base/long_work.js";
 import type { HeadImportance, HeadImportanceOptions, ImportanceMethod } from "./types.js";
 import { random } from "../base/random.js";
 import { checkTransformer, type Model } from "../transformer/transformer.js";
-import type { Batch, Transformer } from "../transformer/types.js";
+import type { Batch, AnyTransformer } from "../transformer/types.js";
 import type { MultiHeadAttention } from "../module/types.js";
 import type { Tensor } from "../base/types.js";
 
@@ -121,7 +121,7 @@ export const importanceTable = {
 
 export function* headImportance(
   instance: Instance,
-  modelLike: Transformer,
+  modelLike: AnyTransformer,
   batchesLike: readonly Batch[],
   optionsLike: HeadImportanceOptions,
 ): LongWork<HeadImportance> {

@@ -4,7 +4,7 @@ import type { Tokens } from "../base/types.js";
 import type { Instance } from "../runtime/instance.js";
 import type { LongWork } from "../base/long_work.js";
 import type { ModelCost } from "./types.js";
-import type { Transformer } from "../transformer/types.js";
+import type { AnyTransformer } from "../transformer/types.js";
 
 const leastRounds = 5;
 const enoughMilliseconds = 1000; // of all rounds: a pass of a large batch may take a second
@@ -13,7 +13,7 @@ const leastMilliseconds = 5; // of one sample: clocks of browsers may tick in wh
 const mostPasses = 1024; // of one sample, in case the clock does not advance
 
 /** Bytes that a copy of the model takes. */
-function bytesOf(instance: Instance, model: Transformer): number {
+function bytesOf(instance: Instance, model: AnyTransformer): number {
   let bytes = 0;
   for (let n = 0; n < 2; ++n) {
     // Twice, because the first copy may also enlarge the buffers that are kept between calls.
@@ -46,7 +46,7 @@ function sample(run: Run): number {
 /** Measures the size of each model and the time of one `forward`. The models take turns, so that all get the machine's quiet moments. */
 export function* costOf(
   instance: Instance,
-  models: readonly Transformer[],
+  models: readonly AnyTransformer[],
   batches: readonly CheckedBatch[],
 ): LongWork<Omit<ModelCost, "loss">[]> {
   const tokens: Tokens = batches[0]?.tokens ?? new Int32Array(models[0]!.config.contextLength);

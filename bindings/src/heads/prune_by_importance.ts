@@ -10,7 +10,7 @@ import { costOf } from "./model_cost.js";
 import { checkPlan, type FineTuning, type Plan } from "./pruning_plan.js";
 import type { HeadImportance, ImportanceSource, PruneOptions, PruneResult, RemovedHead } from "./types.js";
 import { checkTransformer, type Model } from "../transformer/transformer.js";
-import type { Transformer } from "../transformer/types.js";
+import type { AnyTransformer } from "../transformer/types.js";
 
 /** A remaining head, by its indices in the given model. */
 interface Head extends RemovedHead {
@@ -42,7 +42,7 @@ function byLayer(chosen: readonly Head[], heads: readonly Head[]): Record<number
 }
 
 /** Trains after a pruning step. */
-function* train(instance: Instance, model: Transformer, fineTune: Plan["fineTune"]): LongWork<void> {
+function* train(instance: Instance, model: AnyTransformer, fineTune: Plan["fineTune"]): LongWork<void> {
   if (fineTune === undefined) return;
   if (typeof fineTune === "function") {
     const result = fineTune(model);
@@ -64,15 +64,15 @@ function* train(instance: Instance, model: Transformer, fineTune: Plan["fineTune
 
 export function* pruneByImportance(
   instance: Instance,
-  modelLike: Transformer,
+  modelLike: AnyTransformer,
   importance: HeadImportance | ImportanceSource,
   options: PruneOptions<FineTuning>,
-): LongWork<PruneResult> {
+): LongWork<PruneResult<AnyTransformer>> {
   const given = checkTransformer(modelLike, instance);
   const plan = checkPlan(given, importance, options);
   const { batches, increase, most } = plan;
-  const total = most + 2; // progress: one for the first measurement, one per head, one for the last measurement
-  const loss = function* (model: Transformer, from: number, to: number): LongWork<{ loss?: number }> {
+  const total = most + 2; // progress: one for what is measured first, one a head, one for what is measured last
+  const loss = function* (model: AnyTransformer, from: number, to: number): LongWork<{ loss?: number }> {
     if (batches.length === 0) return {};
     return { loss: yield* part(lossOf(model, batches), from, to, total) };
   };

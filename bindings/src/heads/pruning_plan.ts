@@ -7,9 +7,9 @@ import { hasMembers, optional, readOptions, withDefault, type Checked, type Opti
 import { importanceTable } from "./importance.js";
 import type { FineTune, HeadImportance, ImportanceSource, PruneOptions } from "./types.js";
 import type { AdamWOptions } from "../module/types.js";
-import type { Transformer } from "../transformer/types.js";
+import type { AnyTransformer } from "../transformer/types.js";
 
-export type FineTuning = FineTune | ((model: Transformer) => void);
+export type FineTuning = FineTune | ((model: AnyTransformer) => void);
 
 export interface Plan {
   /** Importance as numbers, or as a method to measure it. One of both is given. */
@@ -27,7 +27,7 @@ export interface Plan {
   readonly increase: number | undefined;
   readonly fineTune:
     | { optimizer: AdamWOptions; steps: number; batches: readonly CheckedBatch[] }
-    | ((model: Transformer) => unknown)
+    | ((model: AnyTransformer) => unknown)
     | undefined;
 }
 
@@ -51,14 +51,14 @@ function checkImportance(value: unknown, counts: readonly number[]): HeadImporta
   throw new HeadwiseError("invalid-shape", `importance: expected ${expected}, got ${show(given)}`);
 }
 
-/** The option tables for one model, which batches must fit. */
 /** A double, unlike the core's options: Number.MAX_VALUE lets every head go. */
 const checkIncrease: Check<number> = (value, name) => {
   if (typeof value === "number" && value >= 0) return value;
   throw invalidOption(name, "a number >= 0", value);
 };
 
-const optionTables = (model: Transformer) => {
+/** The option tables for one model, which batches must fit. */
+const optionTables = (model: AnyTransformer) => {
   const batches = optional((value, name) => checkBatches(value, name, model));
   const fineTune = {
     optimizer: (value, name) => {
@@ -79,7 +79,7 @@ const optionTables = (model: Transformer) => {
       reestimate: optional(integer(1)),
       fineTune: optional((value, name) =>
         typeof value === "function"
-          ? (value as (model: Transformer) => unknown)
+          ? (value as (model: AnyTransformer) => unknown)
           : readOptions(value, name, fineTune, `${name}.`),
       ),
     } satisfies OptionTable<PruneOptions<FineTuning>>,
@@ -112,7 +112,7 @@ function fitFineTune(fineTune: CheckedOptions["fineTune"], otherwise: readonly C
 }
 
 export function checkPlan(
-  model: Transformer,
+  model: AnyTransformer,
   importance: HeadImportance | ImportanceSource,
   optionsLike: PruneOptions<FineTuning>,
 ): Plan {

@@ -250,6 +250,7 @@ export interface NativeSequence {
 export interface NativeModel extends NativeTrained {
   getParameter(index: number, to: Pointer): void;
   setParameter(index: number, from: Pointer): void;
+  setParameterPart(index: number, first: number, count: number, from: Pointer): void;
   getGradient(index: number, to: Pointer): void;
   getGateGradient(layer: number, to: Pointer): void;
   zeroGradients(): void;

@@ -1,5 +1,5 @@
 /** Generating tokens: one step of the core a token, and a choice by the logits. */
-import { checkScale, integer, invalidShape, maxExtent, seed } from "../base/checks.js";
+import { checkInteger, checkScale, integer, invalidShape, maxExtent, number, readList, seed } from "../base/checks.js";
 import { net } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
 import { optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
@@ -14,9 +14,26 @@ import type { GenerateOptions, ResolvedTransformerConfig } from "./types.js";
 
 const decodeState = "keys and values, with scratch";
 
-/** Draws a token from softmax(logits / temperature) over the `topK` largest logits. Of equal logits, the first are taken. */
-export function choose(logits: Float32Array, temperature: number, topK: number, draw: () => number): number {
-  const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity); // NaN if any logit is NaN
+/** Leaves only the largest weights, as few as have a share of `topP` in all; of equal ones, the first. */
+function keepLikeliest(weights: number[], topP: number): void {
+  const order = weights.map((_, token) => token).sort((one, other) => weights[other]! - weights[one]!);
+  let left = topP * weights.reduce((sum, weight) => sum + weight, 0);
+  for (const token of order) {
+    if (left <= 0) weights[token] = 0;
+    else left -= weights[token]!;
+  }
+}
+
+/**
+ * A token, drawn from softmax(logits / temperature) of the `topK` largest, and of these the likeliest that have a share of
+ * `topP`; of equal ones, the first.
+ */
+export function choose(
+  logits: Float32Array,
+  { temperature, topK, topP }: { temperature: number; topK: number; topP: number },
+  draw: () => number,
+): number {
+  const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity); // NaN where one is
   if (!Number.isFinite(largest)) {
     const message = `generate: expected finite logits, but the largest is ${largest}: the model's parameters are not finite, or too large`;
     throw new HeadwiseError("invalid-option", message);
@@ -29,6 +46,7 @@ export function choose(logits: Float32Array, temperature: number, topK: number, 
     if (logit < least || (logit === least && places-- <= 0)) return 0;
     return Math.exp((logit - largest) / temperature);
   });
+  if (topP < 1) keepLikeliest(weights, topP);
   let left = draw() * weights.reduce((sum, weight) => sum + weight, 0);
   const chosen = weights.findIndex((weight) => weight > 0 && (left -= weight) < 0);
   return chosen < 0 ? logits.indexOf(largest) : chosen; // rounding
@@ -38,6 +56,11 @@ const optionTable = {
   maxTokens: integer(0),
   temperature: withDefault(checkScale, 1),
   topK: optional(integer(1)),
+  topP: withDefault(
+    number("a number above 0 and up to 1", (x) => x > 0 && x <= 1),
+    1,
+  ),
+  stop: (value = [], name) => new Set(readList(value, name, "tokens").map((token) => integer(0)(token, name))),
   seed: withDefault(seed, 0),
 } satisfies OptionTable<GenerateOptions>;
 
@@ -69,7 +92,7 @@ export function generate(
 function* steps(
   handle: Handle<NativeModel>,
   config: ResolvedTransformerConfig,
-  { prompt, maxTokens, temperature, topK, seed }: ReturnType<typeof checkGenerate>,
+  { prompt, maxTokens, stop, seed, ...choice }: ReturnType<typeof checkGenerate>,
   state: { free: () => void },
 ): Generator<number, void, void> {
   const { vocabSize, contextLength } = config;
@@ -106,7 +129,8 @@ function* steps(
         instance.check(status, keyValueBytes(config, context.length), decodeState);
         return staged.results("logits");
       });
-      const token = choose(logits.data, temperature, topK, draw);
+      const token = choose(logits.data, choice, draw);
+      if (stop.has(token)) return;
       fresh = [token];
       context.push(token);
       yield token;

@@ -29,6 +29,7 @@ import {
 } from "./native_config.js";
 import { refuseTooLarge } from "./tokens.js";
 import type {
+  AnyTransformer,
   Evaluation,
   GenerateOptions,
   InputOptions,
@@ -41,7 +42,8 @@ import type {
   TransformerResult,
 } from "./types.js";
 
-export class Model implements Transformer {
+/** A transformer, however it is saved. */
+export abstract class Model implements AnyTransformer {
   declare [Symbol.dispose]: () => void;
   readonly config: ResolvedTransformerConfig;
   readonly parameterCount: number;
@@ -178,12 +180,11 @@ export class Model implements Transformer {
       heads: Object.freeze(kept.map((list, n) => Object.freeze(list.map((h) => heads[n]![h]!)))),
     };
     const { instance } = this.#handle;
-    return new Model(instance, keepHeads(this.#handle, kept, 4 * this.parameterCount), config);
+    return this.derive(instance, keepHeads(this.#handle, kept, 4 * this.parameterCount), config);
   }
 
-  save(options?: SaveOptions): Bytes {
-    return saveTransformer(this, options);
-  }
+  /** A model of the same kind. */
+  protected abstract derive(instance: Instance, native: NativeModel, config: ResolvedTransformerConfig): Model;
 
   dispose(): void {
     this.#handle.end();
@@ -217,7 +218,22 @@ export class Model implements Transformer {
   }
 }
 
-/** Checks that an argument is a transformer of this instance. */
+/** A transformer that was made from its configuration. */
+export class BuiltModel extends Model implements Transformer {
+  override prune(heads: Readonly<Record<number, readonly number[]>>): BuiltModel {
+    return super.prune(heads) as BuiltModel;
+  }
+
+  save(options?: SaveOptions): Bytes {
+    return saveTransformer(this, options);
+  }
+
+  protected derive(instance: Instance, native: NativeModel, config: ResolvedTransformerConfig): BuiltModel {
+    return new BuiltModel(instance, native, config);
+  }
+}
+
+/** An argument that is to be a transformer of this instance. */
 export function checkTransformer(value: unknown, instance: Instance): Model {
   if (!Model.is(value)) throw invalidOption("model", "a transformer", value);
   const { handle } = trained.get(value)!;
@@ -259,12 +275,19 @@ function makeNative(
   return native;
 }
 
-/** A model whose parameters are zeros. It takes the memory of the heads that it has, and not of the original model's. */
-export function emptyTransformer(instance: Instance, config: ResolvedTransformerConfig): Model {
+/**
+ * A model whose parameters are zeros. It takes the memory of the heads that it has, and not of the original model's.
+ * `make`: makes the object of a native model.
+ */
+export function emptyTransformer<T = BuiltModel>(
+  instance: Instance,
+  config: ResolvedTransformerConfig,
+  make: (native: NativeModel) => T = (native) => new BuiltModel(instance, native, config) as T,
+): T {
   const native = makeNative(instance, config, (engine, at) =>
     engine.emptyTransformer(nativeTransformerConfig(config), at.layers!, at.table!, at.heads!, at.counts!),
   );
-  return new Model(instance, native, config);
+  return make(native);
 }
 
 /** Makes the original model from its seed, and removes the heads that the configuration does not have. */
@@ -275,9 +298,13 @@ export function transformer(instance: Instance, configLike: TransformerConfig): 
     engine.transformer(nativeTransformerConfig(config), at.layers!, at.table!),
   );
   const bytes = transformerBytes(whole);
-  if (config.heads.every(({ length }) => length === config.numHeads)) return new Model(instance, native, config);
+  if (config.heads.every(({ length }) => length === config.numHeads)) return new BuiltModel(instance, native, config);
   try {
-    return new Model(instance, keepHeads(new Handle(instance, native, "transformer"), config.heads, bytes), config);
+    return new BuiltModel(
+      instance,
+      keepHeads(new Handle(instance, native, "transformer"), config.heads, bytes),
+      config,
+    );
   } finally {
     native.delete();
   }

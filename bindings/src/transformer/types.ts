@@ -228,6 +228,10 @@ export interface GenerateOptions {
   temperature?: number;
   /** Samples only from the k most likely tokens. Default: all. */
   topK?: number;
+  /** Only the likeliest tokens can come, as few as have this share of the probability: above 0 and up to 1. Default 1: all. */
+  topP?: number;
+  /** Tokens that end the text; they are not generated themselves. Default: none. */
+  stop?: readonly number[];
   /** Seed of the sampling: an integer, 0 … 2^32 − 1. Default 0. */
   seed?: number;
 }
@@ -292,3 +296,8 @@ export interface Transformer {
   /** `dispose`, where the engine has `Symbol.dispose`. */
   [Symbol.dispose](): void;
 }
+
+/** A transformer, however it is saved. */
+export type AnyTransformer = Omit<Transformer, "save" | "prune"> & {
+  prune(heads: Readonly<Record<number, readonly number[]>>): AnyTransformer;
+};

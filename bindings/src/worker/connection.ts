@@ -4,7 +4,7 @@ import { transfer, wrap, type Remote } from "comlink";
 import { HeadwiseError } from "../base/errors.js";
 import { isObject, typeTag } from "../base/kinds.js";
 import { optional, type Checked } from "../base/options.js";
-import type { loadTable } from "../load.js";
+import type { loadTable } from "../runtime/load_options.js";
 import { checkOnProgress, takeOptions } from "../base/long_work.js";
 import { aborted, checkSignal, onAbort } from "../base/signals.js";
 import type { Progress } from "../base/types.js";
@@ -59,8 +59,10 @@ export class Connection {
   readonly #peer: Peer;
   readonly #use: WorkerToUse;
   readonly #host: Remote<Host>;
+  /** What models that were opened have on this side, by their keys: given those in the worker. */
+  readonly reading: ((model: object) => object)[] = [];
   readonly #rejections = new Set<(error: HeadwiseError) => void>();
-  readonly #progress = new Map<number, (progress: Progress) => void>();
+  readonly #progress = new Map<number, (progress: never) => void>();
   #ended: HeadwiseError | undefined;
   #nextId = 0;
 
@@ -69,7 +71,7 @@ export class Connection {
     this.#peer = new Peer(use.worker, use.given, {
       message: (data) => {
         const { progressOf, progress } = (data ?? {}) as Partial<ProgressMessage>;
-        this.#progress.get(progressOf!)?.(progress!);
+        this.#progress.get(progressOf!)?.(progress as never);
       },
       lost: (why) => this.#lost(why),
     });

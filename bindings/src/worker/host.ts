@@ -8,9 +8,13 @@ import { isObject, typeTag } from "../base/kinds.js";
 import { choose, ThreadsRefused } from "../runtime/choose.js";
 import { HeadwiseError } from "../base/errors.js";
 import { Cache } from "../module/kv_cache.js";
-import { startHeadwise } from "../load.js";
+import type { FileProgress } from "../files/types.js";
+import { PublishedModel } from "../models/opened_model.js";
+import { openModel } from "../models/open_model.js";
+import { startHeadwise, type Opening } from "../start_headwise.js";
+import { clearCache, isCached } from "../files/model_files.js";
 import { withinLimits, type Stage } from "../runtime/limit.js";
-import { takeOptions, workOf, type LongWork } from "../base/long_work.js";
+import { isWatched, watchedMethod, takeOptions, workOf, type LongWork } from "../base/long_work.js";
 import { detectMachine, nodeBuiltin } from "../runtime/machine.js";
 import { Module } from "../module/multi_head_attention.js";
 import { Model } from "../transformer/transformer.js";
@@ -71,6 +75,7 @@ function buffersOf(value: unknown): ArrayBuffer[] {
 function kindOf(value: object): Kind | undefined {
   if (value instanceof Module) return "module";
   if (value instanceof Cache) return "cache";
+  if (value instanceof PublishedModel) return "model";
   if (value instanceof Model) return "transformer";
   if (value instanceof Optimizer) return "optimizer";
   return typeof (value as { next?: unknown }).next === "function" ? "iterator" : undefined;
@@ -86,7 +91,8 @@ function describe(value: unknown): unknown {
   }
   const target = nextTarget++;
   objects.set(target, value);
-  const plain = Object.fromEntries(surfaces[kind].plain.map((name) => [name, value[name]]));
+  const { plain: names, inner = [] } = surfaces[kind] as (typeof surfaces)["model"];
+  const plain = Object.fromEntries([...names, ...inner].map((name) => [name, value[name]]));
   return { [remoteMark]: target, kind, plain } satisfies RemoteReference;
 }
 
@@ -136,12 +142,18 @@ function run({ id, target, method, args }: Call): unknown {
   const resolved = args.map(resolve);
   const work = workOf(member);
   const { rest, taken } = takeOptions(resolved, ["onProgress"]);
+  const report = (progress: Progress | FileProgress) => taken.onProgress && post({ progressOf: id, progress });
+  if (isWatched(member)) {
+    const controller = new AbortController();
+    current.undo.push(() => controller.abort());
+    const options = { ...(rest.pop() as object), signal: controller.signal, onProgress: report };
+    return (member.call(object, ...rest, options) as Promise<unknown>).then(describe);
+  }
   if (work === undefined) {
     if (taken.onProgress)
       throw new HeadwiseError("invalid-option", `${method}: unknown option "onProgress"; it is for long work`);
     return describe(member.apply(object, resolved));
   }
-  const report = (progress: Progress) => taken.onProgress && post({ progressOf: id, progress });
   return inTurns(work.apply(object, rest), report).then(describe);
 }
 
@@ -162,6 +174,12 @@ async function hold(lock: string): Promise<boolean> {
   }
 }
 
+const opening: Opening = (instance) => ({
+  openModel: watchedMethod((source, options) => openModel(instance, source, options)),
+  isCached,
+  clearCache,
+});
+
 const host: Host = {
   choose(options, lock, refused) {
     return reply(async () => {
@@ -180,7 +198,7 @@ const host: Host = {
     return reply(async () => {
       const from = typeof source === "string" ? new URL(source) : (source ?? (await locate(choice.binary, undefined)));
       const { signal } = starting;
-      const work = (stage: Stage) => startHeadwise(choice, from, stage);
+      const work = (stage: Stage) => startHeadwise(choice, from, stage, opening);
       try {
         headwise = await withinLimits({ signal }, work, (late) => late.dispose());
       } catch (error) {

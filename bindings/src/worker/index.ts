@@ -3,16 +3,23 @@ import { invalidOption } from "../base/checks.js";
 import { makeDisposable, type NotYetDisposable } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
 import { isObject } from "../base/kinds.js";
+import { onDemand } from "../base/on_demand.js";
 import { optional, readOptions, type OptionTable } from "../base/options.js";
-import { loadTable } from "../load.js";
+import { loadTable } from "../runtime/load_options.js";
 import { withinLimits, type Stage } from "../runtime/limit.js";
 import { nodeBuiltin } from "../runtime/machine.js";
 import { startWorker } from "../runtime/threads.js";
 import type { WorkerHeadwise, WorkerLoadOptions } from "./types.js";
 import { Connection, type WorkerToUse } from "./connection.js";
+import type { clearCache, isCached } from "../files/model_files.js";
+import type { ModelSource } from "../files/types.js";
+import type { OpenModelOptions } from "../models/opened_types.js";
 import { members } from "./objects.js";
 
-export * from "../index.js";
+export * from "../common.js";
+export type * from "./types.js";
+
+const models = () => onDemand(() => import("./open_model.js"));
 
 /** The package's own worker. */
 function makeWorker(): WorkerToUse {
@@ -61,6 +68,10 @@ export async function load(optionsLike?: WorkerLoadOptions): Promise<WorkerHeadw
   const { connection, info } = await withinLimits(options, work, ({ connection }) => end(connection));
   return makeDisposable({
     ...members(connection, "headwise", 0, { info }),
+    openModel: async (source: ModelSource, options?: OpenModelOptions) =>
+      (await models()).openModel(connection, source, options),
+    isCached: async (...args: Parameters<typeof isCached>) => (await models()).isCached(...args),
+    clearCache: async (...args: Parameters<typeof clearCache>) => (await models()).clearCache(...args),
     dispose: async () => end(connection),
   } as NotYetDisposable<WorkerHeadwise>);
 }

@@ -49,13 +49,14 @@ function remoteObject(connection: Connection, { [remoteMark]: target, kind, plai
       await free();
     },
   });
+  if (kind === "model") Object.assign(object, connection.reading[plain.key as number]!(object));
   remotes.set(object, { connection, target, kind });
   net.register(object, free, object);
   return object;
 }
 
-/** A call's result with its references replaced by objects. */
-function revive(connection: Connection, value: unknown): unknown {
+/** What a call has returned, with an object in the place of each reference. */
+export function revive(connection: Connection, value: unknown): unknown {
   if (!isObject(value) || ArrayBuffer.isView(value)) return value;
   if (remoteMark in value) return remoteObject(connection, value as unknown as RemoteReference);
   for (const [name, member] of Object.entries(value)) value[name] = revive(connection, member);

@@ -4,11 +4,13 @@ import type { Choice } from "../runtime/choose.js";
 import type { ErrorCode } from "../base/errors.js";
 import type { Info, LoadOptions } from "../runtime/types.js";
 import type { Progress } from "../base/types.js";
+import type { FileProgress } from "../files/types.js";
 import type {
   WorkerAdamW,
   WorkerHeadwise,
   WorkerKvCache,
   WorkerMultiHeadAttention,
+  WorkerOpenedModel,
   WorkerTransformer,
 } from "./types.js";
 
@@ -27,7 +29,7 @@ export interface Call {
 /** A message outside Comlink, from a call whose options have `onProgress: true`. */
 export interface ProgressMessage {
   readonly progressOf: number; // the call's id
-  readonly progress: Progress;
+  readonly progress: Progress | FileProgress;
 }
 
 type AsyncMethod = (...args: never) => Promise<unknown>;
@@ -38,7 +40,9 @@ interface Surface<T> {
   readonly methods: {
     readonly [Name in keyof T as T[Name] extends AsyncMethod ? Exclude<Name, "dispose"> : never]: string;
   };
-  /** Methods that return an AsyncGenerator (in the worker, a Generator). */
+  /** Plain values too, but not for users. */
+  readonly inner?: readonly string[];
+  /** Methods that return an AsyncGenerator; a Generator inside. */
   readonly generators?: readonly (keyof T & string)[];
 }
 
@@ -55,6 +59,9 @@ const headwise: Surface<WorkerHeadwise> = {
     adamW: "adamW",
     headImportance: "headImportance",
     pruneByImportance: "pruneByImportance",
+    openModel: "openModel",
+    isCached: "isCached",
+    clearCache: "clearCache",
   },
 };
 
@@ -94,13 +101,28 @@ const transformer: Surface<WorkerTransformer> = {
   generators: ["generate"],
 };
 
+const model: Surface<WorkerOpenedModel> = {
+  plain: [...transformer.plain, "architecture", "dtype", "labels"],
+  inner: ["key"],
+  methods: { ...transformer.methods, embed: "embed" },
+  generators: ["generate"],
+};
+
 const optimizer: Surface<WorkerAdamW> = {
   plain: [],
   methods: { getSteps: "steps", getSkippedSteps: "skippedSteps", step: "step" },
 };
 
-/** The members by kind. Error messages name the kind. An iterator is the result of a generator method. */
-export const surfaces = { headwise, module, cache, transformer, optimizer, iterator: { plain: [], methods: {} } };
+/** By kind, which error messages name. An iterator is what a generator method has returned. */
+export const surfaces = {
+  headwise,
+  module,
+  cache,
+  transformer,
+  model,
+  optimizer,
+  iterator: { plain: [], methods: {} },
+};
 
 export type Kind = keyof typeof surfaces;
 

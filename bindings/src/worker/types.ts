@@ -21,6 +21,18 @@ import type {
   ResolvedConfig,
   StepResult,
 } from "../module/types.js";
+import type { FilesOptions, ModelSource } from "../files/types.js";
+import type {
+  EmbedInput,
+  EmbedOptions,
+  GeneratedText,
+  ModelFacts,
+  ModelReaders,
+  OpenedModelInput,
+  OpenModelOptions,
+  SavedModel,
+  SaveModelOptions,
+} from "../models/opened_types.js";
 import type {
   Batch,
   Evaluation,
@@ -131,11 +143,25 @@ export interface WorkerTransformer {
   [Symbol.dispose](): void;
 }
 
+/** `OpenedModel` in `headwise/worker`: the same, with promises. Text becomes tokens, and tokens text, on the calling thread. */
+export interface WorkerOpenedModel
+  extends Omit<WorkerTransformer, "forward" | "generate" | "prune" | "save">, ModelFacts, ModelReaders {
+  forward(input: OpenedModelInput, options?: TransformerOptions & Abortable): Promise<TransformerResult>;
+  embed(texts: EmbedInput, options?: EmbedOptions & Abortable): Promise<Tensor>;
+  generate(prompt: string, options: GenerateOptions & Abortable): AsyncGenerator<GeneratedText, void, void>;
+  generate(prompt: Tokens, options: GenerateOptions & Abortable): AsyncGenerator<number, void, void>;
+  prune(heads: Readonly<Record<number, readonly number[]>>, options?: Abortable): Promise<WorkerOpenedModel>;
+  save(options?: SaveModelOptions & Abortable): Promise<SavedModel>;
+}
+
 /** `AdamW` in `headwise/worker`: the same, with promises. */
 export interface WorkerAdamW {
   getSteps(options?: Abortable): Promise<number>;
   getSkippedSteps(options?: Abortable): Promise<number>;
-  step(modules: readonly (WorkerMultiHeadAttention | WorkerTransformer)[], options?: Abortable): Promise<StepResult>;
+  step(
+    modules: readonly (WorkerMultiHeadAttention | WorkerTransformer | WorkerOpenedModel)[],
+    options?: Abortable,
+  ): Promise<StepResult>;
   /** Frees the memory in the worker. Idempotent. */
   dispose(): Promise<void>;
   /** `dispose`, where the engine has `Symbol.dispose`. */
@@ -159,15 +185,18 @@ export interface WorkerHeadwise {
   loadTransformer(bytes: ArrayBuffer | Uint8Array, options?: Abortable): Promise<WorkerTransformer>;
   adamW(options: AdamWOptions & Abortable): Promise<WorkerAdamW>;
   headImportance(
-    model: WorkerTransformer,
+    model: WorkerTransformer | WorkerOpenedModel,
     batches: readonly Batch[],
     options: HeadImportanceOptions & Watchable & Abortable,
   ): Promise<HeadImportance>;
-  pruneByImportance(
-    model: WorkerTransformer,
+  pruneByImportance<Model extends WorkerTransformer | WorkerOpenedModel>(
+    model: Model,
     importance: HeadImportance | ImportanceSource,
     options: PruneOptions & Watchable & Abortable,
-  ): Promise<PruneResult<WorkerTransformer>>;
+  ): Promise<PruneResult<Model>>;
+  openModel(source: ModelSource, options?: OpenModelOptions): Promise<WorkerOpenedModel>;
+  isCached(source: ModelSource, options?: Pick<FilesOptions, "cache">): Promise<boolean>;
+  clearCache(source?: ModelSource, options?: Pick<FilesOptions, "cache">): Promise<void>;
   /** Ends the worker and every thread at once; pending calls reject with `disposed`. Idempotent. */
   dispose(): Promise<void>;
   /** `dispose`, where the engine has `Symbol.dispose`. */

@@ -1,0 +1,50 @@
+/** An instance: what `load` gives, and what answers the calls of `headwise/worker` in its worker. */
+import { Optimizer } from "./module/adamw.js";
+import { analyzeHeads } from "./attention/analyze_heads.js";
+import { attention } from "./attention/attention.js";
+import type { Stage } from "./runtime/limit.js";
+import type { Source } from "./runtime/sources.js";
+import { start } from "./runtime/start.js";
+import type { Choice } from "./runtime/choose.js";
+import { makeDisposable, type NotYetDisposable } from "./base/disposable.js";
+import { headImportance } from "./heads/importance.js";
+import { Instance } from "./runtime/instance.js";
+import { longMethod } from "./base/long_work.js";
+import { multiHeadAttention } from "./module/multi_head_attention.js";
+import { pruneByImportance } from "./heads/prune_by_importance.js";
+import { rotaryEmbedding } from "./attention/rotary_embedding.js";
+import { transformer } from "./transformer/transformer.js";
+import { loadTransformer } from "./transformer/load.js";
+import type { Headwise } from "./types.js";
+
+/** What opens published models. Its code is large: pages load it on demand, and the worker, whose script is one file, at once. */
+export type Opening = (instance: Instance) => Pick<Headwise, "openModel" | "isCached" | "clearCache">;
+
+/** Starts what was chosen, from where it is. */
+export async function startHeadwise(choice: Choice, source: Source, stage: Stage, opening: Opening): Promise<Headwise> {
+  const { simd, threads, reason } = choice;
+  const instance = new Instance(await start(choice, source, stage), choice);
+  return makeDisposable<NotYetDisposable<Headwise>>({
+    info: Object.freeze({ version: HEADWISE_VERSION, simd, threads, reason }),
+    memory() {
+      return {
+        usedBytes: instance.engine.alive().usedBytes(),
+        capacityBytes: instance.memory.buffer.byteLength,
+        liveObjects: instance.live.size,
+      };
+    },
+    attention: (query, key, value, options) => attention(instance, query, key, value, options),
+    rotaryEmbedding: (x, options) => rotaryEmbedding(instance, x, options),
+    analyzeHeads: (weights, options) => analyzeHeads(instance, weights, options),
+    multiHeadAttention: (config) => multiHeadAttention(instance, config),
+    transformer: (config) => transformer(instance, config),
+    loadTransformer: (bytes) => loadTransformer(instance, bytes),
+    adamW: (options) => new Optimizer(instance, options),
+    headImportance: longMethod((...args) => headImportance(instance, ...args)),
+    pruneByImportance: longMethod((...args: [never, never, never]) =>
+      pruneByImportance(instance, ...args),
+    ) as unknown as Headwise["pruneByImportance"],
+    ...opening(instance),
+    dispose: () => instance.dispose(),
+  });
+}

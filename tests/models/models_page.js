@@ -1,0 +1,24 @@
+// Runs the cases of opened models on a page, one by one, on one instance.
+import { expect } from "../../node_modules/chai/index.js";
+import { load } from "../../dist/index.js";
+import { load as loadWorker } from "../../dist/worker.js";
+
+const loads = { headwise: load, "headwise/worker": loadWorker };
+/** The list needs the names of the models, which are fetched. */
+const cases = import("./cases.mjs").then((module) => module.cases);
+let context;
+
+window.modelCases = {
+  async open(entry, options) {
+    context = { entry, expect, load: loads[entry], hw: await loads[entry](options) };
+  },
+  /** What is wrong, or nothing. */
+  async run(name) {
+    try {
+      await (await cases).find((each) => each.name === name).run(context);
+    } catch (error) {
+      return `${error}\n${error.stack}`;
+    }
+  },
+  close: () => context.hw.dispose(),
+};
