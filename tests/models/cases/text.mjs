@@ -2,33 +2,7 @@
 import { openGolden } from "../goldens.mjs";
 import { difference } from "./goldens.mjs";
 import { changed, encode, expectError } from "./support.mjs";
-
-const words = ["[PAD]", "[UNK]", ...Array.from({ length: 95 }, (_, n) => `word${n + 2}`)];
-
-/** A tokenizer of 97 words, as many as the golden models have. */
-const tokenizer = {
-  version: "1.0",
-  truncation: null,
-  padding: null,
-  added_tokens: [
-    { id: 0, content: "[PAD]", special: true, single_word: false, lstrip: false, rstrip: false, normalized: false },
-  ],
-  normalizer: { type: "Lowercase" },
-  pre_tokenizer: { type: "Whitespace" },
-  post_processor: null,
-  decoder: { type: "WordPiece", prefix: "##", cleanup: false },
-  model: {
-    type: "WordPiece",
-    unk_token: "[UNK]",
-    continuing_subword_prefix: "##",
-    max_input_chars_per_word: 100,
-    vocab: Object.fromEntries(words.map((word, n) => [word, n])),
-  },
-};
-const tokenizerFiles = {
-  "tokenizer.json": encode(tokenizer),
-  "tokenizer_config.json": encode({ pad_token: "[PAD]", padding_side: "left" }),
-};
+import { tokenizer, tokenizerFiles } from "./word_tokenizer.mjs";
 
 export const textCases = [
   {
