@@ -1,11 +1,14 @@
 // The README's examples do what it says.
-import { deepEqual, equal, match } from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { build } from "vite";
 
+import { unpack } from "../../tools/goldens.mjs";
 import { root } from "../../tools/steps.mjs";
+import { tokenizerFiles } from "../models/cases/word_tokenizer.mjs";
+import { goldens } from "../models/goldens.mjs";
 import { openBrowser } from "../support/browsers.mjs";
 import { serve } from "../support/server.mjs";
 import { makeProject, nodes } from "./project.mjs";
@@ -68,6 +71,27 @@ test("the example of a cache prints what its comment says", async () => {
     const { code, stdout, text } = await project.run(path, ["cache.js"]);
     equal(code, 0, text);
     equal(stdout.trim(), cacheExample.match(/console\.log\(.*\); \/\/ (.*)/)[1]);
+  }
+});
+
+test("the examples of opened models do what their comments say, on small models", async () => {
+  await unpack();
+  const parts = ["MiniLM", "gpt2"].map((name) => examples.find((code) => code.includes(name)));
+  const small = [];
+  for (const name of ["bert-mlm", "gpt2"]) {
+    await cp(new URL(`${name}/`, goldens), join(project.folder, name), { recursive: true });
+    for (const [file, bytes] of Object.entries(tokenizerFiles))
+      await writeFile(join(project.folder, name, file), bytes);
+    small.push(`new URL("./${name}/", import.meta.url)`);
+  }
+  await project.write({ "models.js": parts.join("\n").replace(/\{ hub: .*? \}/g, () => small.shift()) });
+  for (const { path } of await nodes()) {
+    const { code, stdout, text } = await project.run(path, ["models.js"]);
+    equal(code, 0, text);
+    const lines = stdout.trim().split("\n");
+    ok(Math.abs(Number(lines[0])) > 0);
+    match(lines[1], /^\[ \d+, 6, 6 \]$/);
+    equal(lines.length, 2 + 20);
   }
 });
 
