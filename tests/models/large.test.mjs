@@ -1,7 +1,7 @@
 // Models larger than memory should ever have to hold: one tensor at a time, and little more.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import { root } from "../../tools/steps.mjs";
 import { host } from "./host.mjs";
 import { bundleInternal } from "./internal.mjs";
-import { largeFile, tensorBytes, tensorCount, writeLarge } from "./large.mjs";
+import { largeFile, largeLlama, tensorBytes, tensorCount, writeLarge } from "./large.mjs";
 
 /** Node's own fetch makes 50 to 70 MB of garbage of 2 GB before V8 collects it (measured without Headwise). */
 const allowed = { folder: tensorBytes + (64 << 20), host: tensorBytes + (96 << 20) };
@@ -25,15 +25,12 @@ describe("a model of 2 GB", () => {
   });
   after(() => rm(folder, { recursive: true, force: true }));
 
-  async function read(source) {
-    const paths = bundles.map((file) => join(root, file));
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      ["tests/models/large_reader.mjs", ...paths, source],
-      { cwd: root },
-    );
+  /** What a program prints, as JSON. */
+  async function printed(program, ...args) {
+    const { stdout } = await promisify(execFile)(process.execPath, [`tests/models/${program}`, ...args], { cwd: root });
     return JSON.parse(stdout);
   }
+  const read = (source) => printed("large_reader.mjs", ...bundles.map((file) => join(root, file)), source);
 
   it("is read from a folder within a tensor and 64 MB", async (t) => {
     const { grown, ...rest } = await read(pathToFileURL(`${folder}/`).href);
@@ -51,5 +48,17 @@ describe("a model of 2 GB", () => {
     } finally {
       await server.close();
     }
+  });
+
+  it("is opened within the model and 64 MB", async (t) => {
+    const { config, file } = largeLlama();
+    const llama = join(folder, "llama");
+    await mkdir(llama);
+    await writeFile(join(llama, "config.json"), JSON.stringify(config));
+    await writeLarge(join(llama, "model.safetensors"), file);
+    const { parameters, used, grown } = await printed("large_opener.mjs", pathToFileURL(`${llama}/`).href);
+    assert.ok(4 * parameters > 2e9 && used < 4.1 * parameters, `${parameters} parameters in ${used} bytes`);
+    t.diagnostic(`${Math.round((grown - used) / 2 ** 20)} MB beside the model's ${Math.round(used / 2 ** 20)}`);
+    assert.ok(grown <= used + (64 << 20), `${grown / 2 ** 20} MB, of which ${used / 2 ** 20} the model's`);
   });
 });
