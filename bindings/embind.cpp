@@ -6,28 +6,9 @@
 #include "learning.hpp"
 
 namespace headwise::bindings {
-namespace {
-
-// Fields of enumerated types are numbers in JavaScript.
-template <class Struct, auto kField>
-int get_number(const Struct& from) {
-  return static_cast<int>(from.*kField);
-}
-template <class Struct, auto kField>
-void set_number(Struct& to, int number) {
-  to.*kField = static_cast<std::remove_reference_t<decltype(to.*kField)>>(number);
-}
-
-}  // namespace
 
 EMSCRIPTEN_BINDINGS(headwise) {
   using namespace emscripten;
-
-  enum_<Status>("Status", enum_value_type::number)
-      .value("kOk", Status::kOk)
-      .value("kInvalidArgument", Status::kInvalidArgument)
-      .value("kOutOfMemory", Status::kOutOfMemory)
-      .value("kNoThreads", Status::kNoThreads);
 
   value_object<VisibilityCall>("VisibilityCall")
       .field("maskType", &VisibilityCall::mask_type)
@@ -132,7 +113,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("normEpsilon", &MultiHeadAttentionConfig::norm_epsilon);
 
   value_object<NormConfig>("NormConfig")
-      .field("kind", &get_number<NormConfig, &NormConfig::kind>, &set_number<NormConfig, &NormConfig::kind>)
+      .field("kind", &NormConfig::kind)
       .field("bias", &NormConfig::bias)
       .field("epsilon", &NormConfig::epsilon);
 
@@ -160,11 +141,9 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("qkvBias", &TransformerConfig::qkv_bias)
       .field("outBias", &TransformerConfig::out_bias)
       .field("feedForwardBias", &TransformerConfig::feed_forward_bias)
-      .field("activation", &get_number<TransformerConfig, &TransformerConfig::activation>,
-             &set_number<TransformerConfig, &TransformerConfig::activation>)
+      .field("activation", &TransformerConfig::activation)
       .field("gated", &TransformerConfig::gated)
-      .field("positions", &get_number<TransformerConfig, &TransformerConfig::positions>,
-             &set_number<TransformerConfig, &TransformerConfig::positions>)
+      .field("positions", &TransformerConfig::positions)
       .field("scale", &TransformerConfig::scale)
       .field("softcap", &TransformerConfig::softcap)
       .field("embeddingScale", &TransformerConfig::embedding_scale)
@@ -178,10 +157,8 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("headBias", &TransformerConfig::head_bias)
       .field("headTransform", &TransformerConfig::head_transform)
       .field("logitSoftcap", &TransformerConfig::logit_softcap)
-      .field("pooling", &get_number<TransformerConfig, &TransformerConfig::pooling>,
-             &set_number<TransformerConfig, &TransformerConfig::pooling>)
-      .field("poolerActivation", &get_number<TransformerConfig, &TransformerConfig::pooler_activation>,
-             &set_number<TransformerConfig, &TransformerConfig::pooler_activation>)
+      .field("pooling", &TransformerConfig::pooling)
+      .field("poolerActivation", &TransformerConfig::pooler_activation)
       .field("classes", &TransformerConfig::classes)
       .field("classBias", &TransformerConfig::class_bias)
       .field("readoutBias", &TransformerConfig::readout_bias);
@@ -208,7 +185,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("headOutput", &OutputsCall::head_output);
 
   value_object<LossResult>("LossResult")
-      .field("status", &get_number<LossResult, &LossResult::status>, &set_number<LossResult, &LossResult::status>)
+      .field("status", &LossResult::status)
       .field("loss", &LossResult::loss)
       .field("count", &LossResult::count)
       .field("correct", &LossResult::correct);
@@ -225,7 +202,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
 
   class_<KvCache>("KvCache");
   class_<Moments>("Moments");
-  class_<Sequence>("Sequence").property("length", &Sequence::length);
+  class_<Sequence>("Sequence").function("reset", &Sequence::reset);
 
   class_<Model>("Model")
       .function("getParameter", &Model::get_parameter)

@@ -20,7 +20,9 @@ namespace headwise {
 // The decode state: keys and values of one sequence, whose memory grows with it.
 struct Sequence {
   std::unique_ptr<KvCache[]> caches;  // [N]
-  std::int32_t length = 0;            // tokens so far; the caller may set it to 0 to start anew
+  std::int32_t length = 0;            // tokens so far
+
+  void reset() { length = 0; }
 };
 
 // What a forward pass writes; null: not wanted.

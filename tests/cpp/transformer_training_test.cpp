@@ -91,7 +91,7 @@ TEST_CASE("decoding step by step gives the logits of a whole forward pass") {
     Sequence sequence;
     REQUIRE(model.transformer.start_sequence(sequence) == Status::kOk);
     for (int round = 0; round < 2; ++round) {  // what is forgotten has no effect
-      sequence.length = 0;
+      sequence.reset();
       for (std::size_t begin = 0; begin < L; begin = static_cast<std::size_t>(sequence.length)) {
         const std::size_t count = begin == 0 ? 3 : 1;
         Floats logits(V);

@@ -188,6 +188,19 @@ describe("a host", () => {
     const missing = ["FinalizationRegistry", "TextDecoder", "TextEncoder"].map((name) => `delete globalThis.${name};`);
     for (const result of await runIn(missing.join(""), both)) expect(result.value, result.message).to.equal(1);
   });
+
+  it("without shared memory and Atomics, as pages in Safari that are not isolated, computes on one thread", async () => {
+    const [here] = await runIn("delete globalThis.Atomics; delete globalThis.SharedArrayBuffer;", both);
+    expect(here, JSON.stringify(here)).to.include({ value: 1, threads: 1 });
+  });
+
+  it("that refuses the memory says that there is none", async () => {
+    const refusing = `WebAssembly.Memory = class { constructor() { throw new RangeError("could not allocate memory"); } };`;
+    for (const threads of [1, 2]) {
+      const result = await runIn(refusing, `return open("index.js", { threads: ${threads} });`);
+      expectRefusal(result, "out-of-memory", "could not start headwise-", "could not allocate memory");
+    }
+  });
 });
 
 it("the tests' server answers what is no path", async () => {

@@ -1,11 +1,7 @@
 // Modules without types of their own, and constants that the bundler inserts.
 
-// Emscripten's JavaScript as tools/glue.mjs changes it: for the binaries with one thread, for those with a pool, and for a thread of the pool.
-declare module "*-single.mjs" {
-  const create: import("./native.js").CreateNative;
-  export default create;
-}
-declare module "*-threads.mjs" {
+// Emscripten's JavaScript as tools/glue.mjs changes it: for the caller, and for a thread of the pool.
+declare module "*-caller.mjs" {
   const create: import("./native.js").CreateNative;
   export default create;
 }

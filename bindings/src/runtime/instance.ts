@@ -35,7 +35,7 @@ export class Instance {
   }
 
   get memory(): WebAssembly.Memory {
-    return this.#started.native.wasmMemory;
+    return this.#started.memory;
   }
 
   /** The error for a failed allocation. Frees the buffers that the instance keeps between calls. */

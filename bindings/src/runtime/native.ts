@@ -243,7 +243,7 @@ export interface AdamWStep {
 
 /** The keys and values of one sequence in all layers. */
 export interface NativeSequence {
-  length: number;
+  reset(): void;
   delete(): void;
 }
 
@@ -289,7 +289,6 @@ export interface Engine {
 
 export interface Native {
   Engine: new (threads: number, tileRows: number) => Engine;
-  wasmMemory: WebAssembly.Memory;
 }
 
 /** The factory that an Emscripten module exports as its default. */
@@ -298,7 +297,9 @@ export type CreateNative = (options: {
     imports: WebAssembly.Imports,
     receive: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void,
   ): object;
-  /** Threads to start beside the calling one; read by the threaded binaries. */
+  /** The memory to compute in; shared for the binaries with a pool. */
+  wasmMemory: WebAssembly.Memory;
+  /** Threads to start beside the calling one. */
   poolSize: number;
   /** Makes the worker of a thread. */
   makeThread(): Thread;

@@ -1,18 +1,21 @@
 /** Starts a binary: its memory, its JavaScript code and its pool of threads. */
 import { HeadwiseError } from "../base/errors.js";
 import { ThreadsRefused, type Choice } from "./choose.js";
-import createSingle from "./emscripten-single.mjs";
-import createThreads from "./emscripten-threads.mjs";
+import create from "./emscripten-caller.mjs";
 import type { Stage } from "./limit.js";
 import type { Native } from "./native.js";
 import { compile, type Source } from "./sources.js";
 import { startThread, type Thread } from "./threads.js";
 
-/** A running binary, and the function that ends its threads. */
+/** A running binary, its memory, and the function that ends its threads. */
 export interface Started {
   readonly native: Native;
+  readonly memory: WebAssembly.Memory;
   readonly endThreads: () => void;
 }
+
+/** As the binaries are linked (bindings/CMakeLists.txt): from 4 MiB to 4 GiB, in pages of 64 KiB. */
+const pages = { initial: 64, maximum: 65536 };
 
 export async function start({ binary, threads }: Choice, source: Source, stage: Stage): Promise<Started> {
   const pool: Thread[] = [];
@@ -22,6 +25,7 @@ export async function start({ binary, threads }: Choice, source: Source, stage: 
     stage.waitFor(`headwise-${binary}.wasm${source instanceof URL ? ` from ${source.href}` : ""}`, "invalid-file");
     const module = await compile(source);
     stage.waitFor(`${threads - 1} workers that run thread.js, beside the package's other files`, "worker-lost");
+    const memory = new WebAssembly.Memory({ ...pages, shared: threads > 1 });
     const native = await new Promise<Native>((resolve, reject) => {
       const makeThread = () => {
         const failed = (why: string) => reject(new ThreadsRefused("unsupported", `a thread could not start: ${why}`));
@@ -29,8 +33,8 @@ export async function start({ binary, threads }: Choice, source: Source, stage: 
         pool.push(thread);
         return thread;
       };
-      const create = threads > 1 ? createThreads : createSingle;
       create({
+        wasmMemory: memory,
         poolSize: threads - 1,
         makeThread,
         instantiateWasm(imports, receive) {
@@ -42,7 +46,7 @@ export async function start({ binary, threads }: Choice, source: Source, stage: 
       }).then(resolve, reject);
     });
     for (const thread of pool) thread.unref?.();
-    return { native, endThreads };
+    return { native, memory, endThreads };
   } catch (error) {
     endThreads();
     if (error instanceof HeadwiseError) throw error;

@@ -114,12 +114,12 @@ function* steps(
       if (context.length > contextLength) {
         fresh = context = context.slice(-half);
         handle.alive();
-        sequence.length = 0;
+        sequence.reset();
       }
       if (context.length > unchanged) {
         fresh = context;
         handle.alive();
-        sequence.length = 0;
+        sequence.reset();
       }
       setFrequencies(handle, config, context.length);
       const decoded = sequence;
