@@ -174,15 +174,22 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("targets", &BatchCall::targets)
       .field("pooledRows", &BatchCall::pooled_rows);
 
+  value_object<InsideCall>("InsideCall")
+      .field("captures", &InsideCall::captures)
+      .field("weightsStage", &InsideCall::weights_stage)
+      .field("headOutput", &InsideCall::head_output)
+      .field("edits", &InsideCall::edits)
+      .field("editCount", &InsideCall::edit_count);
+  value_object<DifferentiateResult>("DifferentiateResult")
+      .field("status", &DifferentiateResult::status)
+      .field("value", &DifferentiateResult::value);
   value_object<OutputsCall>("OutputsCall")
       .field("logits", &OutputsCall::logits)
       .field("logitRows", &OutputsCall::logit_rows)
       .field("hidden", &OutputsCall::hidden)
       .field("pooled", &OutputsCall::pooled)
       .field("classes", &OutputsCall::classes)
-      .field("captures", &OutputsCall::captures)
-      .field("weightsStage", &OutputsCall::weights_stage)
-      .field("headOutput", &OutputsCall::head_output);
+      .field("inside", &OutputsCall::inside);
 
   value_object<LossResult>("LossResult")
       .field("status", &LossResult::status)
@@ -220,6 +227,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("gateGradients", &Model::gate_gradients)
       .function("startSequence", &Model::start_sequence)
       .function("decode", &Model::decode)
+      .function("differentiate", &Model::differentiate)
       .function("attention", &Model::attention)
       .function("keepHeads", &Model::keep_heads)
       .function("moments", &Model::moments)

@@ -53,6 +53,52 @@ LayerConfig layer_of(const LayerCall& call, Pointer frequencies) {
   return layer;
 }
 
+// A table of pointers to what is at the places.
+void read_places(const std::uint32_t* pointers, Probe& probe) {
+  for (std::size_t place = 0; place < kPlaces; ++place) probe.captures[place] = at<float>(pointers[place]);
+}
+
+Edit edit_of(const EditCall& call) {
+  Edit edit{static_cast<Place>(call.place), static_cast<Edit::Operation>(call.operation), call.head};
+  edit.tokens = at<const std::int32_t>(call.tokens);
+  edit.token_count = call.token_count;
+  edit.values = at<const float>(call.values);
+  std::copy_n(call.strides, 4, edit.strides);
+  return edit;
+}
+
+// What is read and changed, by layer.
+struct LayerCaptures {
+  // first: the tokens of the sequence before this call's. Without anything to read or to change, `captures` stays null.
+  Status create(const InsideCall& call, std::size_t layers, std::size_t first) {
+    if (call.captures == 0 && call.edit_count == 0) return Status::kOk;
+    captures.reset(new (std::nothrow) Capture[layers]);
+    edits.reset(new (std::nothrow) Edit[call.edit_count]);
+    if (captures == nullptr || edits == nullptr) return Status::kOutOfMemory;
+    std::size_t done = 0;
+    for (std::size_t n = 0; n < layers; ++n) {
+      Capture& capture = captures[n];
+      capture.probe.first = first;
+      capture.probe.edits = &edits[done];
+      for (; done < call.edit_count && at<const EditCall>(call.edits)[done].layer == n; ++done) {
+        edits[done] = edit_of(at<const EditCall>(call.edits)[done]);
+        ++capture.probe.edit_count;
+      }
+      if (call.captures == 0) continue;
+      const auto* pointers = at<const std::uint32_t>(call.captures) + n * (2 + kPlaces);
+      capture.weights = at<float>(pointers[0]);
+      capture.stage = static_cast<WeightsStage>(call.weights_stage);
+      capture.heads = at<float>(pointers[1]);
+      if (capture.heads != nullptr) capture.head_output = static_cast<HeadOutput>(call.head_output);
+      read_places(pointers + 2, capture.probe);
+    }
+    return Status::kOk;
+  }
+
+  std::unique_ptr<Capture[]> captures;
+  std::unique_ptr<Edit[]> edits;
+};
+
 LossResult result_of(Status status, const Loss& loss) { return {status, loss.mean, loss.count, loss.correct}; }
 
 }  // namespace
@@ -89,20 +135,9 @@ void Model::set_frequencies(Pointer frequencies) {
 
 Status Model::forward(const BatchCall& call, const OutputsCall& outputs_call) {
   Outputs outputs = outputs_of(outputs_call);
-  std::unique_ptr<Capture[]> captures;
-  if (outputs_call.captures != 0) {
-    const std::size_t layers = transformer.config().layers;
-    captures.reset(new (std::nothrow) Capture[layers]);
-    if (captures == nullptr) return Status::kOutOfMemory;
-    const auto* pointers = at<const std::uint32_t>(outputs_call.captures);
-    for (std::size_t n = 0; n < layers; ++n) {
-      captures[n].weights = at<float>(pointers[2 * n]);
-      captures[n].stage = static_cast<WeightsStage>(outputs_call.weights_stage);
-      captures[n].heads = at<float>(pointers[2 * n + 1]);
-      if (captures[n].heads != nullptr) captures[n].head_output = static_cast<HeadOutput>(outputs_call.head_output);
-    }
-    outputs.captures = captures.get();
-  }
+  LayerCaptures inside;
+  HEADWISE_RETURN_IF_ERROR(inside.create(outputs_call.inside, transformer.config().layers, 0));
+  outputs.captures = inside.captures.get();
   return settle(transformer.forward(batch_of(call), outputs, context_));
 }
 
@@ -143,8 +178,26 @@ std::unique_ptr<Sequence> Model::start_sequence() {
   return sequence;
 }
 
-Status Model::decode(Sequence& sequence, Pointer tokens, std::size_t count, Pointer logits) {
-  return settle(transformer.decode(sequence, at<const std::int32_t>(tokens), count, at<float>(logits), context_));
+Status Model::decode(Sequence& sequence, Pointer tokens, std::size_t count, Pointer logits,
+                     const InsideCall& inside_call) {
+  LayerCaptures inside;
+  HEADWISE_RETURN_IF_ERROR(
+      inside.create(inside_call, transformer.config().layers, static_cast<std::size_t>(sequence.length)));
+  return settle(transformer.decode(sequence, at<const std::int32_t>(tokens), count, at<float>(logits),
+                                   inside.captures.get(), context_));
+}
+
+DifferentiateResult Model::differentiate(const BatchCall& call, Pointer rows, Pointer answer, Pointer against,
+                                         Pointer gradients) {
+  const std::size_t layers = transformer.config().layers;
+  DifferentiateResult result{Status::kOutOfMemory, 0.0};
+  std::unique_ptr<Probe[]> probes(new (std::nothrow) Probe[layers]);
+  if (probes == nullptr) return result;
+  for (std::size_t n = 0; n < layers; ++n) read_places(at<const std::uint32_t>(gradients) + n * kPlaces, probes[n]);
+  const LogitMetric metric{at<const std::int32_t>(rows), at<const std::int32_t>(answer),
+                           at<const std::int32_t>(against)};
+  result.status = settle(transformer.differentiate(batch_of(call), metric, probes.get(), result.value, context_));
+  return result;
 }
 
 std::unique_ptr<Module> Model::attention(std::size_t layer) {

@@ -13,11 +13,26 @@ struct BatchCall {
   Pointer tokens, patches, positions, token_types, mask, targets, pooled_rows;
 };
 
+// What is read and changed of the layers.
+struct InsideCall {
+  Pointer captures;                // [N, 2 + kPlaces] pointers: weights, heads and the places of each layer; null: none
+  int weights_stage, head_output;  // WeightsStage, HeadOutput
+  Pointer edits;                   // [edit_count] of EditCall, layer by layer
+  std::size_t edit_count;
+};
+
 // As Outputs; null: not wanted.
 struct OutputsCall {
   Pointer logits, logit_rows, hidden, pooled, classes;
-  Pointer captures;                // [N, 2] pointers: weights and heads of each layer; null: nothing is captured
-  int weights_stage, head_output;  // WeightsStage, HeadOutput
+  InsideCall inside;
+};
+
+// As Edit, in words, so that JavaScript can write all of them at once.
+struct EditCall {
+  std::uint32_t layer, place, operation;
+  std::int32_t head;
+  Pointer tokens, token_count, values;
+  std::uint32_t strides[4];
 };
 
 // As LayerConfig, in numbers of one type, so that JavaScript can write all layers at once.
@@ -31,6 +46,11 @@ struct LossResult {
   Status status;
   double loss;  // mean over the targets that are not ignored
   std::size_t count, correct;
+};
+
+struct DifferentiateResult {
+  Status status;
+  double value;
 };
 
 // A transformer and the instance that it computes on.
@@ -61,7 +81,10 @@ class Model {
   // Those of the gates alone, [H] layer by layer; all gradients that there are stay as they are.
   Status gate_gradients(const BatchCall& call, Pointer to);
   std::unique_ptr<Sequence> start_sequence();  // null: out of memory
-  Status decode(Sequence& sequence, Pointer tokens, std::size_t count, Pointer logits);
+  Status decode(Sequence& sequence, Pointer tokens, std::size_t count, Pointer logits, const InsideCall& inside);
+  // As LogitMetric, with pointers, and [N, kPlaces] pointers for the gradients at the places of each layer.
+  DifferentiateResult differentiate(const BatchCall& call, Pointer rows, Pointer answer, Pointer against,
+                                    Pointer gradients);
 
   // A layer's module, which must not outlive the model.
   std::unique_ptr<Module> attention(std::size_t layer);

@@ -8,11 +8,11 @@
 namespace headwise {
 namespace {
 
-// Where dropout strikes in a layer.
-enum Place : std::uint32_t { kWeights, kAttention, kFeedForward };
+// What dropout is applied to in a layer.
+enum Dropped : std::uint32_t { kWeights, kAttention, kFeedForward };
 
-Dropout dropout_at(const Block::Args& args, Place place) {
-  return {args.dropout.rate, args.dropout.seed + 0x85157af5 * place};
+Dropout dropout_of(const Block::Args& args, Dropped dropped) {
+  return {args.dropout.rate, args.dropout.seed + 0x85157af5 * dropped};
 }
 
 }  // namespace
@@ -21,26 +21,38 @@ Dropout dropout_at(const Block::Args& args, Place place) {
 //
 //   m = after_sum(x + after(attention(before(x))))
 //   y = after_sum(m + after(feed_forward(before(m))))        in parallel: feed_forward(before(x))
+//
+// A capture's probe visits x, what each sublayer adds, m and y.
 Status Block::forward(const Args& args, const Saved& saved, Context& context) {
   const TransformerConfig& c = config_;
   const std::size_t rows = args.batch.rows(), count = rows * c.embed_dim;
+  const auto visit = [&](Place place, float* x) {
+    if (args.capture == nullptr) return;
+    const std::size_t B = args.batch.B, L = args.batch.L, E = c.embed_dim;
+    args.capture->probe.visit(place, {B, 1, L, E}, HeadView<float>::heads_in_rows(x, 1, L, E));
+  };
   const auto norm = [&](bool here, const Norm& layer, float* x, float* out) {
     if (!here || !layer.exists()) return x;
     layer.forward(x, rows, out, context.pool);
     return out;
   };
-  const auto add_to_stream = [&](float* x, const Branch& branch, const Norm& after, const Norm& after_sum, Place place,
-                                 float* y) {
+  const auto add_to_stream = [&](float* x, const Branch& branch, const Norm& after, const Norm& after_sum, Dropped dropped, float* y) {
     float* added = norm(c.norm_after, after, branch.output, branch.added);
-    drop(dropout_at(args, place), added, count, context.pool);
+    visit(dropped == kAttention ? Place::kAttention : Place::kFeedForward, added);
+    drop(dropout_of(args, dropped), added, count, context.pool);
     add(x, added, branch.sum, count, context.pool);
     if (c.norm_after_sum) after_sum.forward(branch.sum, rows, y, context.pool);
+    visit(dropped == kAttention ? Place::kMiddle : Place::kAfter, y);
   };
 
+  visit(Place::kBefore, saved.input);
   float* x = norm(c.norm_before, norm1_, saved.input, saved.normed1);
   HEADWISE_RETURN_IF_ERROR(attend(args, x, saved.attention.output, context));
   add_to_stream(saved.input, saved.attention, norm1_after_, norm1_, kAttention, saved.mid);
-  if (!has_feed_forward()) return Status::kOk;
+  if (!has_feed_forward()) {
+    visit(Place::kAfter, saved.output);
+    return Status::kOk;
+  }
   if (!c.shared_norm) x = norm(c.norm_before, norm2_, c.parallel ? saved.input : saved.mid, saved.normed2);
   feed_forward.forward(x, rows, saved.hidden, saved.feed_forward.output, context);
   add_to_stream(saved.mid, saved.feed_forward, norm2_after_, norm2_, kFeedForward, saved.output);
@@ -66,10 +78,11 @@ Status Block::attend(const Args& args, const float* x, float* output, Context& c
     attend.stage = args.capture->stage;
     attend.heads = args.capture->heads;
     attend.head_output = args.capture->head_output;
+    attend.probe = &args.capture->probe;
   }
   if (args.training) {
     attend.tape = &tape;
-    attend.dropout = dropout_at(args, kWeights);
+    attend.dropout = dropout_of(args, kWeights);
   }
   return attention.forward(attend, context);
 }
@@ -81,14 +94,20 @@ Status Block::backward(const Args& args, const Saved& saved, const Gradients& gr
   const auto through_norm = [&](Norm& norm, const float* x, const float* grad_out, float* grad_x) {
     norm.backward(x, grad_out, rows, grad_x, learn, take_scratch(context, norm.backward_scratch(rows)), context.pool);
   };
+  const auto read = [&](Place place) {
+    if (args.gradients == nullptr) return;
+    const std::size_t B = args.batch.B, L = args.batch.L, E = c.embed_dim;
+    args.gradients->read(place, {B, 1, L, E}, HeadView<const float>::heads_in_rows(gradient, 1, L, E));
+  };
   // From the stream's gradient after a sublayer to the one before the sum; the result: that of the sublayer's output.
-  const auto through_sum = [&](const Branch& branch, Norm& after, Norm& after_sum, Place place) -> const float* {
+  const auto through_sum = [&](const Branch& branch, Norm& after, Norm& after_sum, Dropped dropped) -> const float* {
     if (c.norm_after_sum) {
       std::fill_n(gradients.norm_input, count, 0.0f);
       through_norm(after_sum, branch.sum, gradient, gradients.norm_input);
       std::copy_n(gradients.norm_input, count, gradient);
     }
-    const Dropout dropout = dropout_at(args, place);
+    read(dropped == kAttention ? Place::kAttention : Place::kFeedForward);
+    const Dropout dropout = dropout_of(args, dropped);
     if (dropout.rate == 0.0f && !c.norm_after) return gradient;
     std::copy_n(gradient, count, gradients.branch);
     drop(dropout, gradients.branch, count, context.pool);
@@ -102,6 +121,7 @@ Status Block::backward(const Args& args, const Saved& saved, const Gradients& gr
     add(gradient, grad_input, gradient, count, context.pool);
   };
 
+  read(Place::kAfter);
   float *of_attention = gradients.of_attention, *of_feed_forward = gradients.of_feed_forward;
   const float* mid = c.parallel ? saved.input : saved.mid;  // what the feed-forward reads, before its norm
   if (has_feed_forward()) {
@@ -111,12 +131,14 @@ Status Block::backward(const Args& args, const Saved& saved, const Gradients& gr
                           take_scratch(context, feed_forward.backward_scratch(threads)), context);
     if (!c.parallel) add_input(norm2_, mid, of_feed_forward);
   }
+  read(Place::kMiddle);
   const float* out = through_sum(saved.attention, norm1_after_, norm1_, kAttention);
   HEADWISE_RETURN_IF_ERROR(
-      attention.backward(tape, {.output = out, .query = of_attention, .sum = true, .learn = learn}, context));
+      attention.backward(tape, {.output = out, .query = of_attention, .sum = true, .probe = args.gradients, .learn = learn}, context));
   if (c.shared_norm) add(of_attention, of_feed_forward, of_attention, count, context.pool);
   if (has_feed_forward() && c.parallel && !c.shared_norm) add_input(norm2_, mid, of_feed_forward);
   add_input(norm1_, saved.input, of_attention);
+  read(Place::kBefore);
   return Status::kOk;
 }
 

@@ -14,12 +14,13 @@
 
 namespace headwise {
 
-// What forward writes beside its output, of one layer; null: nothing.
+// What forward writes beside its output, and changes, of one layer; null: nothing.
 struct Capture {
   float* weights = nullptr;  // [B, H, L, L]
   WeightsStage stage = WeightsStage::kProbabilities;
   float* heads = nullptr;  // as head_output says
   HeadOutput head_output = HeadOutput::kNone;
+  Probe probe;
 };
 
 class Block {
@@ -59,6 +60,7 @@ class Block {
     bool training = false;
     Dropout dropout = {};  // of this layer, in training
     const Capture* capture = nullptr;
+    const Probe* gradients = nullptr;  // in the backward pass: copies the gradients of what was at a place
     KvCache* cache = nullptr;  // of a single sequence that has batch.first tokens already
   };
 

@@ -6,6 +6,7 @@
 
 #include "attention/scaled_dot_product.hpp"
 #include "nn/kv_cache.hpp"
+#include "nn/probe.hpp"
 
 namespace headwise {
 
@@ -43,6 +44,7 @@ struct ForwardArgs {
   WeightsStage stage = WeightsStage::kProbabilities;
   HeadOutput head_output = HeadOutput::kNone;
   float* heads = nullptr;         // as head_output says
+  const Probe* probe = nullptr;   // what else is read, and what is changed; without a tape
   Dropout dropout = {};           // of the attention weights
   AttentionTape* tape = nullptr;  // training, without a cache: keeps what `backward` needs, and computes all heads
 

@@ -29,6 +29,7 @@ struct Workspace {
   Activations activations;
   RotaryTable angles;
   AttentionScratch attention;
+  float* weights;  // [B, H, L, S], where they are to be changed
 };
 
 // attention: the shape that its scratch is for. kept: the arena of the activations, which is the tape's in
@@ -49,6 +50,8 @@ Workspace take_workspace(const Config& config, const ForwardArgs& args, const At
   activations.gated = keep_ungated ? kept.take(B * L * H * Dv) : activations.heads;
   workspace.angles = take_rotary_table(config, args, arena);
   workspace.attention = take_attention_scratch(attention, threads, arena);
+  const bool edited = args.probe != nullptr && args.probe->changes(Place::kWeights);
+  workspace.weights = arena.take(edited ? B * H * L * args.S : 0);
   return workspace;
 }
 
@@ -66,7 +69,8 @@ void for_each_open_run(std::size_t count, const Open& open, const Fn& fn) {
 // Queries of the heads that will attend, and the keys and values that they read.
 void project(const Config& config, const ForwardArgs& args, const std::array<Linear, 4>& projections,
              const float* gates, const KvHeads& kv_heads, const Activations& activations, Context& context) {
-  const bool all = args.weights != nullptr || args.head_output == HeadOutput::kValues || args.tape != nullptr;
+  const bool all = args.weights != nullptr || args.head_output == HeadOutput::kValues || args.tape != nullptr ||
+                   (args.probe != nullptr && args.probe->visits_attention());
   const AttentionShape shape = shape_of(config, args);
   const std::size_t rows = args.B * args.L, key_rows = args.B * args.projected_keys();
   const auto open = [&](std::size_t h) { return all || gates[h] != 0.0f; };
@@ -120,6 +124,40 @@ void combine(const Config& config, const ForwardArgs& args, const Linear& out, c
   if (!add) out.forward_inputs({0, 0}, false, activations.gated, rows, args.output, context);  // only the bias
 }
 
+// Shows the probe what is at a place in the heads' rows.   x: [B, length, heads * width]
+void show(const ForwardArgs& args, Place place, float* x, std::size_t heads, std::size_t length, std::size_t width) {
+  if (args.probe == nullptr) return;
+  args.probe->visit(place, {args.B, heads, length, width}, HeadView<float>::heads_in_rows(x, heads, length, width));
+}
+
+// Every head attends by weights that the probe may change; they need not sum to one then.
+void attend_with_edits(const AttentionArgs& args, const AttentionScratch& scratch, const Probe& probe, float* weights,
+                       Context& context) {
+  const AttentionShape& shape = args.shape;
+  AttentionArgs with_weights = args;
+  if (args.weights == nullptr || args.stage != WeightsStage::kProbabilities) {
+    if (args.weights != nullptr) attention(args, scratch, context);  // of an earlier stage
+    with_weights.weights = weights;
+    with_weights.stage = WeightsStage::kProbabilities;
+  }
+  attention(with_weights, scratch, context);
+  const auto view = HeadView<float>::heads_first(with_weights.weights, shape.H, shape.L, shape.S);
+  probe.visit(Place::kWeights, {shape.B, shape.H, shape.L, shape.S}, view);
+  const std::size_t rows = shape.B * shape.H * shape.L;
+  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(shape.S * shape.Dv);
+  context.pool.parallel_for(rows, flops, [&](std::size_t task, std::size_t) {
+    const std::size_t i = task % shape.L, h = task / shape.L % shape.H, b = task / shape.L / shape.H;
+    const float* row = view.at(b, h, i);
+    float* out = args.output.at(b, h, i);
+    std::fill_n(out, shape.Dv, 0.0f);
+    for (std::size_t j = 0; j < shape.S; ++j) {
+      if (row[j] == 0.0f) continue;  // a masked value may be anything
+      const float* value = args.value.at(b, args.kv_heads.of(h, shape), j);
+      for (std::size_t n = 0; n < shape.Dv; ++n) out[n] += row[j] * value[n];
+    }
+  });
+}
+
 // Every head attends with its slices, in parallel. If ungated values are needed, gate_heads applies the gates later.
 void attend(const Config& config, const ForwardArgs& args, const float* gates, const float* slopes,
             const std::uint32_t* kv_heads, const Workspace& workspace, Context& context) {
@@ -129,18 +167,10 @@ void attend(const Config& config, const ForwardArgs& args, const float* gates, c
   attention_to.weights = args.weights;
   attention_to.stage = args.stage;
   attention_to.gates = gates;
-  attention(attention_to, workspace.attention, context);
-}
-
-// values: [B, H, L, Dv], copied from the concatenated heads [B, L, H*Dv].
-void write_values(const Config& config, const ForwardArgs& args, const float* heads) {
-  const auto H = config.num_heads, Dv = config.value_head_dim;
-  for (std::size_t b = 0; b < args.B; ++b) {
-    for (std::size_t i = 0; i < args.L; ++i) {
-      for (std::size_t h = 0; h < H; ++h) {
-        std::copy_n(heads + ((b * args.L + i) * H + h) * Dv, Dv, args.heads + ((b * H + h) * args.L + i) * Dv);
-      }
-    }
+  if (args.probe != nullptr && args.probe->changes(Place::kWeights)) {
+    attend_with_edits(attention_to, workspace.attention, *args.probe, workspace.weights, context);
+  } else {
+    attention(attention_to, workspace.attention, context);
   }
 }
 
@@ -254,11 +284,19 @@ Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) co
   }
   rotate_queries_and_keys(config_, args, Rotation::kForward, activations.query, activations.key, workspace.angles,
                           context.pool);
+  show(args, Place::kQuery, activations.query, H, args.L, config_.head_dim);
+  show(args, Place::kKey, activations.key, config_.num_kv_heads, args.projected_keys(), config_.head_dim);
+  show(args, Place::kValue, activations.value, config_.num_kv_heads, args.projected_keys(), Dv);
   if (args.cache != nullptr) append_to_cache(config_, args, activations);
-  const bool gate_later = keep_ungated || args.head_output == HeadOutput::kValues;
+  const bool probed = args.probe != nullptr && args.probe->visits(Place::kHeads);
+  const bool gate_later = keep_ungated || probed || args.head_output == HeadOutput::kValues;
   attend(config_, args, gate_later || tape != nullptr ? nullptr : gates, slopes_.data(), kv_heads(), workspace,
          context);
-  if (args.head_output == HeadOutput::kValues) write_values(config_, args, activations.heads);
+  show(args, Place::kHeads, activations.heads, H, args.L, Dv);
+  if (args.head_output == HeadOutput::kValues) {
+    copy_rows({args.B, H, args.L, Dv}, HeadView<const float>::heads_in_rows(activations.heads, H, args.L, Dv),
+              args.heads);
+  }
   if (gate_later) gate_heads(gates, H, Dv, args.B * args.L, activations.heads, activations.gated);
   if (args.head_output == HeadOutput::kContributions) {
     write_contributions(config_, args, projections_[kOut], activations.gated, context);

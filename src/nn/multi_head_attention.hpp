@@ -46,7 +46,8 @@ struct BackwardArgs {
   float* key = nullptr;
   float* value = nullptr;
   bool sum = false;   // for self-attention: writes the sum of the three to `query`, and nothing to the others
-  bool learn = true;  // whether parameters get gradients, or gates and inputs alone
+  const Probe* probe = nullptr;  // copies the gradients of what was at a place; null: of nothing
+  bool learn = true;             // whether parameters get gradients, or gates and inputs alone
 };
 
 class MultiHeadAttention {

@@ -58,6 +58,23 @@ void differentiate_gates(const float* gates, std::size_t H, std::size_t Dv, std:
   if (any_gated(gates, H)) gate_heads(gates, H, Dv, rows, gradient, gradient);
 }
 
+// gradient[b, h] = heads[b, :, h] value[b, :, g]^T: what the loss gains from each weight.   heads: the outputs' gradients
+void differentiate_weights(const AttentionArgs& args, const HeadView<const float>& heads, float* gradient) {
+  const AttentionShape& shape = args.shape;
+  for (std::size_t b = 0; b < shape.B; ++b) {
+    for (std::size_t h = 0; h < shape.H; ++h) {
+      for (std::size_t i = 0; i < shape.L; ++i) {
+        for (std::size_t j = 0; j < shape.S; ++j) {
+          const float *head = heads.at(b, h, i), *value = args.value.at(b, args.kv_heads.of(h, shape), j);
+          float sum = 0.0f;
+          for (std::size_t n = 0; n < shape.Dv; ++n) sum += head[n] * value[n];
+          *gradient++ = sum;
+        }
+      }
+    }
+  }
+}
+
 void fill_zeros(float* to, std::size_t count) {
   if (to != nullptr) std::fill_n(to, count, 0.0f);
 }
@@ -125,13 +142,27 @@ Status MultiHeadAttention::backward(AttentionTape& tape, const BackwardArgs& arg
                               gradients.step, context);
   differentiate_gates(gates_.data(), H, Dv, B * L, tape.activations.heads, gradients.heads, gate_gradients_.data(),
                       context.pool);
-  attention_backward(attention_args(config_, forward, tape.activations, slopes_.data(), kv_heads()),
-                     {.output = HeadView<const float>::heads_in_rows(gradients.heads, H, L, Dv),
+  const AttentionArgs attention = attention_args(config_, forward, tape.activations, slopes_.data(), kv_heads());
+  const auto of_heads = HeadView<const float>::heads_in_rows(gradients.heads, H, L, Dv);
+  attention_backward(attention,
+                     {.output = of_heads,
                       .weights = args.weights,
                       .query = HeadView<float>::heads_in_rows(gradients.query, H, L, D),
                       .key = HeadView<float>::heads_in_rows(gradients.key, G, S, D),
                       .value = HeadView<float>::heads_in_rows(gradients.value, G, S, Dv)},
                      gradients.attention, context);
+  if (args.probe != nullptr) {
+    const auto read = [&](Place place, const float* gradient, std::size_t heads, std::size_t length, std::size_t width) {
+      args.probe->read(place, {B, heads, length, width},
+                       HeadView<const float>::heads_in_rows(gradient, heads, length, width));
+    };
+    read(Place::kQuery, gradients.query, H, L, D);
+    read(Place::kKey, gradients.key, G, S, D);
+    read(Place::kValue, gradients.value, G, S, Dv);
+    read(Place::kHeads, gradients.heads, H, L, Dv);
+    float* of_weights = args.probe->captures[static_cast<int>(Place::kWeights)];
+    if (of_weights != nullptr) differentiate_weights(attention, of_heads, of_weights);
+  }
   rotate_queries_and_keys(config_, forward, Rotation::kBackward, gradients.query, gradients.key, gradients.angles,
                           context.pool);
   if (config_.query_key_norm) {

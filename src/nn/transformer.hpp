@@ -25,6 +25,13 @@ struct Sequence {
   void reset() { length = 0; }
 };
 
+// A logit, or the difference of two, of one row of each sequence: its mean over the sequences.
+struct LogitMetric {
+  const std::int32_t* rows;     // [B]
+  const std::int32_t* answer;   // [B], tokens
+  const std::int32_t* against;  // [B], or null: nothing is subtracted
+};
+
 // What a forward pass writes; null: not wanted.
 struct Outputs {
   float* logits = nullptr;                   // [B, L, V]; with logit_rows [B, V]
@@ -62,12 +69,19 @@ class Transformer {
   // The gradients of the gates alone, without dropout: of parameters there are none, nor room for them.
   Status accumulate_gates(const Batch& batch, bool fresh, Loss& loss, Context& context);
 
+  // The metric, and its gradients with respect to what is at places: probes: [N], whose captures get them. Adds to the
+  // gates' gradients, and to no others.
+  Status differentiate(const Batch& batch, const LogitMetric& metric, const Probe* probes, double& value,
+                       Context& context);
+
   // Frees what is kept from call to call.
   void release_buffers();
 
   Status start_sequence(Sequence& sequence);
   // Appends tokens to those before; logits: [V], of the last one. A failed call has changed nothing.
-  Status decode(Sequence& sequence, const std::int32_t* tokens, std::size_t count, float* logits, Context& context);
+  // captures: [N] or null
+  Status decode(Sequence& sequence, const std::int32_t* tokens, std::size_t count, float* logits,
+                const Capture* captures, Context& context);
 
   Status enable_gradients();
   Status enable_gate_gradients();
@@ -104,7 +118,8 @@ class Transformer {
   Status run(const Batch& batch, Purpose purpose, Sequence* sequence, const Capture* captures,
              const Workspace& workspace, Context& context);
   Status measure(const Batch& batch, Purpose purpose, Workspace& workspace, Loss& loss, Context& context);
-  Status run_back(const Batch& batch, Purpose purpose, const Workspace& workspace, Context& context);
+  Status run_back(const Batch& batch, Purpose purpose, const Probe* probes, const Workspace& workspace,
+                  Context& context);
 
   TransformerConfig config_{};
   std::unique_ptr<LayerConfig[]> layer_configs_;  // [N]

@@ -107,7 +107,8 @@ Status Transformer::measure(const Batch& batch, Purpose purpose, Workspace& work
   return Status::kOk;
 }
 
-Status Transformer::run_back(const Batch& batch, Purpose purpose, const Workspace& workspace, Context& context) {
+Status Transformer::run_back(const Batch& batch, Purpose purpose, const Probe* probes, const Workspace& workspace,
+                             Context& context) {
   const std::size_t rows = batch.rows(), count = rows * config_.embed_dim;
   const bool learn = purpose == Purpose::kGradients;
   float* gradient = workspace.gradient;
@@ -125,8 +126,9 @@ Status Transformer::run_back(const Batch& batch, Purpose purpose, const Workspac
                    take_scratch(context, norm_.backward_scratch(rows)), context.pool);
   }
   for (std::size_t n = config_.layers; n-- > 0;) {
-    HEADWISE_RETURN_IF_ERROR(
-        blocks_[n].backward(block_args(batch, purpose, n), saved_[n], workspace.gradients, learn, gradient, context));
+    Block::Args args = block_args(batch, purpose, n);
+    if (probes != nullptr) args.gradients = &probes[n];
+    HEADWISE_RETURN_IF_ERROR(blocks_[n].backward(args, saved_[n], workspace.gradients, learn, gradient, context));
   }
   if (learn) embedding_.backward(batch, workspace.embedding, gradient, workspace.hidden_gradient, context);
   return Status::kOk;
@@ -164,7 +166,7 @@ Status Transformer::accumulate(const Batch& batch, bool fresh, Loss& loss, Conte
   HEADWISE_RETURN_IF_ERROR(enable_gradients());
   HEADWISE_RETURN_IF_ERROR(measure(batch, Purpose::kGradients, workspace, loss, context));
   if (fresh) zero_gradients();
-  if (loss.count > 0) HEADWISE_RETURN_IF_ERROR(run_back(batch, Purpose::kGradients, workspace, context));
+  if (loss.count > 0) HEADWISE_RETURN_IF_ERROR(run_back(batch, Purpose::kGradients, nullptr, workspace, context));
   ++steps_;
   return Status::kOk;
 }
@@ -174,11 +176,37 @@ Status Transformer::accumulate_gates(const Batch& batch, bool fresh, Loss& loss,
   HEADWISE_RETURN_IF_ERROR(enable_gate_gradients());
   HEADWISE_RETURN_IF_ERROR(measure(batch, Purpose::kGateGradients, workspace, loss, context));
   for (std::size_t n = 0; fresh && n < config_.layers; ++n) blocks_[n].attention.zero_gate_gradients();
-  return loss.count == 0 ? Status::kOk : run_back(batch, Purpose::kGateGradients, workspace, context);
+  return loss.count == 0 ? Status::kOk : run_back(batch, Purpose::kGateGradients, nullptr, workspace, context);
+}
+
+Status Transformer::differentiate(const Batch& batch, const LogitMetric& metric, const Probe* probes, double& value,
+                                  Context& context) {
+  Workspace workspace;
+  const std::size_t rows = batch.rows(), V = config_.vocab_size;
+  HEADWISE_RETURN_IF_ERROR(enable_gate_gradients());
+  HEADWISE_RETURN_IF_ERROR(reserve(batch, Purpose::kGateGradients, workspace, context));
+  HEADWISE_RETURN_IF_ERROR(run(batch, Purpose::kGateGradients, nullptr, nullptr, workspace, context));
+  head_.forward(workspace.hidden, rows, embedding_.tokens(), workspace.head, workspace.logits, context);
+  const auto row_of = [&](std::size_t b) {
+    return workspace.logits + (b * batch.L + static_cast<std::size_t>(metric.rows[b])) * V;
+  };
+  double sum = 0.0;
+  for (std::size_t b = 0; b < batch.B; ++b) {
+    sum += row_of(b)[metric.answer[b]];
+    if (metric.against != nullptr) sum -= row_of(b)[metric.against[b]];
+  }
+  value = sum / static_cast<double>(batch.B);
+  std::fill_n(workspace.logits, rows * V, 0.0f);  // from here on their gradient
+  for (std::size_t b = 0; b < batch.B; ++b) {
+    const float share = 1.0f / static_cast<float>(batch.B);
+    row_of(b)[metric.answer[b]] += share;
+    if (metric.against != nullptr) row_of(b)[metric.against[b]] -= share;
+  }
+  return run_back(batch, Purpose::kGateGradients, probes, workspace, context);
 }
 
 Status Transformer::decode(Sequence& sequence, const std::int32_t* tokens, std::size_t count, float* logits,
-                           Context& context) {
+                           const Capture* captures, Context& context) {
   const auto last = static_cast<std::int32_t>(count) - 1;
   Batch batch{1, count};
   batch.tokens = tokens;
@@ -188,6 +216,7 @@ Status Transformer::decode(Sequence& sequence, const std::int32_t* tokens, std::
   outputs.logits = logits;
   outputs.logit_rows = &last;
   outputs.sequence = &sequence;
+  outputs.captures = captures;
   HEADWISE_RETURN_IF_ERROR(forward(batch, outputs, context));
   sequence.length += static_cast<std::int32_t>(count);
   return Status::kOk;

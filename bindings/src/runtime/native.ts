@@ -218,9 +218,21 @@ export interface OutputsCall {
   hidden: Pointer;
   pooled: Pointer;
   classes: Pointer;
+  inside: InsideCall;
+}
+
+/** What is read and changed of the layers. */
+export interface InsideCall {
   captures: Pointer;
   weightsStage: number;
   headOutput: number;
+  edits: Pointer;
+  editCount: number;
+}
+
+export interface DifferentiateResult {
+  status: number;
+  value: number;
 }
 
 export interface LossResult {
@@ -261,7 +273,14 @@ export interface NativeModel extends NativeTrained {
   enableGateGradients(): number;
   setFrequencies(frequencies: Pointer): void;
   startSequence(): NativeSequence | null;
-  decode(sequence: NativeSequence, tokens: Pointer, count: number, logits: Pointer): number;
+  decode(sequence: NativeSequence, tokens: Pointer, count: number, logits: Pointer, inside: InsideCall): number;
+  differentiate(
+    call: BatchCall,
+    rows: Pointer,
+    answer: Pointer,
+    against: Pointer,
+    gradients: Pointer,
+  ): DifferentiateResult;
   attention(layer: number): NativeModule | null;
   keepHeads(kept: Pointer, counts: Pointer): NativeModel | null;
   delete(): void;

@@ -8,10 +8,12 @@ import type { Tokens } from "../base/types.js";
 import { freeing, type Handle } from "../runtime/instance.js";
 import type { NativeModel, NativeSequence } from "../runtime/native.js";
 import { dependsOnLength, setFrequencies } from "./call.js";
+import { checkEdits, editWords } from "./edits.js";
 import { keyValueBytes } from "./native_config.js";
 import { checkTokens } from "./tokens.js";
 import type { GenerateOptions, ResolvedTransformerConfig } from "./types.js";
 
+const nothingCaptured = { captures: 0, weightsStage: 0, headOutput: 0 };
 const decodeState = "keys and values, with scratch";
 
 /** Leaves only the largest weights, as few as have a share of `topP` in all; of equal ones, the first. */
@@ -62,20 +64,19 @@ const optionTable = {
   ),
   stop: (value = [], name) => new Set(readList(value, name, "tokens").map((token) => integer(0)(token, name))),
   seed: withDefault(seed, 0),
+  edits: (value = [], name) => ({ value, name }), // checked with the model, whose layers they name
 } satisfies OptionTable<GenerateOptions>;
 
 /** Checks what `generate` is given. */
-export function checkGenerate(
-  promptLike: Tokens,
-  optionsLike: GenerateOptions,
-  { vocabSize, causal, head }: ResolvedTransformerConfig,
-) {
+export function checkGenerate(promptLike: Tokens, optionsLike: GenerateOptions, config: ResolvedTransformerConfig) {
+  const { vocabSize, causal, head } = config;
   if (!causal || !head)
     throw new HeadwiseError("invalid-option", "generate: only a causal model with logits predicts what comes next");
   const { data: prompt, batch, shape } = checkTokens(promptLike, "prompt", vocabSize, maxExtent);
   if (batch !== 1) throw invalidShape("prompt", "one sequence, [L] or [1, L]", shape);
-  const { topK = vocabSize, ...options } = readOptions(optionsLike, "generate", optionTable);
-  return { prompt, topK, ...options };
+  const { topK = vocabSize, edits: given, ...options } = readOptions(optionsLike, "generate", optionTable);
+  const edits = checkEdits(given.value, given.name, config, [], config.contextLength, true);
+  return { prompt, topK, edits, ...options };
 }
 
 export function generate(
@@ -92,7 +93,7 @@ export function generate(
 function* steps(
   handle: Handle<NativeModel>,
   config: ResolvedTransformerConfig,
-  { prompt, maxTokens, stop, seed, ...choice }: ReturnType<typeof checkGenerate>,
+  { prompt, maxTokens, stop, seed, edits, ...choice }: ReturnType<typeof checkGenerate>,
   state: { free: () => void },
 ): Generator<number, void, void> {
   const { vocabSize, contextLength } = config;
@@ -123,9 +124,13 @@ function* steps(
       }
       setFrequencies(handle, config, context.length);
       const decoded = sequence;
-      const { logits } = handle.call({ tokens: Int32Array.from(fresh) }, { logits: [vocabSize] }, (model, staged) => {
-        const { tokens, logits } = staged.pointers;
-        const status = model.decode(decoded, tokens, fresh.length, logits);
+      const inputs = { ...edits.arrays, fresh: Int32Array.from(fresh) } as Record<string, Int32Array | Float32Array>;
+      const outputs = { logits: [vocabSize], edits: [edits.count * editWords] };
+      const { logits } = handle.call(inputs, outputs, (model, staged) => {
+        const pointers: Readonly<Record<string, number>> = staged.pointers;
+        staged.write("edits", edits.words(pointers));
+        const inside = { ...nothingCaptured, edits: pointers.edits!, editCount: edits.count };
+        const status = model.decode(decoded, pointers.fresh!, fresh.length, pointers.logits!, inside);
         instance.check(status, keyValueBytes(config, context.length), decodeState);
         return staged.results("logits");
       });

@@ -184,6 +184,32 @@ export interface TransformerOptions extends InputOptions {
   logits?: "all" | "last" | "none";
   /** What to capture of the layers. Default: nothing. */
   capture?: Capture;
+  /** Changes on the way. Default: none. */
+  edits?: readonly Edit[];
+}
+
+/**
+ * A change of a forward pass in one layer, as in activation patching. Exactly one of `set`, `add` and `scale` is given. Edits apply in the
+ * order of the computation: query, key, value, weights, heads, attention, feedForward, stream.
+ */
+export interface Edit {
+  layer: number;
+  /**
+   * `"query"`, `"key"`, `"value"`: as attended with, after norm and rotary embedding. `"weights"`: the probabilities, which need not sum
+   * to one afterwards. `"heads"`: the output of each head, before its gate. `"attention"`, `"feedForward"`: what each adds to the residual
+   * stream. `"stream"`: the residual stream after the layer.
+   */
+  at: "query" | "key" | "value" | "weights" | "heads" | "attention" | "feedForward" | "stream";
+  /** The head that is changed; of `"key"` and `"value"` the key/value head. Default: all. */
+  head?: number;
+  /** The tokens that are changed; of `"weights"` the queries. Default: all. */
+  tokens?: readonly number[];
+  /** New values: a number, or a tensor in the shape that `capture` gives, or one that broadcasts to it. `{ set: 0 }` is zero ablation. */
+  set?: number | TensorLike;
+  /** Is added: as `set`. */
+  add?: number | TensorLike;
+  /** A factor. */
+  scale?: number;
 }
 
 /** What `Transformer.forward` returns for its layers in addition to the logits. */
@@ -192,6 +218,18 @@ export interface Capture {
   weights?: WeightsStage;
   /** `"values"`: the output of each head, [B, H, L, D]. `"contributions"`: what each head adds to the residual stream, [B, H, L, E]. */
   heads?: "values" | "contributions";
+  /** Whether to capture the queries as attended with, after norm and rotary embedding: [B, H, L, D]. Default false. */
+  queries?: boolean;
+  /** The keys, likewise: [B, G, L, D], G key/value heads. Default false. */
+  keys?: boolean;
+  /** The values: [B, G, L, D]. Default false. */
+  values?: boolean;
+  /** What the attention adds to the residual stream: [B, L, E]. Default false. */
+  attention?: boolean;
+  /** What the feed-forward adds to it: [B, L, E]. Default false. */
+  feedForward?: boolean;
+  /** The residual stream before the layer, between attention and feed-forward, and after the layer: [B, L, E] each. Default: none. */
+  stream?: readonly ("before" | "middle" | "after")[];
   /** The layers to capture. Default: all. */
   layers?: readonly number[];
 }
@@ -207,7 +245,19 @@ export interface TransformerResult {
   /** [B, projectionDim], if the model has a projection. */
   readonly embedding?: Tensor;
   /** One object per layer of the model. It is empty if nothing was captured. */
-  readonly layers: readonly { readonly weights?: Tensor; readonly heads?: Tensor }[];
+  readonly layers: readonly CapturedLayer[];
+}
+
+/** What `Capture` asked for, of one layer. */
+export interface CapturedLayer {
+  readonly weights?: Tensor;
+  readonly heads?: Tensor;
+  readonly queries?: Tensor;
+  readonly keys?: Tensor;
+  readonly values?: Tensor;
+  readonly attention?: Tensor;
+  readonly feedForward?: Tensor;
+  readonly stream?: { readonly before?: Tensor; readonly middle?: Tensor; readonly after?: Tensor };
 }
 
 /** Result of `Transformer.evaluate`. */
@@ -234,6 +284,8 @@ export interface GenerateOptions {
   stop?: readonly number[];
   /** Seed of the sampling: an integer, 0 … 2^32 − 1. Default 0. */
   seed?: number;
+  /** Changes on the way, at the tokens of the prompt and of the generated text; tensors have the extent 1 along tokens. Default: none. */
+  edits?: readonly Edit[];
 }
 
 /** Options of `Transformer.save`. */

@@ -56,7 +56,7 @@ async function checkCase(model, golden, name, expect, tower) {
     ...(mask && { mask }),
     ...(positions && { positions }),
     ...(inputs.token_type_ids && { tokenTypes: integers(inputs.token_type_ids) }),
-    capture: { weights: "probabilities" },
+    capture: { weights: "probabilities", stream: ["before", "after"] },
   });
   const check = (what, ours, theirs, tolerance, byRow) =>
     theirs && expect(difference(ours, theirs, byRow), `${name}: ${what}`).to.be.at.most(tolerance);
@@ -68,6 +68,22 @@ async function checkCase(model, golden, name, expect, tower) {
     const { data, shape } = outputs.hidden_states;
     const last = { data: data.subarray(-data.length / shape[0]), shape: shape.slice(1) };
     check("hidden", result.hidden, last, tolerances.hidden, mask);
+  }
+  if (outputs.hidden_states) {
+    // Of each layer what it reads; after the last one transformers has it behind the last norm in most families.
+    const { data, shape } = outputs.hidden_states;
+    const size = data.length / shape[0];
+    const states = Array.from({ length: shape[0] }, (_, n) => ({
+      data: data.subarray(n * size, (n + 1) * size),
+      shape: shape.slice(1),
+    }));
+    result.layers.forEach(({ stream }, n) =>
+      check(`hidden states before layer ${n}`, stream.before, states[n], tolerances.hidden, mask),
+    );
+    const last = Math.min(
+      ...[result.hidden, result.layers.at(-1).stream.after].map((ours) => difference(ours, states.at(-1), mask)),
+    );
+    expect(last, `${name}: hidden states after the last layer`).to.be.at.most(tolerances.hidden);
   }
   check("pooled", result.pooled, outputs.pooler_output, tolerances.hidden);
   for (const projected of ["text_embeds", "image_embeds"]) {

@@ -1,0 +1,157 @@
+// Captures and edits of a forward pass, in every family.
+import { openGolden } from "../goldens.mjs";
+import { difference, integers } from "./goldens.mjs";
+import { expectError } from "./support.mjs";
+
+/** What is captured under which name, and where an edit puts it back. */
+const places = { queries: "query", keys: "key", values: "value", attention: "attention", feedForward: "feedForward" };
+const all = { queries: true, keys: true, values: true, attention: true, feedForward: true };
+
+const bits = ({ data }) => new Int32Array(data.buffer, data.byteOffset, data.length).join();
+
+/** A model of a family, and its first input. */
+async function opened(hw, name) {
+  const golden = await openGolden(name);
+  const model = await hw.openModel(golden.folder, { tower: name === "clip" ? "text" : undefined });
+  const { inputs } = Object.values(golden.cases)[0];
+  const images = inputs.pixel_values && name !== "clip";
+  return { model, input: images ? { pixels: inputs.pixel_values } : integers(inputs.input_ids) };
+}
+
+async function checkIdentities(model, input, expect) {
+  const plain = await model.forward(input);
+  const capture = { ...all, weights: "probabilities", heads: "values", stream: ["before", "middle", "after"] };
+  const clean = await model.forward(input, { capture });
+  expect(bits(clean.hidden), "captures change nothing").to.equal(bits(plain.hidden));
+  const layer = model.config.layers - 1;
+  const { heads, stream, weights } = clean.layers[layer];
+  const edits = Object.entries(places).map(([name, at]) => ({ layer, at, set: clean.layers[layer][name] }));
+  for (const edit of [...edits, { layer, at: "heads", set: heads }, { layer, at: "stream", set: stream.after }]) {
+    const patched = await model.forward(input, { edits: [edit] });
+    expect(bits(patched.hidden), `what was at ${edit.at}, put back`).to.equal(bits(plain.hidden));
+  }
+  // The weighted sum of given weights adds in another order.
+  const patched = await model.forward(input, { edits: [{ layer, at: "weights", set: weights }] });
+  expect(difference(patched.hidden, plain.hidden), "what was at weights, put back").to.be.at.most(1e-5);
+}
+
+async function checkGates(model, input, expect) {
+  const attention = model.attention(0);
+  const H = model.config.heads[0].length;
+  const gated = async (...gates) => {
+    await attention.setHeadGates(Float32Array.from({ length: H }, (_, h) => gates[h] ?? 1));
+    const { hidden } = await model.forward(input);
+    await attention.setHeadGates(new Float32Array(H).fill(1));
+    return hidden;
+  };
+  const edited = async (...edits) => (await model.forward(input, { edits })).hidden;
+  const same = (one, other, what) => expect(difference(one, other), what).to.be.at.most(1e-5);
+  same(await edited({ layer: 0, at: "heads", head: 1, set: 0 }), await gated(1, 0), "a zero edit is a gate of 0");
+  same(await edited({ layer: 0, at: "heads", head: 0, scale: 0.5 }), await gated(0.5), "a factor is a gate");
+  same(await edited({ layer: 0, at: "weights", head: 1, set: 0 }), await gated(1, 0), "no weights are a gate of 0");
+  const none = await gated(...new Array(H).fill(0));
+  same(await edited({ layer: 0, at: "heads", set: 0 }), none, "all heads at once are all gates");
+}
+
+export const insideCases = (names) => [
+  ...names.map((name) => ({
+    name: `${name}: edits that change nothing, and edits that are gates`,
+    async run({ hw, expect }) {
+      const { model, input } = await opened(hw, name);
+      await checkIdentities(model, input, expect);
+      await checkGates(model, input, expect);
+      await model.dispose();
+    },
+  })),
+  {
+    name: "edits of chosen tokens, by tensors that broadcast",
+    async run({ hw, expect }) {
+      const { model, input } = await opened(hw, "gpt2");
+      const capture = { heads: "values", queries: true, weights: "probabilities" };
+      const clean = (await model.forward(input, { capture })).layers[1];
+      const [B, H, L, D] = clean.heads.shape;
+      const row = { data: Float32Array.from({ length: D }, (_, n) => n / 7 - 1), shape: [D] };
+      const edits = [
+        { layer: 1, at: "query", head: 2, tokens: [3, 1], add: 2 },
+        { layer: 1, at: "weights", head: 0, tokens: [2], set: { data: new Float32Array(L).fill(0.5), shape: [1, L] } },
+        { layer: 1, at: "heads", head: 1, tokens: [0], set: row },
+        { layer: 1, at: "heads", head: 1, tokens: [0], scale: -2 },
+      ];
+      const after = (await model.forward(input, { capture, edits })).layers[1];
+      for (let b = 0; b < B; ++b) {
+        for (let h = 0; h < H; ++h) {
+          for (let i = 0; i < L; ++i) {
+            const at = ({ data, shape }) => data.subarray(...[0, 1].map((n) => ((b * H + h) * L + i + n) * shape[3]));
+            const moved = h === 2 && (i === 1 || i === 3) ? 2 : 0;
+            const queries = at(clean.queries).map((value) => Math.fround(value + moved));
+            expect(Array.from(at(after.queries)), `query ${b} ${h} ${i}`).to.deep.equal(Array.from(queries));
+            if (h === 0 && i === 2) expect(Array.from(at(after.weights))).to.deep.equal(new Array(L).fill(0.5));
+            else if (moved === 0)
+              expect(bits({ data: at(after.weights).slice() })).to.equal(bits({ data: at(clean.weights).slice() }));
+            const expected = h === 1 && i === 0 ? row.data.map((value) => value * -2) : undefined;
+            if (expected) expect(Array.from(at(after.heads))).to.deep.equal(Array.from(expected));
+          }
+        }
+      }
+      await model.dispose();
+    },
+  },
+  {
+    name: "generate with edits is forward with edits, step by step",
+    async run({ hw, expect }) {
+      for (const name of ["gpt2", "llama3"]) {
+        const { model } = await opened(hw, name);
+        const edits = [
+          { layer: 0, at: "heads", head: 1, set: 0 },
+          { layer: 1, at: "stream", tokens: [1, 6], scale: 0.3 },
+          { layer: 1, at: "key", tokens: [2], add: 1.5 },
+          { layer: 1, at: "weights", head: 0, scale: 0.5 },
+        ];
+        const prompt = [5, 9, 11, 40];
+        const text = [...prompt];
+        for (let n = 0; n < 8; ++n) {
+          const here = edits.map((edit) => ({
+            ...edit,
+            ...(edit.tokens && { tokens: edit.tokens.filter((t) => t < text.length) }),
+          }));
+          const { logits } = await model.forward(text, { logits: "last", edits: here });
+          text.push(logits.data.indexOf(Math.max(...logits.data)));
+        }
+        const tokens = [];
+        for await (const token of model.generate(prompt, { maxTokens: 8, temperature: 0, stop: [], edits }))
+          tokens.push(token);
+        expect([...prompt, ...tokens], name).to.deep.equal(text);
+        await model.dispose();
+      }
+    },
+  },
+  {
+    name: "refuses edits that fit no place",
+    async run({ hw, expect }) {
+      const { model } = await opened(hw, "gpt2");
+      const refused = (edit, code, ...parts) =>
+        expectError(expect, code, parts, () => model.forward([1, 2, 3], { edits: [edit] }));
+      await refused({ layer: 9, at: "heads", set: 0 }, "invalid-option", "edits[0].layer");
+      await refused({ layer: 0, at: "head", set: 0 }, "invalid-option", "edits[0].at", '"weights"');
+      await refused({ layer: 0, at: "heads" }, "invalid-option", "edits[0]", "one of set, add and scale");
+      await refused({ layer: 0, at: "heads", set: 0, add: 1 }, "invalid-option", "one of set, add and scale, got 2");
+      await refused({ layer: 0, at: "stream", head: 1, set: 0 }, "invalid-option", "edits[0].head");
+      await refused({ layer: 0, at: "heads", head: 99, set: 0 }, "invalid-option", "edits[0].head");
+      await refused({ layer: 0, at: "heads", tokens: [3], set: 0 }, "invalid-option", "edits[0].tokens", "2");
+      await refused({ layer: 0, at: "heads", set: NaN }, "invalid-option", "edits[0].set");
+      await refused(
+        { layer: 0, at: "stream", set: { data: new Float32Array(2), shape: [2] } },
+        ...["invalid-shape", "edits[0].set", "broadcasts"],
+      );
+      const text = () =>
+        model.generate([1], {
+          maxTokens: 1,
+          edits: [{ layer: 0, at: "stream", set: { data: new Float32Array(2), shape: [2, 1] } }],
+        });
+      await expectError(expect, "invalid-shape", ["edits[0].set"], async () => {
+        for await (const _ of text());
+      });
+      await model.dispose();
+    },
+  },
+];
