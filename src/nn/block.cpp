@@ -36,7 +36,8 @@ Status Block::forward(const Args& args, const Saved& saved, Context& context) {
     layer.forward(x, rows, out, context.pool);
     return out;
   };
-  const auto add_to_stream = [&](float* x, const Branch& branch, const Norm& after, const Norm& after_sum, Dropped dropped, float* y) {
+  const auto add_to_stream = [&](float* x, const Branch& branch, const Norm& after, const Norm& after_sum,
+                                 Dropped dropped, float* y) {
     float* added = norm(c.norm_after, after, branch.output, branch.added);
     visit(dropped == kAttention ? Place::kAttention : Place::kFeedForward, added);
     drop(dropout_of(args, dropped), added, count, context.pool);
@@ -133,8 +134,8 @@ Status Block::backward(const Args& args, const Saved& saved, const Gradients& gr
   }
   read(Place::kMiddle);
   const float* out = through_sum(saved.attention, norm1_after_, norm1_, kAttention);
-  HEADWISE_RETURN_IF_ERROR(
-      attention.backward(tape, {.output = out, .query = of_attention, .sum = true, .probe = args.gradients, .learn = learn}, context));
+  HEADWISE_RETURN_IF_ERROR(attention.backward(
+      tape, {.output = out, .query = of_attention, .sum = true, .probe = args.gradients, .learn = learn}, context));
   if (c.shared_norm) add(of_attention, of_feed_forward, of_attention, count, context.pool);
   if (has_feed_forward() && c.parallel && !c.shared_norm) add_input(norm2_, mid, of_feed_forward);
   add_input(norm1_, saved.input, of_attention);

@@ -61,7 +61,7 @@ class Block {
     Dropout dropout = {};  // of this layer, in training
     const Capture* capture = nullptr;
     const Probe* gradients = nullptr;  // in the backward pass: copies the gradients of what was at a place
-    KvCache* cache = nullptr;  // of a single sequence that has batch.first tokens already
+    KvCache* cache = nullptr;          // of a single sequence that has batch.first tokens already
   };
 
   // All but the attention, which is created by its configuration, or by pruning.

@@ -288,7 +288,8 @@ Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) co
   show(args, Place::kKey, activations.key, config_.num_kv_heads, args.projected_keys(), config_.head_dim);
   show(args, Place::kValue, activations.value, config_.num_kv_heads, args.projected_keys(), Dv);
   if (args.cache != nullptr) append_to_cache(config_, args, activations);
-  const bool probed = args.probe != nullptr && args.probe->visits(Place::kHeads);
+  const bool probed =
+      args.probe != nullptr && (args.probe->visits(Place::kHeads) || args.probe->changes(Place::kWeights));
   const bool gate_later = keep_ungated || probed || args.head_output == HeadOutput::kValues;
   attend(config_, args, gate_later || tape != nullptr ? nullptr : gates, slopes_.data(), kv_heads(), workspace,
          context);

@@ -45,7 +45,7 @@ struct BackwardArgs {
   float* query = nullptr;
   float* key = nullptr;
   float* value = nullptr;
-  bool sum = false;   // for self-attention: writes the sum of the three to `query`, and nothing to the others
+  bool sum = false;  // for self-attention: writes the sum of the three to `query`, and nothing to the others
   const Probe* probe = nullptr;  // copies the gradients of what was at a place; null: of nothing
   bool learn = true;             // whether parameters get gradients, or gates and inputs alone
 };

@@ -58,7 +58,8 @@ void differentiate_gates(const float* gates, std::size_t H, std::size_t Dv, std:
   if (any_gated(gates, H)) gate_heads(gates, H, Dv, rows, gradient, gradient);
 }
 
-// gradient[b, h] = heads[b, :, h] value[b, :, g]^T: what the loss gains from each weight.   heads: the outputs' gradients
+// gradient[b, h] = heads[b, :, h] value[b, :, g]^T: what the loss gains from each weight.   heads: the outputs'
+// gradients
 void differentiate_weights(const AttentionArgs& args, const HeadView<const float>& heads, float* gradient) {
   const AttentionShape& shape = args.shape;
   for (std::size_t b = 0; b < shape.B; ++b) {
@@ -152,7 +153,8 @@ Status MultiHeadAttention::backward(AttentionTape& tape, const BackwardArgs& arg
                       .value = HeadView<float>::heads_in_rows(gradients.value, G, S, Dv)},
                      gradients.attention, context);
   if (args.probe != nullptr) {
-    const auto read = [&](Place place, const float* gradient, std::size_t heads, std::size_t length, std::size_t width) {
+    const auto read = [&](Place place, const float* gradient, std::size_t heads, std::size_t length,
+                          std::size_t width) {
       args.probe->read(place, {B, heads, length, width},
                        HeadView<const float>::heads_in_rows(gradient, heads, length, width));
     };

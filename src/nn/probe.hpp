@@ -37,8 +37,8 @@ struct Edit {
 
   Place place;
   Operation operation;
-  std::int32_t head = -1;                 // the only head that is changed; -1: all
-  const std::int32_t* tokens = nullptr;   // [token_count], ascending, counted from the start of the sequence; null: all
+  std::int32_t head = -1;                // the only head that is changed; -1: all
+  const std::int32_t* tokens = nullptr;  // [token_count], ascending, counted from the start of the sequence; null: all
   std::size_t token_count = 0;
   const float* values = nullptr;
   std::size_t strides[4] = {0, 0, 0, 0};  // of values, by batch row, head, token and element; 0: one for all

@@ -95,8 +95,8 @@ TEST_CASE("decoding step by step gives the logits of a whole forward pass") {
       for (std::size_t begin = 0; begin < L; begin = static_cast<std::size_t>(sequence.length)) {
         const std::size_t count = begin == 0 ? 3 : 1;
         Floats logits(V);
-        REQUIRE(model.transformer.decode(sequence, batch.tokens.data() + begin, count, logits.data(), model.context) ==
-                Status::kOk);
+        REQUIRE(model.transformer.decode(sequence, batch.tokens.data() + begin, count, logits.data(), nullptr,
+                                         model.context) == Status::kOk);
         const std::size_t row = begin + count - 1;
         for (std::size_t v = 0; v < V; ++v) CHECK(std::abs(logits[v] - exact[row * V + v]) < 1e-5);
       }
@@ -225,7 +225,7 @@ TEST_CASE("the decode state grows with the text") {
   std::size_t growths = 0;
   for (std::size_t n = 0; n < length; ++n) {
     const std::size_t before = sequence.caches[0].capacity();
-    REQUIRE(model.transformer.decode(sequence, batch.tokens.data() + n, 1, logits.data(), model.context) ==
+    REQUIRE(model.transformer.decode(sequence, batch.tokens.data() + n, 1, logits.data(), nullptr, model.context) ==
             Status::kOk);
     growths += sequence.caches[0].capacity() > before;
     CHECK(sequence.caches[0].capacity() <= 2 * n + 1);
