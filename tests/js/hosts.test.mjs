@@ -151,9 +151,10 @@ describe("a host", () => {
     const folder = await mkdtemp(join(tmpdir(), "headwise-"));
     try {
       const build = await rolldown({ input: fileURLToPath(new URL("worker.js", dist)) });
-      const { output } = await build.generate({ format: "es" });
+      const { output } = await build.generate({ format: "es", entryFileNames: "bundle.mjs" });
+      for (const { fileName, code } of output)
+        await writeFile(join(folder, fileName), code.replaceAll("import.meta.url", "undefined"));
       const file = join(folder, "bundle.mjs");
-      await writeFile(file, output[0].code.replaceAll("import.meta.url", "undefined"));
       const message = await runIn(
         "",
         `const { load } = await import(${JSON.stringify(file)});
