@@ -36,7 +36,7 @@ async function checkIdentities(model, input, expect) {
 }
 
 async function checkGates(model, input, expect) {
-  const attention = model.attention(0);
+  const attention = await model.attention(0);
   const H = model.config.heads[0].length;
   const gated = async (...gates) => {
     await attention.setHeadGates(Float32Array.from({ length: H }, (_, h) => gates[h] ?? 1));
