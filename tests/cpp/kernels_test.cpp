@@ -151,21 +151,24 @@ void check_products(bool transposed, Start start) {
 }
 
 TEST_CASE("a row by itself is bit for bit what it is among others") {
-  const std::size_t rows = 6, columns = 43, depth = 37;
-  const Floats a = random_floats(rows * depth, 9), w = random_floats(columns * depth, 10);
-  const Floats bias = random_floats(columns, 11);
-  Floats packed(packed_size(columns, depth)), together(rows * columns), alone(columns);
-  pack_rows(w.data(), depth, columns, depth, 1.0f, packed.data());
-  const auto multiply = [&](std::size_t first, std::size_t count, float* out) {
-    const RowPanels panels(count, tile_rows);
-    gemm(a.data() + first * depth, depth, panels, {0, panels.count},
-         {packed.data(), columns, depth, depth * simd::kTile}, {0, simd::tiles(columns)}, Start::kBias, bias.data(),
-         out, columns);
-  };
-  multiply(0, rows, together.data());
-  for (std::size_t i = 0; i < rows; ++i) {
-    multiply(i, 1, alone.data());
-    CHECK(std::equal(alone.begin(), alone.end(), together.begin() + static_cast<std::ptrdiff_t>(i * columns)));
+  const std::size_t rows = 6, depth = 37;
+  for (const std::size_t columns : {5, 8, 27, 40, 43, 77}) {  // of 1 to 10 tiles, which a single row takes in thirds
+    const Floats a = random_floats(rows * depth, 9), w = random_floats(columns * depth, 10);
+    const Floats bias = random_floats(columns, 11), before = random_floats(rows * columns, 12);
+    Floats packed(packed_size(columns, depth));
+    pack_rows(w.data(), depth, columns, depth, 1.0f, packed.data());
+    const auto multiply = [&](Start start, std::size_t first, std::size_t count, Floats& out) {
+      const RowPanels panels(count, tile_rows);
+      gemm(a.data() + first * depth, depth, panels, {0, panels.count},
+           {packed.data(), columns, depth, depth * simd::kTile}, {0, simd::tiles(columns)}, start, bias.data(),
+           out.data() + first * columns, columns);
+    };
+    for (const Start start : {Start::kZero, Start::kBias, Start::kOutput}) {
+      Floats together = before, alone = before;
+      multiply(start, 0, rows, together);
+      for (std::size_t i = 0; i < rows; ++i) multiply(start, i, 1, alone);
+      CHECK(alone == together);
+    }
   }
 }
 
