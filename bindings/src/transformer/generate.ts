@@ -8,6 +8,7 @@ import type { Tokens } from "../base/types.js";
 import { freeing, type Handle } from "../runtime/instance.js";
 import type { NativeModel, NativeSequence } from "../runtime/native.js";
 import { dependsOnLength, setFrequencies } from "./call.js";
+import { chooseToken } from "./choose_token.js";
 import { checkEdits, editWords } from "./edits.js";
 import { keyValueBytes } from "./native_config.js";
 import { checkTokens } from "./tokens.js";
@@ -15,44 +16,6 @@ import type { GenerateOptions, ResolvedTransformerConfig } from "./types.js";
 
 const nothingCaptured = { captures: 0, weightsStage: 0, headOutput: 0 };
 const decodeState = "keys and values, with scratch";
-
-/** Leaves only the largest weights, as few as have a share of `topP` in all; of equal ones, the first. */
-function keepLikeliest(weights: number[], topP: number): void {
-  const order = weights.map((_, token) => token).sort((one, other) => weights[other]! - weights[one]!);
-  let left = topP * weights.reduce((sum, weight) => sum + weight, 0);
-  for (const token of order) {
-    if (left <= 0) weights[token] = 0;
-    else left -= weights[token]!;
-  }
-}
-
-/**
- * A token, drawn from softmax(logits / temperature) of the `topK` largest, and of these the likeliest that have a share of
- * `topP`; of equal ones, the first.
- */
-export function choose(
-  logits: Float32Array,
-  { temperature, topK, topP }: { temperature: number; topK: number; topP: number },
-  draw: () => number,
-): number {
-  const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity); // NaN where one is
-  if (!Number.isFinite(largest)) {
-    const message = `generate: expected finite logits, but the largest is ${largest}: the model's parameters are not finite, or too large`;
-    throw new HeadwiseError("invalid-option", message);
-  }
-  if (temperature === 0) return logits.indexOf(largest);
-  const least = topK < logits.length ? logits.slice().sort().at(-topK)! : -Infinity;
-  let places = topK; // ties at the end of the list
-  for (const logit of logits) if (logit > least) --places;
-  const weights = Array.from(logits, (logit) => {
-    if (logit < least || (logit === least && places-- <= 0)) return 0;
-    return Math.exp((logit - largest) / temperature);
-  });
-  if (topP < 1) keepLikeliest(weights, topP);
-  let left = draw() * weights.reduce((sum, weight) => sum + weight, 0);
-  const chosen = weights.findIndex((weight) => weight > 0 && (left -= weight) < 0);
-  return chosen < 0 ? logits.indexOf(largest) : chosen; // rounding
-}
 
 const optionTable = {
   maxTokens: integer(0),
@@ -134,7 +97,7 @@ function* steps(
         instance.check(status, keyValueBytes(config, context.length), decodeState);
         return staged.results("logits");
       });
-      const token = choose(logits.data, choice, draw);
+      const token = chooseToken(logits.data, choice, draw);
       if (stop.has(token)) return;
       fresh = [token];
       context.push(token);

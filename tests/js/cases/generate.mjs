@@ -21,25 +21,29 @@ async function modelOfLogits(hw, logits) {
 
 export const generateCases = [
   {
-    name: "topK takes as many as it says: of equal tokens the first, each as often as the softmax says",
+    name: "topK and topP take as many as they say: of equal tokens the first, each as often as the softmax says",
     async run({ hw, expect }) {
       const logits = [0, 3, 5, 3, 3, -1, 3, 3];
       const model = await modelOfLogits(hw, logits);
       const draws = 1200;
-      for (const [topK, allowed] of Object.entries({ 1: [2], 2: [2, 1], 4: [2, 1, 3, 4], 7: [2, 1, 3, 4, 6, 7, 0] })) {
-        const tokens = await collect(
-          model.generate([0], { maxTokens: draws, topK: Number(topK), temperature: 2, seed: 5 }),
-        );
+      const order = [2, 1, 3, 4, 6, 7, 0, 5]; // at temperature 2 the first has 34 %, the next 12 % each, the last two 3 % and 2 %
+      const all = [{ topK: 1 }, { topK: 2 }, { topK: 4 }, { topK: 7 }, { topK: 9 }];
+      all.push({ topP: 0.3 }, { topP: 0.4 }, { topP: 0.7 }, { topP: 0.96 }, { topP: 1 }, { topP: 0.5, topK: 5 });
+      const counts = [1, 2, 4, 7, 8, 1, 2, 4, 7, 8, 2];
+      for (const [n, options] of all.entries()) {
+        const label = JSON.stringify(options);
+        const allowed = order.slice(0, counts[n]);
+        const tokens = await collect(model.generate([0], { maxTokens: draws, ...options, temperature: 2, seed: 5 }));
         const weights = allowed.map((token) => Math.exp(logits[token] / 2));
         const sum = weights.reduce((total, weight) => total + weight, 0);
         expect(
           tokens.every((token) => allowed.includes(token)),
-          `topK ${topK}: ${tokens}`,
+          `${label}: ${tokens}`,
         ).to.equal(true);
-        allowed.forEach((token, n) => {
-          const share = weights[n] / sum;
+        allowed.forEach((token, m) => {
+          const share = weights[m] / sum;
           const count = tokens.filter((drawn) => drawn === token).length;
-          expect(count / draws, `topK ${topK}, token ${token}`).to.be.closeTo(share, 4.5 * Math.sqrt(share / draws));
+          expect(count / draws, `${label}, token ${token}`).to.be.closeTo(share, 4.5 * Math.sqrt(share / draws));
         });
       }
       await model.dispose();
