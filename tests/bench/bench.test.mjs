@@ -10,15 +10,32 @@ import { promisify } from "node:util";
 import { root } from "../../tools/steps.mjs";
 import { foldersBelow, rootUrl } from "./build.mjs";
 import { learning } from "./learning.mjs";
+import { models } from "./models.mjs";
+import { opening } from "./opening.mjs";
 
 const oldNode = Number.parseInt(process.versions.node) < 22; // jax-js needs a newer one
 
-test("the benchmark of two rows fills its report", async () => {
+test("the benchmark of a few rows fills its report", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headwise-bench-"));
   try {
-    const options = ["--rows", "tiny,decode", "--seconds", "0.05", "--simd", "simd128", "--no-tables", "--out", folder];
+    const options = [
+      "--rows",
+      "tiny,decode,tiny-encoder,tiny-decoder",
+      "--seconds",
+      "0.05",
+      "--simd",
+      "simd128",
+      "--no-tables",
+      "--out",
+      folder,
+    ];
     await promisify(execFile)(process.execPath, ["tests/bench/run.mjs", ...options], { cwd: root });
-    const { rows, limits, machine } = JSON.parse(await readFile(join(folder, "results.json"), "utf8"));
+    const {
+      rows,
+      models: wholeModels,
+      limits,
+      machine,
+    } = JSON.parse(await readFile(join(folder, "results.json"), "utf8"));
     assert.deepEqual(
       rows.map(({ row, kind }) => `${row} ${kind}`),
       ["tiny core", "tiny block", "decode core", "decode block"],
@@ -40,11 +57,45 @@ test("the benchmark of two rows fills its report", async () => {
       });
       assert.ok(records.every(({ status: own, median }) => own !== "ok" || median > 0));
     }
-    assert.match(await readFile(join(folder, "results.md"), "utf8"), /\| tiny: L16 E64 H4 \| 1 \| [\d.]+, [\d.]+ \|/);
+    const graphs = {
+      "tiny-encoder": "MultiHeadAttention, Attention, MatMulInteger, DynamicQuantizeMatMul",
+      "tiny-decoder":
+        "MultiHeadAttention, GroupQueryAttention, MatMulInteger, DynamicQuantizeMatMul, MatMulNBits 8, MatMulNBits 4",
+    };
+    assert.deepEqual(
+      wholeModels.map(({ row }) => row),
+      Object.keys(graphs),
+    );
+    for (const { row, records } of wholeModels) {
+      assert.ok(records.every(({ status, median }) => status === "ok" && median > 0));
+      for (const threads of [1, 2]) {
+        const [ours, ...peers] = records.filter((record) => record.threads === threads);
+        assert.equal(ours.name, "headwise");
+        assert.equal(peers.map(({ graph }) => graph).join(", "), graphs[row]);
+        assert.ok(peers.every(({ ratio }) => ratio.median > 0));
+      }
+    }
+    const report = await readFile(join(folder, "results.md"), "utf8");
+    assert.match(report, /\| tiny: L16 E64 H4 \| 1 \| [\d.]+, [\d.]+ \|/);
+    assert.match(
+      report,
+      /\| tiny-encoder: 2 layers, .*, 16 tokens \| 1 \| onnxruntime, Attention \| F32 \| [\d.]+, [\d.]+ \|/,
+    );
     assert.match(await readFile(join(folder, "chart.svg"), "utf8"), /^<svg .*<circle /s);
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test("opening a model is timed, with the numbers of the model that was written", async () => {
+  const options = { folders: foldersBelow(rootUrl), simd: "simd128", threads: [1], seconds: 0.02 };
+  const row = models.find(({ name }) => name === "tiny-encoder");
+  const { bytes, records } = await opening(options, row);
+  assert.ok(bytes > 4 * 96 * 64);
+  assert.deepEqual(
+    records.map(({ name, threads, median }) => [name, threads, median > 0]),
+    [["headwise", 1, true]],
+  );
 });
 
 test("the table on learning compares and measures", async () => {

@@ -31,10 +31,14 @@ export function makeInputs({ B, L, S, E }, kind) {
   return { tokens, x: tokens.subarray((S - L) * E), q, k, v, out, pastKey, pastValue };
 }
 
-/** [out, in] to [in, out], as the peers' products want it. */
-export function transpose(weight, E) {
-  const turned = new Float32Array(E * E);
-  for (let o = 0; o < E; ++o) for (let i = 0; i < E; ++i) turned[i * E + o] = weight[o * E + i];
+/** [outputs, inputs] to [inputs, outputs], as the peers' products want it; 16 outputs at a time, a line of the cache. */
+export function transpose(weight, outputs) {
+  const turned = new weight.constructor(weight.length);
+  const inputs = weight.length / outputs;
+  for (let first = 0; first < outputs; first += 16) {
+    const end = Math.min(first + 16, outputs);
+    for (let i = 0; i < inputs; ++i) for (let o = first; o < end; ++o) turned[i * outputs + o] = weight[o * inputs + i];
+  }
   return turned;
 }
 

@@ -1,5 +1,5 @@
 // What the machine can do at most, measured between the rows' own rounds by the bench's binary.
-import { program } from "./contenders/core.mjs";
+import { place, program } from "./contenders/core.mjs";
 import { readBytes } from "./rows.mjs";
 
 const SAMPLE_MS = 5;
@@ -39,7 +39,7 @@ export function readEntrants(row, kind, entrants) {
 export async function memoryEntrants({ folders, simd, threads: counts }) {
   const programs = await Promise.all(counts.map((threads) => program(folders, simd, threads)));
   return programs.map((module) => {
-    const from = module._room(READ_FLOATS);
+    const [from] = place(module, [], READ_FLOATS);
     return { unit: 4 * READ_FLOATS, sampleMs: SAMPLE_MS, repeat: (n) => module._limit_read(from, READ_FLOATS, n) };
   });
 }

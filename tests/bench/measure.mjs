@@ -37,14 +37,15 @@ async function warmUp(entrant) {
 
 /**
  * Whether an entrant may take part: runs it once and compares. @returns its record so far, with `status`
- * @param check the error of a result, relative; absent for what has no result
+ * @param check the error of a result, relative
  */
-export async function admit(entrant, check) {
+export async function admit(entrant, check, tolerance = TOLERANCE) {
   try {
     let result;
+    await entrant.ready?.();
     let ms = await timed(async () => (result = await entrant.run()));
     const error = check(result);
-    if (!(error <= TOLERANCE)) return { status: "wrong", error };
+    if (!(error <= tolerance)) return { status: "wrong", error };
     if (ms > SLOW_MS && ms < TOO_SLOW_TO_REPEAT_MS) ms = await timed(() => entrant.run()); // it may have been compiling
     return ms > SLOW_MS ? { status: "slow", error, samples: [ms] } : { status: "ok", error, samples: [] };
   } catch (failure) {
@@ -53,8 +54,8 @@ export async function admit(entrant, check) {
 }
 
 /**
- * Times entrants { run() or repeat(n), sampleMs } in turns until the time is up. Those that would use most of it up leave
- * after a few rounds, so that the others get theirs.
+ * Times entrants { run() or repeat(n), sampleMs, ready() } in turns until the time is up. Those that would use most of it up leave
+ * after a few rounds, so that the others get theirs. `ready`, if there, is called before each sample and is not timed.
  * @returns {Promise<number[][]>} milliseconds of one run, by entrant and round
  */
 export async function takeTurns(entrants, seconds) {
@@ -69,6 +70,7 @@ export async function takeTurns(entrants, seconds) {
       const entrant = entrants[n];
       if (!stays(entrant, round)) continue;
       if (entrant.runMs < FRESH_MS) await repeat(entrant, 1);
+      await entrant.ready?.();
       samples[n].push((await timed(() => repeat(entrant, entrant.repeats))) / entrant.repeats);
     }
   }

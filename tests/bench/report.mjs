@@ -4,16 +4,10 @@ import { join } from "node:path";
 
 import { chart } from "./chart.mjs";
 import { peers } from "./contenders/index.mjs";
+import { megabytes, ms, percent, table, times } from "./format.mjs";
+import { modelLine, modelsTable } from "./model_report.mjs";
 import { kinds } from "./rows.mjs";
 import { median } from "./statistics.mjs";
-
-const ms = (value) =>
-  value === undefined ? "–" : value < 0.1 ? value.toFixed(4) : value < 10 ? value.toFixed(3) : value.toFixed(1);
-const percent = (share) => `${(100 * share).toFixed(0)} %`;
-const times = (factor) => `${factor < 10 ? factor.toFixed(2) : factor.toFixed(0)}×`;
-const megabytes = (bytes) => (bytes / 1e6).toFixed(2);
-const table = (head, lines) =>
-  [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 
 const find = (records, name, threads) => records.find((record) => record.name === name && record.threads === threads);
 
@@ -29,6 +23,7 @@ function ratioCell(record) {
 /** A line for stderr. */
 export function progressLine({ row, kind, table: name, records }) {
   if (name !== undefined) return `table: ${name}`;
+  if (kind === "model") return modelLine(row, records);
   const parts = [];
   for (const ours of records.filter((record) => record.name === "headwise")) {
     const core = find(records, "core", ours.threads);
@@ -88,9 +83,9 @@ function rowsTable(results, kind) {
 function failures(results) {
   const places = new Map();
   for (const { row, kind, records } of results) {
-    for (const { name, status, message, error } of records) {
+    for (const { name, graph, status, message, error } of records) {
       if (message === undefined && status !== "wrong") continue;
-      const why = `${name} ${status}: ${message ?? `relative error ${error}`}`;
+      const why = `${[name, graph].filter(Boolean).join(" ")} ${status}: ${message ?? `relative error ${error}`}`;
       places.set(why, (places.get(why) ?? new Set()).add(`${row} ${kind}`));
     }
   }
@@ -179,6 +174,11 @@ const sections = {
       ),
     ].join("\n\n");
   },
+  opening({ bytes, records }) {
+    const lines = records.map((own) => [own.name, own.threads, ms(own.first), ms(own.median), ms(own.best)]);
+    const head = ["who", "threads", "ms: the first time (≤ 500)", "median", "best"];
+    return `## Opening a model\n\n\`openModel\` of a file of ${megabytes(bytes)} MB in memory.\n\n${table(head, lines)}`;
+  },
   longTasks(found) {
     const work = { many: "One head or many: four head counts trained", pruning: "Pruning: heads scored and measured" };
     const lines = found.map(({ section, seconds, tasks }) => [
@@ -220,10 +220,11 @@ function markdown(results) {
       `## ${kind === "core" ? "Attention" : "The whole block"}`,
       rowsTable(results.rows, kind),
     ]),
+    ...(results.models.length > 0 ? ["## Whole models", modelsTable(results.models)] : []),
     "## Limits, the best of this run",
     limitLines.join("\n"),
     "## Who did not finish",
-    failures(results.rows),
+    failures([...results.rows, ...results.models]),
     ...Object.entries(sections).flatMap(([name, show]) => (results[name] === undefined ? [] : [show(results[name])])),
     `<details><summary>All times</summary>\n\n${allTimes(results.rows)}\n\n</details>`,
   ].join("\n\n");

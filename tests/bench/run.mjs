@@ -8,6 +8,7 @@ import { parseArgs, promisify } from "node:util";
 
 import { page } from "../../tools/page.mjs";
 import { root } from "../../tools/steps.mjs";
+import { models } from "./models.mjs";
 import { buildBench, foldersBelow, rootUrl } from "./build.mjs";
 import { runInBrowser } from "./browser.mjs";
 import { pageLongTasks } from "./page_long_tasks.mjs";
@@ -16,10 +17,11 @@ import { rows } from "./rows.mjs";
 import { runAll } from "./suite.mjs";
 
 const relaxedFlag = "--experimental-wasm-relaxed-simd";
+const allRows = [...rows, ...models].map(({ name }) => name);
 const STARTS = 5; // processes whose first result is timed
 
 const help = `npm run bench -- [options]
-  --rows a,b           of ${rows.map(({ name }) => name).join(", ")}; default: all
+  --rows a,b           of ${allRows.join(", ")}; default: all
   --threads 1|2|1,2    default: 1,2
   --simd relaxed|simd128       default: relaxed where the engine has it
   --seconds n          of rounds for a row; default: 2.2
@@ -35,14 +37,14 @@ function parse() {
   const flag = (value) => ({ type: "boolean", default: value });
   const { values } = parseArgs({
     options: {
-      ...{ rows: text(rows.map(({ name }) => name).join()), threads: text("1,2"), simd: text("auto") },
+      ...{ rows: text(allRows.join()), threads: text("1,2"), simd: text("auto") },
       ...{ seconds: text("2.2"), browser: text(), only: text(), before: text(), out: text("build/bench") },
       ...{ tables: flag(true), build: flag(true), help: flag(false) },
     },
     allowNegative: true,
   });
   const list = (value) => value?.split(",");
-  const unknown = list(values.rows).filter((name) => !rows.some((row) => row.name === name));
+  const unknown = list(values.rows).filter((name) => !allRows.includes(name));
   if (unknown.length > 0) throw new Error(`there is no row ${unknown.join(", ")}\n${help}`);
   return {
     ...values,

@@ -6,6 +6,7 @@ import { chosen } from "./contenders/index.mjs";
 import { errorOf, makeInputs, makeReference } from "./inputs.mjs";
 import { limitEntrants, readEntrants } from "./limits.mjs";
 import { admit, takeTurns } from "./measure.mjs";
+import { runModels } from "./model_rows.mjs";
 import { describe, flops, hasKind, kinds, readBytes, rows } from "./rows.mjs";
 import { median, ratio, summary } from "./statistics.mjs";
 import * as tables from "./tables.mjs";
@@ -143,6 +144,7 @@ export async function runAll({ simd: asked, ...options }, say) {
   };
   await fill({ learning });
   Object.assign(results, await runRows({ ...options, simd }, say));
+  results.models = await runModels({ ...options, simd }, say);
   await fill(others);
   return results;
 }

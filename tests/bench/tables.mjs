@@ -8,6 +8,7 @@ import { rows } from "./rows.mjs";
 import { ratio, summary } from "./statistics.mjs";
 
 export { learning } from "./learning.mjs";
+export { opening } from "./opening.mjs";
 
 const ENOUGH_MS = 300;
 

@@ -2,8 +2,15 @@
 import onnxProto from "onnx-proto";
 
 const { onnx } = onnxProto;
-const { FLOAT, INT32, INT64, BOOL } = onnx.TensorProto.DataType;
+const { FLOAT, INT32, INT64, BOOL, UINT8, INT8 } = onnx.TensorProto.DataType;
 const dataTypes = { float32: FLOAT, int32: INT32, int64: INT64, bool: BOOL };
+const arrayTypes = new Map([
+  [Float32Array, FLOAT],
+  [Int32Array, INT32],
+  [BigInt64Array, INT64],
+  [Uint8Array, UINT8],
+  [Int8Array, INT8],
+]);
 
 /** An input or output. Without dims its shape is unknown. */
 export const valueInfo = (name, dims, type = "float32") => ({
@@ -13,10 +20,11 @@ export const valueInfo = (name, dims, type = "float32") => ({
   },
 });
 
+/** A tensor inside the model, of its array's type. */
 export const constant = (name, data, dims) => ({
   name,
   dims,
-  dataType: FLOAT,
+  dataType: arrayTypes.get(data.constructor),
   rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
 });
 

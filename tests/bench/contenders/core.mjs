@@ -23,7 +23,10 @@ export async function program(folders, simd, threads) {
   return loaded.get(key);
 }
 
-/** Copies arrays into the program's memory, with room for a result behind. @returns addresses, the result's last */
+/**
+ * Copies arrays into the program's memory, with room for a result behind, which is written too: pages that nobody has written are one
+ * page of zeros in the processor's cache, and reading them says nothing about memory. @returns addresses, the result's last
+ */
 export function place(module, arrays, resultLength) {
   let at = module._room(arrays.reduce((sum, { length }) => sum + length, resultLength));
   if (at === 0) throw new Error("out of memory");
@@ -33,6 +36,7 @@ export function place(module, arrays, resultLength) {
     at += 4 * array.length;
     return at - 4 * array.length;
   });
+  heap.fill(0, at / 4, at / 4 + resultLength);
   return [...addresses, at];
 }
 

@@ -3,6 +3,8 @@
 export const name = "headwise";
 export const threadCounts = [1, 2];
 
+const DECODED = 32; // tokens, until a generator starts anew: the cache is to have about as many keys as the row says
+
 const loaded = new Map();
 
 /** One instance for each number of threads; `folder` is the URL of dist/. */
@@ -50,10 +52,58 @@ export async function prepare(row, kind, inputs, { threads, simd, folders }) {
   };
 }
 
+export const graphs = () => [{ name: "", dtype: "F32" }];
+
+/** A whole model; behind tokens in a cache, a generator's steps. */
+export async function prepareModel({ config, P }, _, { tokens, parameters }, { threads, simd, folders }) {
+  const hw = await instance({ folder: folders.headwise, simd, threads });
+  const model = hw.transformer(config);
+  model.setParameters(parameters);
+  const dispose = () => model.dispose();
+  if (P === 0) {
+    const logits = config.causal === false ? "none" : "last";
+    return {
+      run() {
+        const result = model.forward(tokens, { logits });
+        return (result.logits ?? result.hidden).data;
+      },
+      dispose,
+    };
+  }
+  let steps;
+  let left = 0;
+  const prompt = tokens.subarray(0, P);
+  const ready = () => {
+    if (left > 0) return;
+    left = Math.min(DECODED, config.contextLength - P - 1);
+    steps = model.generate(prompt, { maxTokens: left + 1, temperature: 0 });
+    steps.next();
+  };
+  return {
+    ready,
+    run() {
+      ready();
+      --left;
+      return steps.next().value;
+    },
+    dispose,
+  };
+}
+
+/** `openModel` of an instance with so many threads. */
+export async function opener({ folders, simd, threads }) {
+  const hw = await instance({ folder: folders.headwise, simd, threads });
+  return (files) => hw.openModel(files);
+}
+
+const beforeOptions = (options) => ({ ...options, folders: { headwise: options.folders.before } });
+
 /** Another build of ourselves, from the folder that --before names: a change's effect, in the same run. */
 export const before = {
   name: "before",
   threadCounts,
-  prepare: (row, kind, inputs, options) =>
-    prepare(row, kind, inputs, { ...options, folders: { headwise: options.folders.before } }),
+  graphs,
+  opener: (options) => opener(beforeOptions(options)),
+  prepare: (row, kind, inputs, options) => prepare(row, kind, inputs, beforeOptions(options)),
+  prepareModel: (row, details, inputs, options) => prepareModel(row, details, inputs, beforeOptions(options)),
 };

@@ -1,6 +1,8 @@
 // onnxruntime-web, on WebAssembly: its own contrib operators for attention.
 import { headsFirst } from "../inputs.mjs";
+import { isDecoder } from "../models.mjs";
 import { attentionBlock, attentionCore } from "./onnx_models.mjs";
+import { decoder, encoder } from "./onnx_transformers.mjs";
 
 export const name = "onnxruntime";
 export const threadCounts = [1, 2];
@@ -29,11 +31,12 @@ async function runtime(folder, threads) {
   return loaded.get(threads);
 }
 
+const sessionOptions = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
+
 export async function prepare(row, kind, inputs, { threads, folders }) {
   const ort = await runtime(folders.onnxruntime, threads);
   const model = kind === "core" ? attentionCore(row) : attentionBlock(row, inputs);
-  const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
-  const session = await ort.InferenceSession.create(model, options);
+  const session = await ort.InferenceSession.create(model, sessionOptions);
   const { B, L, S, E, H, D } = row;
   const tensor = (data, length) => new ort.Tensor("float32", data, [B, length, E]);
   // Its cache goes in with every call and comes out with every result: on WebAssembly it offers nothing else.
@@ -50,6 +53,57 @@ export async function prepare(row, kind, inputs, { threads, folders }) {
         });
   return {
     run: async () => (await session.run(feeds())).output.data,
+    dispose: () => session.release(),
+  };
+}
+
+/** The graphs of a whole model that race, by the operators of attention and of linear layers. */
+export function graphs(row) {
+  const [attention, other] = ["MultiHeadAttention", isDecoder(row) ? "GroupQueryAttention" : "Attention"];
+  const formats = ["MatMulInteger", "DynamicQuantizeMatMul", ...(row.P > 0 ? ["MatMulNBits 8", "MatMulNBits 4"] : [])];
+  return [
+    ...[attention, other].map((own) => ({ name: own, dtype: "F32", format: "MatMul", attention: own })),
+    ...formats.map((format) => ({ name: format, dtype: format.endsWith("4") ? "int4" : "int8", format, attention })),
+  ];
+}
+
+const pasts = new WeakMap();
+
+/** The keys and values of a row's first P tokens, { data, dims } of each layer: all graphs decode behind the same. */
+function pastOf(ort, row, inputs) {
+  if (!pasts.has(inputs)) pasts.set(inputs, computePast(ort, row, inputs));
+  return pasts.get(inputs);
+}
+
+async function computePast(ort, { config, P }, { tokens, parameters }) {
+  const graph = { format: "MatMul", attention: "GroupQueryAttention" };
+  const model = decoder({ config, L: P, P: 0 }, parameters, graph);
+  const session = await ort.InferenceSession.create(model, sessionOptions);
+  const none = new ort.Tensor("float32", [], [1, config.numKvHeads, 0, config.embedDim / config.numHeads]);
+  const feeds = Object.fromEntries(session.inputNames.map((name) => [name, none]));
+  const found = await session.run({ ...feeds, tokens: new ort.Tensor("int32", tokens.slice(0, P), [1, P]) });
+  const present = session.outputNames.slice(1).map((name) => found[name]);
+  await session.release();
+  return present.map(({ data, dims }) => ({ data, dims }));
+}
+
+export async function prepareModel(row, graph, inputs, { threads, folders }) {
+  const ort = await runtime(folders.onnxruntime, threads);
+  const { L, P } = row;
+  const past = P > 0 ? await pastOf(ort, row, inputs) : [];
+  const model = (isDecoder(row) ? decoder : encoder)(row, inputs.parameters, graph);
+  const session = await ort.InferenceSession.create(model, sessionOptions);
+  const ids = inputs.tokens.slice(P);
+  const [result] = session.outputNames;
+  const names = session.inputNames.filter((name) => name !== "tokens");
+  const empty = { data: [], dims: [1, row.config.numKvHeads, 0, row.config.embedDim / row.config.numHeads] };
+  const cache = names.map((name, n) => {
+    const { data, dims } = past[n] ?? empty;
+    return [name, new ort.Tensor("float32", data, dims)];
+  });
+  const feeds = () => ({ tokens: new ort.Tensor("int32", ids, [1, L]), ...Object.fromEntries(cache) });
+  return {
+    run: async () => (await session.run(feeds()))[result].data,
     dispose: () => session.release(),
   };
 }
