@@ -168,6 +168,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("length", &BatchCall::length)
       .field("tokens", &BatchCall::tokens)
       .field("patches", &BatchCall::patches)
+      .field("patchPositions", &BatchCall::patch_positions)
       .field("positions", &BatchCall::positions)
       .field("tokenTypes", &BatchCall::token_types)
       .field("mask", &BatchCall::mask)

@@ -25,6 +25,7 @@ Batch batch_of(const BatchCall& call) {
   Batch batch{call.batch, call.length};
   batch.tokens = at<const std::int32_t>(call.tokens);
   batch.patches = at<const float>(call.patches);
+  batch.patch_positions = at<const float>(call.patch_positions);
   batch.positions = at<const std::int32_t>(call.positions);
   batch.token_types = at<const std::int32_t>(call.token_types);
   batch.mask = at<const std::int32_t>(call.mask);

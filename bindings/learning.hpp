@@ -10,7 +10,7 @@ namespace headwise::bindings {
 // As Batch; null: not given.
 struct BatchCall {
   std::size_t batch, length;
-  Pointer tokens, patches, positions, token_types, mask, targets, pooled_rows;
+  Pointer tokens, patches, patch_positions, positions, token_types, mask, targets, pooled_rows;
 };
 
 // What is read and changed of the layers.

@@ -11,6 +11,7 @@ struct Batch {
   std::size_t B, L;
   const std::int32_t* tokens = nullptr;       // [B, L]
   const float* patches = nullptr;             // [B, P, patch_dim], where a model has these instead
+  const float* patch_positions = nullptr;     // [P, E], added to patches instead of learned positions; null: those
   const std::int32_t* positions = nullptr;    // [B, L]; null: `first` + i
   const std::int32_t* token_types = nullptr;  // [B, L]; null: all 0
   const std::int32_t* mask = nullptr;         // [B, L], 0: padding, which nobody attends to; null: none is

@@ -114,7 +114,11 @@ void Embedding::forward(const Batch& batch, const Saved& saved, float* stream, C
                                             : saved.patches + (b * patches + i - special) * E_;
           std::copy_n(from, E_, to);
         }
-        if (position != kNone) add_row(positions + position * E_, E_, to);
+        if (i >= special && batch.patch_positions != nullptr) {
+          add_row(batch.patch_positions + (i - special) * E_, E_, to);
+        } else if (position != kNone) {
+          add_row(positions + position * E_, E_, to);
+        }
         if (types_.count() > 0) {
           const std::size_t type = batch.token_types == nullptr ? 0 : static_cast<std::size_t>(batch.token_types[row]);
           add_row(types_.value() + type * E_, E_, to);

@@ -204,6 +204,7 @@ export interface BatchCall {
   length: number;
   tokens: Pointer;
   patches: Pointer;
+  patchPositions: Pointer;
   positions: Pointer;
   tokenTypes: Pointer;
   mask: Pointer;

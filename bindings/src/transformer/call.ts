@@ -1,6 +1,7 @@
 /** One call of a transformer in the core. */
 import type { Handle, Staged } from "../runtime/instance.js";
 import type { BatchCall, NativeModel } from "../runtime/native.js";
+import { positionsFor } from "./image_positions.js";
 import type { CheckedInput } from "./input.js";
 import { frequencyTable, layerFrequencies } from "./native_config.js";
 import { refuseTooLarge } from "./tokens.js";
@@ -13,7 +14,7 @@ type Shapes = Readonly<Record<string, readonly number[] | undefined>>;
 export function callModel<T>(
   handle: Handle<NativeModel>,
   config: ResolvedTransformerConfig,
-  { batch, length, arrays }: CheckedInput,
+  { batch, length, grid, arrays }: CheckedInput,
   others: Arrays,
   outputs: Shapes,
   work: (native: NativeModel, call: BatchCall, staged: Staged<string, Shapes>) => T,
@@ -21,10 +22,12 @@ export function callModel<T>(
   handle.alive();
   refuseTooLarge(handle.instance, batch * length * Math.max(config.embedDim, config.feedForwardDim));
   setFrequencies(handle, config, textLength(arrays.positions, length));
-  return handle.call({ ...arrays, ...others } as Arrays, outputs, (native, staged) => {
+  const patchPositions = grid && positionsFor(handle, config, grid);
+  return handle.call({ ...arrays, patchPositions, ...others } as Arrays, outputs, (native, staged) => {
     const at = (name: string) => staged.pointers[name] ?? 0;
     const call = {
       ...{ batch, length, tokens: at("tokens"), patches: at("patches"), positions: at("positions") },
+      patchPositions: at("patchPositions"),
       ...{ tokenTypes: at("tokenTypes"), mask: at("mask"), targets: at("targets"), pooledRows: at("pooledRows") },
     };
     return work(native, call, staged as Staged<string, Shapes>);

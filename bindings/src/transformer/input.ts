@@ -23,6 +23,8 @@ export interface CheckedInput {
   readonly leading: readonly number[];
   readonly batch: number;
   readonly length: number;
+  /** Patches in height and width, of images of another size than the model's own. */
+  readonly grid?: readonly [number, number];
   /** The arrays that the core reads, by the names of its call. */
   readonly arrays: Readonly<Record<string, Int32Array | Float32Array | undefined>>;
 }
@@ -104,10 +106,20 @@ function checkImages(pixels: Tensor, options: Record<string, unknown>, config: C
   const { channels, size, grid, classToken, registerTokens } = config.patches!;
   for (const [name, value] of Object.entries(options))
     if (value !== undefined) throw invalidOption(name, "none, since the model reads images", value);
-  const batch = pixels.shape[0] ?? 0;
-  refuseOtherShape(pixels, "pixels", [batch, channels, grid[0] * size, grid[1] * size]);
+  const [batch = 0, , height = 0, width = 0] = pixels.shape;
+  const own = config.positions === "learned" ? undefined : [batch, channels, grid[0] * size, grid[1] * size];
+  if (own) refuseOtherShape(pixels, "pixels", own);
+  if (
+    !sameShape(pixels.shape, [batch, channels, height, width]) ||
+    height % size !== 0 ||
+    width % size !== 0 ||
+    height * width === 0
+  )
+    throw invalidShape("pixels", `[B, ${channels}, height, width] with multiples of ${size}`, pixels.shape);
+  const here: [number, number] = [height / size, width / size];
   return {
-    ...{ leading: [batch], batch, length: grid[0] * grid[1] + Number(classToken) + registerTokens },
+    ...{ leading: [batch], batch, length: here[0] * here[1] + Number(classToken) + registerTokens },
+    ...(!sameShape(here, grid) && { grid: here }),
     arrays: { patches: patchesOf(pixels, size) },
   };
 }

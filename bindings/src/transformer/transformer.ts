@@ -200,6 +200,7 @@ export abstract class Model implements AnyTransformer {
   #checkBatch(inputLike: ModelInput, targetsLike: Tokens, optionsLike: InputOptions | undefined) {
     const rows = readInput(inputLike, this.config);
     const input = checkInput(rows, readOptions(optionsLike, "options", inputTable), this.config);
+    if (input.grid) throw invalidOption("pixels", "images of the model's own size, where there are targets", inputLike);
     return { input, targets: checkTargets(targetsLike, input, this.config) };
   }
 

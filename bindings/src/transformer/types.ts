@@ -5,7 +5,10 @@ import type { AdamW, MultiHeadAttention, Parameters } from "../module/types.js";
 
 /** Images as input of a model with `patches`. */
 export interface Images {
-  /** [B, channels, height, width], in the size that the model reads. */
+  /**
+   * [B, channels, height, width]. With learned positions the size may be another one than the model's own, in multiples of a patch:
+   * positions are interpolated (bicubic). Training takes the own size alone.
+   */
   readonly pixels: TensorLike;
 }
 

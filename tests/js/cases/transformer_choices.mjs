@@ -164,7 +164,7 @@ export const transformerChoiceCases = [
       const [one, two] = [await model.forward({ pixels }), await model.forward({ pixels: swapped })];
       close(expect, two.hidden.data.slice(16, 24), one.hidden.data.slice(24, 32), "first patch");
       close(expect, two.hidden.data.slice(24, 32), one.hidden.data.slice(16, 24), "second patch");
-      const other = { data: new Float32Array(32), shape: [2, 1, 4, 4] };
+      const other = { data: new Float32Array(40), shape: [2, 1, 4, 5] };
       await expectError(expect, "invalid-shape", ["pixels"], () => model.forward({ pixels: other }));
       await model.dispose();
     },
