@@ -5,7 +5,7 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { cases } from "../js/cases.mjs";
-import { browserNames, openBrowser, patiently } from "../support/browsers.mjs";
+import { browserNames, openBrowser } from "../support/browsers.mjs";
 import { serve } from "../support/server.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -33,8 +33,6 @@ for (const name of browserNames) {
 
         const openPage = async () => (page = await browser.page(`${server.url}tests/browser/api.html`));
         const closePage = () => page?.close();
-        const reopen = async () => (await closePage(), await openPage());
-        const check = (title, work) => it(title, () => patiently(browser, reopen, work));
 
         describe("chooses", () => {
           before(openPage);
@@ -57,12 +55,12 @@ for (const name of browserNames) {
               { isolated, threaded, symbolDispose },
             );
           });
-          check("one thread on the page's main thread, and points to the worker", async () => {
+          it("one thread on the page's main thread, and points to the worker", async () => {
             const { simd, threads, reason } = await chosen("headwise");
             assert.deepEqual([simd, threads], [simds[0], 1]);
             assert.match(reason, /headwise\/worker/);
           });
-          check(`${threaded ? "all cores" : "one thread"} in the worker, and says why`, async () => {
+          it(`${threaded ? "all cores" : "one thread"} in the worker, and says why`, async () => {
             const { simd, threads, cores, reason } = await chosen("headwise/worker");
             assert.deepEqual([simd, threads], [simds[0], threaded ? Math.min(cores, 8) : 1]);
             const why = threaded
@@ -72,7 +70,7 @@ for (const name of browserNames) {
                 : /Cross-Origin-Opener-Policy: same-origin.*Cross-Origin-Embedder-Policy: require-corp/;
             assert.match(reason, why);
           });
-          check("nothing but what was asked for", async () => {
+          it("nothing but what was asked for", async () => {
             const refused = async (entry, options, message) => {
               const load = ([entry, options]) => outcome(loads[entry](options));
               const { code, ...rest } = await page.evaluate(load, [entry, options]);
@@ -98,8 +96,7 @@ for (const name of browserNames) {
                   const [entry] = place.split(" ");
                   info = await page.evaluate((...args) => caseRunner.open(...args), entry, { simd, threads });
                 };
-                const reopenRunner = async () => (await reopen(), await openRunner());
-                before(async () => (await openPage(), await patiently(browser, reopen, openRunner)));
+                before(async () => (await openPage(), await openRunner()));
                 after(closePage);
 
                 it("is what was asked for, in one download", () => {
@@ -111,8 +108,7 @@ for (const name of browserNames) {
                 });
                 for (const { name } of cases) {
                   it(name, async () => {
-                    const run = () => page.evaluate((name) => caseRunner.run(name), name);
-                    const wrong = await patiently(browser, reopenRunner, run); // some cases load an instance of their own
+                    const wrong = await page.evaluate((name) => caseRunner.run(name), name);
                     assert.ok(wrong === undefined, wrong);
                   });
                 }

@@ -6,7 +6,7 @@ import { basename, join } from "node:path";
 import { after, before, beforeEach, afterEach, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { browserNames, openBrowser, patiently } from "../support/browsers.mjs";
+import { browserNames, openBrowser } from "../support/browsers.mjs";
 import { serve } from "../support/server.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -57,11 +57,8 @@ for (const name of browserNames) {
       page = await browser.page(`${server.url}tests/browser/api.html`);
       server.requests.length = 0;
     };
-    const closePage = () => page?.close();
-    const reopen = async () => (await closePage(), await openPage());
-    const check = (title, work) => it(title, () => patiently(browser, reopen, work));
     beforeEach(openPage);
-    afterEach(closePage);
+    afterEach(() => page?.close());
 
     const downloads = () => server.requests.filter((path) => path.endsWith(".wasm") || path.endsWith(".bin"));
     const assertClean = async () => assert.deepEqual([...page.messages, ...(await page.evaluate(() => messages))], []);
@@ -91,14 +88,14 @@ for (const name of browserNames) {
             wasm,
           );
 
-        check("downloads one binary and its JavaScript, nothing of the others", async () => {
+        it("downloads one binary and its JavaScript, nothing of the others", async () => {
           const { value: binary } = await loadAndUse();
           assert.deepEqual(downloads(), [`/dist/${binary}.wasm`]);
           assert.equal(server.requests.includes("/dist/thread.js"), binary.endsWith("-threads"));
           await assertClean();
         });
 
-        check("takes the binaries from another folder", async () => {
+        it("takes the binaries from another folder", async () => {
           await copyBinaries("elsewhere");
           for (const address of [`${served}/elsewhere`, `${served}/elsewhere/`]) {
             const { value: binary, message } = await loadAndUse({ folder: address });
@@ -108,7 +105,7 @@ for (const name of browserNames) {
           await assertClean();
         });
 
-        check("takes a binary that the host serves as some other type", async () => {
+        it("takes a binary that the host serves as some other type", async () => {
           await copyBinaries("unknown", (file) => `${file}.bin`);
           const { value: binary, message } = await loadAndUse({ folder: `${served}/unknown`, suffix: ".bin" });
           assert.ok(binary, message);
@@ -116,7 +113,7 @@ for (const name of browserNames) {
           await assertClean();
         });
 
-        check("takes bytes and a compiled module, and leaves them to the caller", async () => {
+        it("takes bytes and a compiled module, and leaves them to the caller", async () => {
           const result = await page.evaluate(async (entry) => {
             const url = "/dist/headwise-simd128.wasm";
             const bytes = await (await fetch(url)).arrayBuffer();
@@ -136,9 +133,8 @@ for (const name of browserNames) {
           await assertClean();
         });
 
-        check("says which address has no binary, and loads from there once it has", async () => {
+        it("says which address has no binary, and loads from there once it has", async () => {
           const late = `late-${entries.indexOf(entry)}`;
-          await rm(join(folder, late), { recursive: true, force: true }); // of a first try
           const { code, message } = await loadAndUse({ folder: `${served}/${late}` });
           assert.equal(code, "invalid-file");
           const [path] = downloads();
@@ -149,7 +145,7 @@ for (const name of browserNames) {
           assert.ok(again.value, again.message);
         });
 
-        check("leaves the inputs as they are", async () => {
+        it("leaves the inputs as they are", async () => {
           const result = await page.evaluate(async (entry) => {
             const hw = await loads[entry]();
             const buffer = Float32Array.from({ length: 24 }, (_, i) => i).buffer;
@@ -168,7 +164,7 @@ for (const name of browserNames) {
       });
     }
 
-    check("headwise: instances share the compiled module", async () => {
+    it("headwise: instances share the compiled module", async () => {
       await page.evaluate(async () => {
         const instances = await Promise.all([loads.headwise(), loads.headwise()]);
         instances.push(await loads.headwise());
@@ -178,7 +174,7 @@ for (const name of browserNames) {
       await assertClean();
     });
 
-    check("headwise/worker: the page is not blocked while the worker computes; with headwise it is", async () => {
+    it("headwise/worker: the page is not blocked while the worker computes; with headwise it is", async () => {
       const measure = (entry) =>
         page.evaluate(async (entry) => {
           const hw = await loads[entry]({ threads: 1 });
@@ -199,7 +195,7 @@ for (const name of browserNames) {
       await assertClean();
     });
 
-    check("headwise/worker: a terminated worker rejects what is pending and what comes later", async () => {
+    it("headwise/worker: a terminated worker rejects what is pending and what comes later", async () => {
       const result = await page.evaluate(async (tokens) => {
         const worker = new Worker("/dist/worker-host.js", { type: "module" });
         const hw = await loads["headwise/worker"]({ worker });
@@ -221,7 +217,7 @@ for (const name of browserNames) {
       await assertClean();
     });
 
-    check("headwise/worker: an idle worker that is terminated is noticed by the next call", async () => {
+    it("headwise/worker: an idle worker that is terminated is noticed by the next call", async () => {
       const { code } = await page.evaluate(async () => {
         const worker = new Worker("/dist/worker-host.js", { type: "module" });
         const hw = await loads["headwise/worker"]({ worker: () => worker });
@@ -231,7 +227,7 @@ for (const name of browserNames) {
       assert.equal(code, "worker-lost");
     });
 
-    check("headwise/worker: a worker that cannot start rejects load", async () => {
+    it("headwise/worker: a worker that cannot start rejects load", async () => {
       const { code, message } = await page.evaluate(() =>
         outcome(loads["headwise/worker"]({ worker: new Worker("/nowhere.js", { type: "module" }) })),
       );
@@ -239,7 +235,7 @@ for (const name of browserNames) {
       assert.match(message, /the worker given is gone.*could not be loaded.*404.*Cross-Origin-Embedder-Policy/);
     });
 
-    check("headwise/worker: a worker that is no host rejects load within the limit, and lives on", async () => {
+    it("headwise/worker: a worker that is no host rejects load within the limit, and lives on", async () => {
       const { code, message, answer } = await page.evaluate(async () => {
         const worker = new Worker("/tests/browser/echo_worker.js", { type: "module" });
         const result = await outcome(loads["headwise/worker"]({ worker, timeout: 300 }));
@@ -253,7 +249,7 @@ for (const name of browserNames) {
       await assertClean();
     });
 
-    check("headwise/worker: a worker in use is refused to a second load, and its instance works on", async () => {
+    it("headwise/worker: a worker in use is refused to a second load, and its instance works on", async () => {
       const { second, first } = await page.evaluate(async () => {
         const worker = new Worker("/dist/worker-host.js", { type: "module" });
         const hw = await loads["headwise/worker"]({ worker });
@@ -268,7 +264,7 @@ for (const name of browserNames) {
       await assertClean();
     });
 
-    check("headwise/worker: an error of the user's own code in a worker does not end the instance", async () => {
+    it("headwise/worker: an error of the user's own code in a worker does not end the instance", async () => {
       const { value, message } = await page.evaluate(async () => {
         const worker = new Worker("/tests/browser/failing_worker.js", { type: "module" });
         const failed = new Promise((resolve) => worker.addEventListener("error", resolve, { once: true }));
@@ -283,7 +279,7 @@ for (const name of browserNames) {
       assert.equal(value, "done", message);
     });
 
-    check("headwise/worker: loads where Web Locks are refused, and still notices a terminated worker", async () => {
+    it("headwise/worker: loads where Web Locks are refused, and still notices a terminated worker", async () => {
       const { value, lost, message } = await page.evaluate(async () => {
         const worker = new Worker("/tests/browser/lockless_worker.js", { type: "module" });
         const loaded = await outcome(loads["headwise/worker"]({ worker }).then((hw) => (window.hw = hw) && "loaded"));
@@ -297,34 +293,31 @@ for (const name of browserNames) {
       await assertClean();
     });
 
-    check(
-      "headwise/worker: loads in a worker of an opaque origin, which has neither locks nor workers of its own",
-      async () => {
-        if (name === "webkit") return; // WebKitGTK 2.4x starts no module worker from a data: address
-        const open = await serve(root, { isolated: true, headers: { "Access-Control-Allow-Origin": "*" } });
-        const other = await browser.page(`${open.url}tests/browser/api.html`);
-        try {
-          const { value, message } = await other.evaluate(() => {
-            const source = `import ${JSON.stringify(new URL("/dist/worker-host.js", location).href)};`;
-            const worker = () => new Worker(`data:text/javascript,${encodeURIComponent(source)}`, { type: "module" });
-            return outcome(
-              (async () => {
-                const hw = await loads["headwise/worker"]({ worker });
-                await attend(hw, 1);
-                await hw.dispose();
-                return hw.info.threads;
-              })(),
-            );
-          });
-          assert.equal(value, 1, message);
-        } finally {
-          await other.close();
-          await open.close();
-        }
-      },
-    );
+    it("headwise/worker: loads in a worker of an opaque origin, which has neither locks nor workers of its own", async () => {
+      if (name === "webkit") return; // WebKitGTK 2.4x starts no module worker from a data: address
+      const open = await serve(root, { isolated: true, headers: { "Access-Control-Allow-Origin": "*" } });
+      const other = await browser.page(`${open.url}tests/browser/api.html`);
+      try {
+        const { value, message } = await other.evaluate(() => {
+          const source = `import ${JSON.stringify(new URL("/dist/worker-host.js", location).href)};`;
+          const worker = () => new Worker(`data:text/javascript,${encodeURIComponent(source)}`, { type: "module" });
+          return outcome(
+            (async () => {
+              const hw = await loads["headwise/worker"]({ worker });
+              await attend(hw, 1);
+              await hw.dispose();
+              return hw.info.threads;
+            })(),
+          );
+        });
+        assert.equal(value, 1, message);
+      } finally {
+        await other.close();
+        await open.close();
+      }
+    });
 
-    check("headwise/worker: threads whose script is missing cost auto its threads, not the load", async () => {
+    it("headwise/worker: threads whose script is missing cost auto its threads, not the load", async () => {
       await mkdir(join(folder, "threadless"), { recursive: true });
       for (const file of await readdir(dist))
         if (/\.(js|wasm)$/.test(file) && file !== "thread.js")
@@ -347,7 +340,7 @@ for (const name of browserNames) {
       if (name !== "webkit") assert.match(`${auto.value.reason} ${two.message}`, /thread.js.*thread.js/);
     });
 
-    check("its script is refused in a window", async () => {
+    it("its script is refused in a window", async () => {
       const { name: error, message } = await page.evaluate(() =>
         import("/dist/worker-host.js").then(
           () => ({ message: "it runs" }),
@@ -359,7 +352,7 @@ for (const name of browserNames) {
     });
 
     for (const entry of entries) {
-      check(`${entry}: loads while other code on the page fails`, async () => {
+      it(`${entry}: loads while other code on the page fails`, async () => {
         const results = await page.evaluate(async (entry) => {
           addEventListener("error", (event) => event.preventDefault());
           const ad = setInterval(() => {
@@ -377,7 +370,7 @@ for (const name of browserNames) {
 
     // Firefox and WebKitGTK have no service workers that are modules, or none in a window that is driven.
     for (const [kind, open] of name === "chromium" ? Object.entries(portsOf) : []) {
-      check(`headwise: a ${kind} computes on one thread, and says why`, async () => {
+      it(`headwise: a ${kind} computes on one thread, and says why`, async () => {
         const { threads, reason, value } = await page.evaluate(open);
         assert.equal(value, 1);
         assert.equal(threads, 1);
@@ -385,7 +378,7 @@ for (const name of browserNames) {
       });
     }
 
-    check("headwise/worker: dispose rejects what is pending and what comes later", async () => {
+    it("headwise/worker: dispose rejects what is pending and what comes later", async () => {
       const result = await page.evaluate(async (tokens) => {
         const hw = await loads["headwise/worker"]();
         const calls = [outcome(attend(hw, tokens)), outcome(hw.memory())];
@@ -401,7 +394,7 @@ for (const name of browserNames) {
       await assertClean();
     });
 
-    check("headwise/worker: an aborted call rejects at once, and the queue goes on", async () => {
+    it("headwise/worker: an aborted call rejects at once, and the queue goes on", async () => {
       const result = await page.evaluate(async () => {
         const hw = await loads["headwise/worker"]({ threads: 1 });
         const settled = [];
@@ -426,7 +419,7 @@ for (const name of browserNames) {
       await assertClean();
     });
 
-    check("headwise/worker: long work shows its progress, stops at an abort, and the worker is free", async () => {
+    it("headwise/worker: long work shows its progress, stops at an abort, and the worker is free", async () => {
       const { progress, code, milliseconds, left } = await page.evaluate(async () => {
         const hw = await loads["headwise/worker"]({ threads: 1 });
         const model = await hw.transformer({ vocabSize: 9, contextLength: 64, layers: 2, embedDim: 64, numHeads: 8 });
