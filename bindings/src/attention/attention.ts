@@ -1,4 +1,4 @@
-import { checkBoolean, checkGates, checkScale, integer, oneOf, refuseOtherLength } from "../base/checks.js";
+import { checkBoolean, checkGates, float32, integer, oneOf, refuseOtherLength } from "../base/checks.js";
 import { group, optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
 import { checkTensor } from "../base/tensor.js";
 import type { TensorLike } from "../base/types.js";
@@ -15,8 +15,8 @@ const optionTable = {
   numKvHeads: optional(integer(1)),
   ...visibilityTable,
   past: optional(group({ key: checkTensor, value: checkTensor } satisfies OptionTable<KeysAndValues>)),
-  scale: optional(checkScale),
-  softcap: withDefault(checkScale, 0),
+  scale: optional(float32(">= 0")),
+  softcap: withDefault(float32(">= 0"), 0),
   headGates: optional(checkGates),
   return: group({
     weights: optional(oneOf(weightsStages)),

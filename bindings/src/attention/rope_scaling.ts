@@ -1,19 +1,17 @@
 /** Scaled frequencies of rotary embeddings for longer texts, computed as in transformers. */
-import { checkOneOf, integer, invalidOption, number } from "../base/checks.js";
+import { checkOneOf, float32, float64, integer, invalidOption } from "../base/checks.js";
 import { optional, readOptions, type OptionTable } from "../base/options.js";
 import type { RopeConfig, RopeScaling } from "./types.js";
 
-const factor = /* @__PURE__ */ number("a finite float32 number > 0", (x) => x > 0);
-
 const table = {
   type: (value, name) => checkOneOf(value, name, ["linear", "dynamic", "yarn", "llama3"] as const),
-  factor,
+  factor: float64("> 0"),
   originalLength: optional(integer(1)),
-  lowFrequencyFactor: optional(factor),
-  highFrequencyFactor: optional(factor),
-  betaFast: optional(factor),
-  betaSlow: optional(factor),
-  attentionFactor: optional(factor),
+  lowFrequencyFactor: optional(float64("> 0")),
+  highFrequencyFactor: optional(float64("> 0")),
+  betaFast: optional(float64("> 0")),
+  betaSlow: optional(float64("> 0")),
+  attentionFactor: optional(float32("> 0")),
 } satisfies OptionTable<RopeScaling>;
 
 /** The options that each type requires in addition to `factor`. */

@@ -4,7 +4,7 @@ import {
   integer,
   invalidOption,
   invalidShape,
-  number,
+  float32,
   refuseOtherLength,
 } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
@@ -18,8 +18,8 @@ import type { ResolvedRope, RopeConfig, RopePairs, RopeScaling, RotaryEmbeddingO
 
 /** What rotates, and how fast. */
 const pairsTable = {
-  base: optional(number("a finite float32 number > 0", (x) => Math.fround(x) > 0)),
-  dim: optional(number("an even integer from 2 to D", (x) => Number.isInteger(x / 2) && x >= 2)),
+  base: optional(float32("> 0")),
+  dim: optional(integer(2)),
   interleaved: withDefault(checkBoolean, false),
 } satisfies OptionTable<RopePairs>;
 

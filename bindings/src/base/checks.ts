@@ -62,23 +62,30 @@ export const oneOf =
   (value, name) =>
     checkOneOf(value, name, allowed);
 
-/** A number that is finite in float32 and for which `good` holds. */
-export const number =
-  (expected: string, good: (x: number) => boolean): Check<number> =>
+/** Ranges of numbers, as messages show them. */
+const ranges = {
+  "": () => true,
+  ">= 0": (x: number) => x >= 0,
+  "> 0": (x: number) => x > 0,
+  ">= 0 and < 1": (x: number) => x >= 0 && x < 1,
+  ">= 0 and <= 1": (x: number) => x >= 0 && x <= 1,
+  "> 0 and <= 1": (x: number) => x > 0 && x <= 1,
+};
+
+const numberIn =
+  (kind: string, round: (x: number) => number) =>
+  (range: keyof typeof ranges): Check<number> =>
   (value, name) => {
-    if (typeof value !== "number" || !Number.isFinite(Math.fround(value)) || !good(value))
-      throw invalidOption(name, expected, value);
-    return value;
+    const fits = (x: number) => Number.isFinite(x) && ranges[range](x);
+    if (typeof value === "number" && fits(value) && fits(round(value))) return value;
+    throw invalidOption(name, `a finite ${kind} ${range}`.trimEnd(), value);
   };
 
-/** `scale`, `softcap` and the like. */
-export const checkScale = /* @__PURE__ */ number("a finite float32 number >= 0", (x) => x >= 0);
+/** A number that the core computes with. It must be finite and in the range after rounding to float32, too. */
+export const float32 = /* @__PURE__ */ numberIn("float32 number", Math.fround);
 
-/** ε of norms. */
-export const checkEpsilon = /* @__PURE__ */ number("a float32 number > 0", (x) => Math.fround(x) > 0);
-
-/** A share of numbers that training leaves out. */
-export const checkRate = /* @__PURE__ */ number("a number >= 0 and < 1", (x) => x >= 0 && x < 1);
+/** A number that only TypeScript computes with. */
+export const float64 = /* @__PURE__ */ numberIn("number", (x) => x);
 
 /** A function. It is returned as it is. */
 export function checkFunction(value: unknown, name: string): (...args: never) => unknown {

@@ -1,7 +1,7 @@
 /** Checks the arguments of `pruneByImportance`. */
 import { checkAdamWOptions } from "../module/adamw.js";
 import { checkBatches, type CheckedBatch } from "./batches.js";
-import { checkBoolean, integer, invalidOption, number, readList, show, type Check } from "../base/checks.js";
+import { checkBoolean, float64, integer, invalidOption, readList, show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import { hasMembers, optional, readOptions, withDefault, type Checked, type OptionTable } from "../base/options.js";
 import { importanceTable } from "./importance.js";
@@ -51,12 +51,6 @@ function checkImportance(value: unknown, counts: readonly number[]): HeadImporta
   throw new HeadwiseError("invalid-shape", `importance: expected ${expected}, got ${show(given)}`);
 }
 
-/** A double, unlike the core's options: Number.MAX_VALUE lets every head go. */
-const checkIncrease: Check<number> = (value, name) => {
-  if (typeof value === "number" && value >= 0) return value;
-  throw invalidOption(name, "a number >= 0", value);
-};
-
 /** The option tables for one model, which batches must fit. */
 const optionTables = (model: AnyTransformer) => {
   const batches = optional((value, name) => checkBatches(value, name, model));
@@ -71,9 +65,9 @@ const optionTables = (model: AnyTransformer) => {
   return {
     source: { ...importanceTable, batches } satisfies OptionTable<ImportanceSource>,
     options: {
-      fraction: optional(number("a number from 0 to 1", (x) => x >= 0 && x <= 1)),
+      fraction: optional(float64(">= 0 and <= 1")),
       count: optional(integer(0)),
-      maxLossIncrease: optional(checkIncrease),
+      maxLossIncrease: optional(float64(">= 0")),
       batches,
       keepOnePerLayer: withDefault(checkBoolean, true),
       reestimate: optional(integer(1)),

@@ -1,5 +1,5 @@
 /** The optimizer AdamW. The schedule and the clipping are here; the update of each parameter is in the core. */
-import { checkInteger, integer, invalidOption, maxExtent, number, readList } from "../base/checks.js";
+import { checkInteger, float32, float64, integer, invalidOption, maxExtent, readList } from "../base/checks.js";
 import { net, seal } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
 import { isObject } from "../base/kinds.js";
@@ -16,22 +16,20 @@ interface Part {
   readonly state: State;
 }
 
-const notNegative = number("a finite float32 number >= 0", (x) => x >= 0);
-const positive = number("a finite float32 number > 0", (x) => Math.fround(x) > 0);
-const below1 = number("numbers from 0 to below 1", (x) => x >= 0 && Math.fround(x) < 1);
+const checkBeta = float32(">= 0 and < 1");
 
 function checkBetas(value: unknown, name: string): readonly [number, number] {
   const betas = readList(value, name, "two numbers");
   if (betas.length !== 2) throw invalidOption(name, "two numbers", betas);
-  return [below1(betas[0], name), below1(betas[1], name)];
+  return [checkBeta(betas[0], name), checkBeta(betas[1], name)];
 }
 
 const optionTable = {
-  lr: notNegative,
+  lr: float32(">= 0"),
   betas: withDefault(checkBetas, [0.9, 0.999]),
-  eps: withDefault(positive, 1e-8),
-  weightDecay: withDefault(notNegative, 0.01),
-  clipNorm: optional(positive),
+  eps: withDefault(float32("> 0"), 1e-8),
+  weightDecay: withDefault(float32(">= 0"), 0.01),
+  clipNorm: optional(float64("> 0")),
   warmupSteps: withDefault(integer(0), 0),
   totalSteps: optional(integer(1)),
 } satisfies OptionTable<AdamWOptions>;

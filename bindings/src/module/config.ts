@@ -3,13 +3,11 @@ import { scaledFrequencies } from "../attention/rope_scaling.js";
 import { fitRope, ropeTable } from "../attention/rotary_embedding.js";
 import {
   checkBoolean,
-  checkEpsilon,
   checkInteger,
-  checkScale,
+  float32,
   integer,
   invalidOption,
   maxExtent,
-  number,
   oneOf,
   readList,
   refuseOtherLength,
@@ -27,7 +25,7 @@ function checkAlibi(value: unknown, name: string): boolean | readonly number[] {
   return Object.freeze(slopes.map((slope, h) => Math.fround(checkSlope(slope, `${name}[${h}]`))));
 }
 
-const checkSlope = number("a finite float32 number", () => true);
+const checkSlope = float32("");
 
 const configTable = {
   embedDim: integer(1),
@@ -40,12 +38,12 @@ const configTable = {
   valueDim: optional(integer(1)),
   outputDim: optional(integer(1)),
   bias: withDefault(oneOf([true, false, "qkv", "out"]), true),
-  scale: optional(checkScale),
-  softcap: withDefault(checkScale, 0),
+  scale: optional(float32(">= 0")),
+  softcap: withDefault(float32(">= 0"), 0),
   rope: optional(group(ropeTable)),
   alibi: withDefault(checkAlibi, false),
   queryKeyNorm: withDefault(checkBoolean, false),
-  normEpsilon: withDefault(checkEpsilon, 1e-6),
+  normEpsilon: withDefault(float32("> 0"), 1e-6),
   seed: withDefault(seed, 0),
 } satisfies OptionTable<MultiHeadAttentionConfig>;
 

@@ -5,7 +5,7 @@ import {
   checkGates,
   checkHeadList,
   checkInt32Array,
-  checkRate,
+  float32,
   oneOf,
   refuseOtherLength,
   seed,
@@ -53,7 +53,7 @@ const forwardTable = {
   cache: optional(Cache.check),
   positions: optional(checkInt32Array),
   train: withDefault(checkBoolean, false),
-  dropout: optional(checkRate),
+  dropout: optional(float32(">= 0 and < 1")),
   seed: optional(seed),
   return: group(returnTable),
 } satisfies OptionTable<ForwardOptions>;

@@ -1,5 +1,5 @@
 /** Changes of a forward pass at places of its layers. */
-import { checkInteger, integer, invalidOption, invalidShape, number, oneOf, readList } from "../base/checks.js";
+import { checkInteger, float32, integer, invalidOption, invalidShape, oneOf, readList } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import { optional, readOptions, type OptionTable } from "../base/options.js";
 import { checkTensor } from "../base/tensor.js";
@@ -15,7 +15,7 @@ const placeOf: Record<Edit["at"], PlaceName> = {
 /** In the order of the core's numbers. */
 const operations = ["set", "add", "scale"] as const;
 
-const checkNumber = number("a float32 number", () => true);
+const checkNumber = float32("");
 const checkChange = optional((value: unknown, name: string): number | Tensor =>
   typeof value === "number" ? checkNumber(value, name) : checkTensor(value, name),
 );

@@ -1,5 +1,5 @@
 /** Generating tokens: one step of the core a token, and a choice by the logits. */
-import { checkInteger, checkScale, integer, invalidShape, maxExtent, number, readList, seed } from "../base/checks.js";
+import { checkInteger, float64, integer, invalidShape, maxExtent, readList, seed } from "../base/checks.js";
 import { net } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
 import { optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
@@ -19,12 +19,9 @@ const decodeState = "keys and values, with scratch";
 
 const optionTable = {
   maxTokens: integer(0),
-  temperature: withDefault(checkScale, 1),
+  temperature: withDefault(float64(">= 0"), 1),
   topK: optional(integer(1)),
-  topP: withDefault(
-    number("a number above 0 and up to 1", (x) => x > 0 && x <= 1),
-    1,
-  ),
+  topP: withDefault(float64("> 0 and <= 1"), 1),
   stop: (value = [], name) => new Set(readList(value, name, "tokens").map((token) => integer(0)(token, name))),
   seed: withDefault(seed, 0),
   edits: (value = [], name) => ({ value, name }), // checked with the model, whose layers they name

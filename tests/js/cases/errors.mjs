@@ -163,7 +163,7 @@ const configErrors = [
   ["invalid-option", ["rope", '"theta"'], { embedDim: 8, numHeads: 2, rope: { theta: 1e6 } }],
   ["invalid-option", ["rope.dim", "even", "D = 3", "3"], { embedDim: 9, numHeads: 3, rope: {} }],
   ["invalid-option", ["rope.dim", "D = 4", "6"], { embedDim: 8, numHeads: 2, rope: { dim: 6 } }],
-  ["invalid-option", ["rope.dim", "even", '"2"'], { embedDim: 8, numHeads: 2, rope: { dim: "2" } }],
+  ["invalid-option", ["rope.dim", "integer", '"2"'], { embedDim: 8, numHeads: 2, rope: { dim: "2" } }],
   ["invalid-option", ["rope.base", "> 0", "0"], { embedDim: 8, numHeads: 2, rope: { base: 0 } }],
   ["invalid-option", ["rope.interleaved", "1"], { embedDim: 8, numHeads: 2, rope: { interleaved: 1 } }],
   ["invalid-option", ["alibi", "true, false or an array of slopes", "1"], { embedDim: 8, numHeads: 2, alibi: 1 }],

@@ -142,6 +142,40 @@ export const limitCases = [
     },
   },
   {
+    name: "numbers of the core must be in their range as float32 too, numbers that only TypeScript uses need not",
+    async run({ hw, expect }) {
+      const refused = (name, call) => expectError(expect, "invalid-option", [name, "a finite float32 number"], call);
+      const [tiny, huge, almost1] = [1e-46, 1e39, 1 - 2 ** -53]; // as float32: 0, Infinity, 1
+      const mha = await hw.multiHeadAttention({ embedDim: 4, numHeads: 2 });
+      const x = random([3, 4], 1);
+      const make = (config) => hw.multiHeadAttention({ embedDim: 4, numHeads: 2, ...config });
+      await refused("dropout", () => mha.forward(x, { train: true, dropout: almost1 }));
+      await refused("rope.base", () => make({ rope: { base: tiny } }));
+      await refused("normEpsilon", () => make({ queryKeyNorm: true, normEpsilon: tiny }));
+      await refused("softcap", () => make({ softcap: huge }));
+      await refused("scale", () => hw.attention(x, x, x, { scale: -1e-60 }));
+      for (const option of [{ lr: huge }, { eps: tiny }, { weightDecay: huge }, { betas: [0.9, almost1] }])
+        await refused(Object.keys(option)[0], () => hw.adamW({ lr: 1, ...option }));
+      await mha.dispose();
+
+      const optimizer = await hw.adamW({ lr: 0, clipNorm: huge });
+      await optimizer.dispose();
+      const model = await makeTransformer(hw);
+      for (const options of [{ temperature: tiny }, { temperature: huge }, { topP: tiny }])
+        for await (const token of model.generate([1], { maxTokens: 2, ...options })) expect(token).to.be.a("number");
+      const tokens = Int32Array.of(1, 2, 3);
+      const batches = [{ tokens, targets: tokens }];
+      const pruned = await hw.pruneByImportance(
+        model,
+        { method: "random", batches },
+        { maxLossIncrease: Number.MAX_VALUE },
+      );
+      for (const heads of pruned.model.config.heads) expect(heads.length).to.equal(1); // keepOnePerLayer
+      await pruned.model.dispose();
+      await model.dispose();
+    },
+  },
+  {
     name: "generate refuses logits that are not numbers",
     async run({ hw, expect }) {
       for (const temperature of [0, 1]) {

@@ -316,7 +316,7 @@ export const pruneByImportanceCases = [
       const errors = [
         ["invalid-option", goals, () => [model, importance, {}]],
         ["invalid-option", goals, () => [model, importance, { count: 1, fraction: 0.1 }]],
-        ["invalid-option", ["fraction", "from 0 to 1", "1.5"], () => [model, importance, { fraction: 1.5 }]],
+        ["invalid-option", ["fraction", "<= 1", "1.5"], () => [model, importance, { fraction: 1.5 }]],
         ["invalid-option", ["fraction", "8", "6"], () => [model, importance, { fraction: 1 }]],
         ["invalid-option", ["count", "9", "8"], () => [model, importance, { count: 9, keepOnePerLayer: false }]],
         ["invalid-option", ["count", "0.5"], () => [model, importance, { count: 0.5 }]],

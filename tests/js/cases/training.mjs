@@ -231,7 +231,7 @@ export const trainingCases = [
       }
       const { output } = await mha.forward(x);
       output.data.forEach((value, n) => expect(mean[n]).to.be.closeTo(value, 0.2));
-      for (const rate of [0, 1 - 2 ** -24, 1 - 2 ** -53]) {
+      for (const rate of [0, 1 - 2 ** -24]) {
         const { output: any } = await mha.forward(x, { train: true, dropout: rate });
         expect(any.data.every(Number.isFinite)).to.equal(true);
       }
