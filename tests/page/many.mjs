@@ -86,15 +86,19 @@ export async function openMany(site, headCounts, options) {
       assert.equal(await phase(), "idle");
     },
     /** Waits until every lane has had so many steps. */
-    reaches: (step) =>
-      page.waitForFunction(
-        (step) =>
+    async trains(step) {
+      await page.waitForFunction(
+        (section, step) =>
+          document.querySelector(section).dataset.phase === "failed" ||
           [...document.querySelectorAll("[data-lane] [data-metric=step]")].every(
             (element) => Number(element.dataset.value) >= step,
           ),
         { timeout: 120_000 },
+        MANY,
         step,
-      ),
+      );
+      await screen.reaches(MANY, ":not([data-phase=failed])");
+    },
     /** Of the pairs that the heads are shown at. */
     values: () =>
       page.$$eval(`${MANY} .example li[data-key]`, (elements) => elements.map(({ dataset }) => Number(dataset.value))),

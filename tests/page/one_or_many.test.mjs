@@ -46,7 +46,7 @@ test("nothing is loaded or computed before it is started, not even in view", asy
 test("curves, answers and maps are those of the library, trained on the same examples", async () => {
   const screen = await openMany(site, [1, 2]);
   await screen.start();
-  await screen.reaches(50);
+  await screen.trains(50);
   await screen.pause();
   for (const heads of [1, 2]) {
     const lane = await screen.lane(heads);
@@ -67,7 +67,7 @@ test("curves, answers and maps are those of the library, trained on the same exa
 test("to the end: what came out is said, other numbers are asked, and another seed trains anew", async () => {
   const screen = await openMany(site, [2]);
   await screen.start();
-  await screen.page.waitForSelector(`${MANY}[data-phase=done]`, { timeout: 120_000 });
+  await screen.reaches(MANY, "[data-phase=done]", { timeout: 120_000 });
   const { step, accuracy } = await screen.lane(2);
   assert.equal(step, twoRelationsTraining.steps);
   const said = await screen.page.$eval(`${MANY} [data-conclusions]`, (element) => element.textContent);
@@ -124,7 +124,7 @@ test("the example says every question's answer, and how it comes about", async (
 test("pause holds, going on changes nothing, reset clears, head counts come and go", async () => {
   const screen = await openMany(site, [2]);
   await screen.start();
-  await screen.reaches(25);
+  await screen.trains(25);
   await screen.pause();
   const before = await screen.lane(2);
   await new Promise((resolve) => setTimeout(resolve, 400));
@@ -132,7 +132,7 @@ test("pause holds, going on changes nothing, reset clears, head counts come and 
 
   await screen.page.click("[data-heads='4']");
   await screen.start();
-  await screen.reaches(before.step + 25);
+  await screen.trains(before.step + 25);
   await screen.pause();
   for (const heads of [2, 4]) {
     const lane = await screen.lane(heads);
@@ -176,7 +176,7 @@ test("by keyboard alone: head counts, start, pause, a question, reset", async ()
 test("while four head counts train, the page answers: sentences, gates, questions; and nothing moves", async () => {
   const screen = await openMany(site, [1, 2, 4, 8]);
   await screen.start();
-  await screen.reaches(25);
+  await screen.trains(25);
   await screen.page.evaluate(() => Object.assign(window.observed, { longest: 0, shift: 0 }));
   await screen.type(SENTENCE);
   await compareCards(screen, oracle.compute(SENTENCE));
@@ -206,7 +206,7 @@ for (const [name, features] of [
     const screen = await openMany(site, [1, 8], { width: 320, features });
     assert.equal(await screen.overflow(), 0);
     await screen.start();
-    await screen.reaches(25);
+    await screen.trains(25);
     assert.equal(await screen.overflow(), 0);
     await screen.reset();
     assert.equal(await screen.overflow(), 0);
@@ -224,10 +224,10 @@ test("a library that does not start is said, and can be tried again", async () =
     };
   });
   await screen.act();
-  await screen.page.waitForSelector(`${MANY}[data-phase=failed]`);
+  await screen.reaches(MANY, "[data-phase=failed]");
   assert.match(await screen.status(), /failed.*no workers today/is);
   await screen.start();
-  await screen.reaches(25);
+  await screen.trains(25);
   await screen.reset();
   await screen.done();
 });

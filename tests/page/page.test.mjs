@@ -84,7 +84,7 @@ test("from a sub-folder of a host without isolation headers: one thread, the sam
 
 test("a model that does not arrive is said, and can be tried again", async () => {
   const screen = await site.open({ wait: false, failModel: 1 });
-  await screen.page.waitForSelector("main[data-phase=failed]");
+  await screen.reaches("main", "[data-phase=failed]");
   assert.match(await screen.status(), /could not start.*404/is);
   await screen.page.click(".status button");
   await screen.settled();

@@ -141,7 +141,7 @@ test("by keyboard alone: measured, slid, another method, paused, reset", async (
   const screen = await openPruning();
   await screen.tabTo(`${PRUNING} [data-action=main]`);
   await screen.press("Enter");
-  await screen.page.waitForSelector(`${PRUNING}[data-phase=running]`);
+  await screen.reaches(PRUNING, "[data-phase=running]");
   await screen.press("Enter");
   assert.equal(await screen.phase(), "paused");
   assert.match(await screen.status(), /Paused/);
@@ -207,7 +207,7 @@ test("a model that does not arrive is said, and can be tried again", async () =>
     };
   });
   await screen.act();
-  await screen.page.waitForSelector(`${PRUNING}[data-phase=failed]`);
+  await screen.reaches(PRUNING, "[data-phase=failed]");
   assert.match(await screen.status(), /failed.*404/is);
   await screen.start();
   await screen.done();
@@ -268,7 +268,7 @@ async function openPruning(options) {
   const screen = await site.open(options);
   const { page } = screen;
   const workers = page.workers().length;
-  const done = () => page.waitForSelector(`${PRUNING}[data-phase=done]`, { timeout: 120_000 });
+  const done = () => screen.reaches(PRUNING, "[data-phase=done]", { timeout: 120_000 });
   const act = () => page.$eval(`${PRUNING} [data-action=main]`, (button) => button.click());
   return {
     ...screen,
@@ -278,7 +278,7 @@ async function openPruning(options) {
     status: () => page.$eval(`${PRUNING} [role=status]`, (element) => element.textContent),
     async start() {
       await act();
-      await page.waitForSelector(`${PRUNING}[data-phase=running]`, { timeout: 30_000 });
+      await screen.reaches(PRUNING, "[data-phase=running]");
     },
     async slideTo(count) {
       await page.$eval(

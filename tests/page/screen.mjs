@@ -33,7 +33,11 @@ export async function openSite({ plain = false } = {}) {
 }
 
 /** A page and what tests do with it; `done` checks that the console stayed empty. */
-async function openPage(browser, url, { wait = true, width = 1280, features = [], holdModel = false, failModel = 0 }) {
+async function openPage(
+  browser,
+  url,
+  { wait = true, width = 1280, features = [], holdModel = false, failModel = 0, init, refused },
+) {
   const page = await browser.newPage();
   const messages = [];
   page.on("console", (message) => messages.push(`${message.type()}: ${message.text()}`));
@@ -63,11 +67,19 @@ async function openPage(browser, url, { wait = true, width = 1280, features = []
     holdModel,
     failModel,
   );
+  if (init) await page.evaluateOnNewDocument(init);
   await page.goto(url);
 
   const main = (name) => page.$eval("main", (element, name) => element.dataset[name], name);
   const runs = async () => Number(await main("runs"));
-  const settled = () => page.waitForSelector("main[data-phase=live][aria-busy=false]");
+  /** Waits until a section is in a phase. Throws the section's own sentence as soon as it is in the phase "failed" instead. */
+  const reaches = async (section, phase, options) => {
+    await page.waitForSelector(`${section}:is([data-phase=failed], ${phase})`, options);
+    if (await page.$(`${section}${phase}`)) return;
+    const status = await page.$eval(`${section} [role=status]`, (element) => element.textContent);
+    assert.fail(`${section}${phase}: ${status.trim()}`);
+  };
+  const settled = () => reaches("main", "[data-phase=live][aria-busy=false]");
   const screen = {
     page,
     releaseModel: () => page.evaluate(() => window.observed.releaseModel()),
@@ -77,6 +89,7 @@ async function openPage(browser, url, { wait = true, width = 1280, features = []
     },
     phase: () => main("phase"),
     runs,
+    reaches,
     settled,
     text: () => page.$eval("#sentence", (element) => element.value),
     status: () => page.$eval("[role=status]", (element) => element.textContent),

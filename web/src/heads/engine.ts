@@ -83,7 +83,12 @@ export class Engine {
     // One head as wide as all heads together: the very same matrices, no longer split; default scale 1 / √256.
     const width = config.numHeads * (config.headDim ?? config.embedDim / config.numHeads);
     const wide = { ...config, numHeads: 1, headDim: width, valueHeadDim: width };
-    return new Engine(hw, model, await make(config), await make(config), await make(wide));
+    try {
+      return new Engine(hw, model, await make(config), await make(config), await make(wide));
+    } catch (error) {
+      await hw.dispose();
+      throw error;
+    }
   }
 
   /** Resolves with `undefined` when a newer run took over, or when the text has no tokens. */
