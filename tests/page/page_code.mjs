@@ -12,7 +12,7 @@ export async function importPageCode(entry) {
   const folder = await mkdtemp(join(root, "build/page-code-")); // inside the package: there, "headwise" means itself
   try {
     const file = join(folder, "page.mjs");
-    const bundle = await rolldown({ input: join(root, entry), external: ["headwise"] });
+    const bundle = await rolldown({ input: join(root, entry), external: ["headwise", "headwise/worker"] });
     await bundle.write({ file });
     await bundle.close();
     return await import(pathToFileURL(file));
