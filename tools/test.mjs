@@ -87,7 +87,7 @@ const stages = {
   async models() {
     await test("Published models, in this Node and in browsers", () => nodeTests("node", [], "models"));
     await test("Published models' files, in Node 24", async () =>
-      nodeTests(await nodeOf("24"), [], "models", { names: ["files", "tokenizer"] }));
+      nodeTests(await nodeOf("24"), [], "models", { names: ["files", "broken_files", "folder_cache", "tokenizer"] }));
   },
   async conformance() {
     await test("ONNX's own cases, and ONNX Runtime as a peer", () => nodeTests("node", [relaxed], "conformance"));

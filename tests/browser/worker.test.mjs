@@ -1,17 +1,8 @@
-// What only a browser can show: what is downloaded and from where, and that no call waits for ever, whatever becomes of
-// the worker that computes.
+// The worker of `headwise/worker` in browsers: no call waits for ever, whatever becomes of the worker that computes.
 import assert from "node:assert/strict";
-import { copyFile, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { after, before, beforeEach, afterEach, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
+import { it } from "node:test";
 
-import { browserNames, openBrowser } from "../support/browsers.mjs";
-import { serve } from "../support/server.mjs";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const dist = join(root, "dist");
-const entries = ["headwise", "headwise/worker"];
+import { inEachBrowser } from "./each_browser.mjs";
 
 /** How many tokens make a call long, and how soon a call must reject then. Chromium lets a busy worker live for 2 s. */
 const long = {
@@ -20,433 +11,160 @@ const long = {
   webkit: { tokens: 6_000, promptly: 2_000 }, // WebKitGTK ends a terminated worker only when its call is over
 };
 
-/** Asks for a computation in a worker that serves several pages. */
-const portsOf = {
-  "service worker": async () => {
-    await navigator.serviceWorker.register("/tests/browser/serving_worker.js", { type: "module" });
-    const { active } = await navigator.serviceWorker.ready;
-    const answer = new Promise((resolve) => (navigator.serviceWorker.onmessage = ({ data }) => resolve(data)));
-    active.postMessage("compute");
-    return answer;
-  },
-  "shared worker": () => {
-    const { port } = new SharedWorker("/tests/browser/serving_worker.js", { type: "module" });
-    port.postMessage("compute");
-    return new Promise((resolve) => (port.onmessage = ({ data }) => resolve(data)));
-  },
-};
+inEachBrowser((name, here) => {
+  const { tokens, promptly } = long[name];
 
-for (const name of browserNames) {
-  describe(name, () => {
-    const { tokens, promptly } = long[name];
-    let browser, server, page, folder, served;
-
-    before(async () => {
-      browser = await openBrowser(name);
-      server = await serve(root, { isolated: true, csp: true });
-      await mkdir(join(root, "build"), { recursive: true });
-      folder = await mkdtemp(join(root, "build/browser-test-"));
-      served = `/build/${basename(folder)}`;
-    });
-    after(async () => {
-      await browser?.close();
-      await server?.close();
-      if (folder) await rm(folder, { recursive: true });
-    });
-    const openPage = async () => {
-      page = await browser.page(`${server.url}tests/browser/api.html`);
-      server.requests.length = 0;
-    };
-    beforeEach(openPage);
-    afterEach(() => page?.close());
-
-    const downloads = () => server.requests.filter((path) => path.endsWith(".wasm") || path.endsWith(".bin"));
-    const assertClean = async () => assert.deepEqual([...page.messages, ...(await page.evaluate(() => messages))], []);
-    const copyBinaries = async (to, change = (file) => file) => {
-      await mkdir(join(folder, to), { recursive: true });
-      const files = (await readdir(dist)).filter((file) => file.endsWith(".wasm"));
-      await Promise.all(files.map((file) => copyFile(join(dist, file), join(folder, to, change(file)))));
-    };
-
-    for (const entry of entries) {
-      describe(entry, () => {
-        /** Loads in the page, from a folder or from each file with a suffix; computes a little. */
-        const loadAndUse = (wasm) =>
-          page.evaluate(
-            (entry, wasm) =>
-              outcome(
-                (async () => {
-                  const { folder, suffix } = wasm ?? {};
-                  const option = suffix === undefined ? folder : (file) => `${folder}/${file}${suffix}`;
-                  const hw = await loads[entry]({ wasm: option });
-                  await attend(hw, 1);
-                  await hw.dispose();
-                  return `headwise-${hw.info.simd}${hw.info.threads > 1 ? "-threads" : ""}`;
-                })(),
-              ),
-            entry,
-            wasm,
-          );
-
-        it("downloads one binary and its JavaScript, nothing of the others", async () => {
-          const { value: binary } = await loadAndUse();
-          assert.deepEqual(downloads(), [`/dist/${binary}.wasm`]);
-          assert.equal(server.requests.includes("/dist/thread.js"), binary.endsWith("-threads"));
-          await assertClean();
-        });
-
-        it("takes the binaries from another folder", async () => {
-          await copyBinaries("elsewhere");
-          for (const address of [`${served}/elsewhere`, `${served}/elsewhere/`]) {
-            const { value: binary, message } = await loadAndUse({ folder: address });
-            assert.ok(binary, message);
-            assert.deepEqual([...new Set(downloads())], [`${served}/elsewhere/${binary}.wasm`]);
-          }
-          await assertClean();
-        });
-
-        it("takes a binary that the host serves as some other type", async () => {
-          await copyBinaries("unknown", (file) => `${file}.bin`);
-          const { value: binary, message } = await loadAndUse({ folder: `${served}/unknown`, suffix: ".bin" });
-          assert.ok(binary, message);
-          assert.deepEqual(downloads(), [`${served}/unknown/${binary}.wasm.bin`]);
-          await assertClean();
-        });
-
-        it("takes bytes and a compiled module, and leaves them to the caller", async () => {
-          const result = await page.evaluate(async (entry) => {
-            const url = "/dist/headwise-simd128.wasm";
-            const bytes = await (await fetch(url)).arrayBuffer();
-            const module = await WebAssembly.compile(bytes);
-            const asked = [];
-            for (const source of [bytes, new Uint8Array(bytes), module]) {
-              const wasm = (file) => (asked.push(file), source);
-              const hw = await loads[entry]({ threads: 1, simd: "simd128", wasm });
-              await attend(hw, 1);
-              await hw.dispose();
-            }
-            return { asked, left: bytes.byteLength };
-          }, entry);
-          assert.deepEqual(result.asked, Array(3).fill("headwise-simd128.wasm"));
-          assert.ok(result.left > 0);
-          assert.equal(downloads().length, 1, "the test's own");
-          await assertClean();
-        });
-
-        it("says which address has no binary, and loads from there once it has", async () => {
-          const late = `late-${entries.indexOf(entry)}`;
-          const { code, message } = await loadAndUse({ folder: `${served}/${late}` });
-          assert.equal(code, "invalid-file");
-          const [path] = downloads();
-          assert.ok(message.includes(`${new URL(path, server.url)}`) && message.includes("404"), message);
-          assert.ok((await loadAndUse()).value, "the package's own");
-          await copyBinaries(late);
-          const again = await loadAndUse({ folder: `${served}/${late}` });
-          assert.ok(again.value, again.message);
-        });
-
-        it("leaves the inputs as they are", async () => {
-          const result = await page.evaluate(async (entry) => {
-            const hw = await loads[entry]();
-            const buffer = Float32Array.from({ length: 24 }, (_, i) => i).buffer;
-            const [query, key, value] = [0, 8, 16].map((i) => ({
-              data: new Float32Array(buffer, 4 * i, 8),
-              shape: [2, 4],
-            }));
-            const mask = { data: new Uint8Array(4).fill(1), shape: [2, 2] };
-            await hw.attention(query, key, value, { mask });
-            await hw.dispose();
-            return [Array.from(new Float32Array(buffer)), Array.from(mask.data)];
-          }, entry);
-          assert.deepEqual(result, [Array.from({ length: 24 }, (_, i) => i), [1, 1, 1, 1]]);
-          await assertClean();
-        });
-      });
-    }
-
-    it("headwise: instances share the compiled module", async () => {
-      await page.evaluate(async () => {
-        const instances = await Promise.all([loads.headwise(), loads.headwise()]);
-        instances.push(await loads.headwise());
-        for (const hw of instances) hw.dispose();
-      });
-      assert.equal(downloads().length, 1);
-      await assertClean();
-    });
-
-    it("headwise/worker: the page is not blocked while the worker computes; with headwise it is", async () => {
-      const measure = (entry) =>
-        page.evaluate(async (entry) => {
-          const hw = await loads[entry]({ threads: 1 });
-          const times = [performance.now()];
-          const timer = setInterval(() => times.push(performance.now()), 10);
-          await attend(hw, 3000);
-          clearInterval(timer);
-          times.push(performance.now());
-          await hw.dispose();
-          const gaps = times.slice(1).map((time, i) => time - times[i]);
-          return { ticks: times.length - 2, longest: Math.max(...gaps), duration: times.at(-1) - times[0] };
-        }, entry);
-      const free = await measure("headwise/worker");
-      const shown = JSON.stringify(free);
-      assert.ok(free.duration > 200, `too short to tell: ${shown}`);
-      assert.ok(free.ticks >= 10 && free.longest < free.duration / 2, shown);
-      assert.equal((await measure("headwise")).ticks, 0);
-      await assertClean();
-    });
-
-    it("headwise/worker: a terminated worker rejects what is pending and what comes later", async () => {
-      const result = await page.evaluate(async (tokens) => {
-        const worker = new Worker("/dist/worker-host.js", { type: "module" });
-        const hw = await loads["headwise/worker"]({ worker });
-        const mha = await hw.multiHeadAttention({ embedDim: 4, numHeads: 2 });
-        const running = outcome(attend(hw, tokens));
-        const waiting = outcome(mha.parameters());
-        await new Promise((resolve) => setTimeout(resolve, 200));
-        worker.terminate();
-        const pending = await Promise.all([running, waiting]);
-        const later = await Promise.all([outcome(hw.memory()), outcome(mha.parameters())]);
-        await mha.dispose();
+  it("headwise/worker: the page is not blocked while the worker computes; with headwise it is", async () => {
+    const measure = (entry) =>
+      here.page.evaluate(async (entry) => {
+        const hw = await loads[entry]({ threads: 1 });
+        const times = [performance.now()];
+        const timer = setInterval(() => times.push(performance.now()), 10);
+        await attend(hw, 3000);
+        clearInterval(timer);
+        times.push(performance.now());
         await hw.dispose();
-        return [...pending, ...later];
-      }, tokens);
-      for (const { code, message, milliseconds } of result) {
-        assert.equal(code, "worker-lost", message);
-        assert.ok(milliseconds < promptly, `after ${milliseconds} ms`);
-      }
-      await assertClean();
-    });
-
-    it("headwise/worker: an idle worker that is terminated is noticed by the next call", async () => {
-      const { code } = await page.evaluate(async () => {
-        const worker = new Worker("/dist/worker-host.js", { type: "module" });
-        const hw = await loads["headwise/worker"]({ worker: () => worker });
-        worker.terminate();
-        return outcome(hw.memory());
-      });
-      assert.equal(code, "worker-lost");
-    });
-
-    it("headwise/worker: a worker that cannot start rejects load", async () => {
-      const { code, message } = await page.evaluate(() =>
-        outcome(loads["headwise/worker"]({ worker: new Worker("/nowhere.js", { type: "module" }) })),
-      );
-      assert.equal(code, "worker-lost");
-      assert.match(message, /the worker given is gone.*could not be loaded.*404.*Cross-Origin-Embedder-Policy/);
-    });
-
-    it("headwise/worker: a worker that is no host rejects load within the limit, and lives on", async () => {
-      const { code, message, answer } = await page.evaluate(async () => {
-        const worker = new Worker("/tests/browser/echo_worker.js", { type: "module" });
-        const result = await outcome(loads["headwise/worker"]({ worker, timeout: 300 }));
-        const answer = new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)));
-        worker.postMessage("there?");
-        return { ...result, answer: await answer };
-      });
-      assert.equal(code, "worker-lost");
-      assert.match(message, /no answer within 300 ms from the worker given.*headwise\/worker-host/);
-      assert.equal(answer, "there?");
-      await assertClean();
-    });
-
-    it("headwise/worker: a worker in use is refused to a second load, and its instance works on", async () => {
-      const { second, first } = await page.evaluate(async () => {
-        const worker = new Worker("/dist/worker-host.js", { type: "module" });
-        const hw = await loads["headwise/worker"]({ worker });
-        const second = await outcome(loads["headwise/worker"]({ worker }));
-        const first = await outcome(attend(hw, 1));
-        await hw.dispose();
-        return { second, first };
-      });
-      assert.equal(second.code, "invalid-option");
-      assert.match(second.message, /serves another Headwise instance/);
-      assert.equal(first.value, "done");
-      await assertClean();
-    });
-
-    it("headwise/worker: an error of the user's own code in a worker does not end the instance", async () => {
-      const { value, message } = await page.evaluate(async () => {
-        const worker = new Worker("/tests/browser/failing_worker.js", { type: "module" });
-        const failed = new Promise((resolve) => worker.addEventListener("error", resolve, { once: true }));
-        addEventListener("error", (event) => event.preventDefault());
-        const hw = await loads["headwise/worker"]({ worker });
-        worker.postMessage("fail");
-        await failed;
-        const result = await outcome(attend(hw, 1));
-        await hw.dispose();
-        return result;
-      });
-      assert.equal(value, "done", message);
-    });
-
-    it("headwise/worker: loads where Web Locks are refused, and still notices a terminated worker", async () => {
-      const { value, lost, message } = await page.evaluate(async () => {
-        const worker = new Worker("/tests/browser/lockless_worker.js", { type: "module" });
-        const loaded = await outcome(loads["headwise/worker"]({ worker }).then((hw) => (window.hw = hw) && "loaded"));
-        if (!loaded.value) return loaded;
-        const done = await outcome(attend(window.hw, 1));
-        worker.terminate();
-        return { ...done, lost: (await outcome(window.hw.memory())).code };
-      });
-      assert.equal(value, "done", message);
-      assert.equal(lost, "worker-lost");
-      await assertClean();
-    });
-
-    it("headwise/worker: loads in a worker of an opaque origin, which has neither locks nor workers of its own", async () => {
-      if (name === "webkit") return; // WebKitGTK 2.4x starts no module worker from a data: address
-      const open = await serve(root, { isolated: true, headers: { "Access-Control-Allow-Origin": "*" } });
-      const other = await browser.page(`${open.url}tests/browser/api.html`);
-      try {
-        const { value, message } = await other.evaluate(() => {
-          const source = `import ${JSON.stringify(new URL("/dist/worker-host.js", location).href)};`;
-          const worker = () => new Worker(`data:text/javascript,${encodeURIComponent(source)}`, { type: "module" });
-          return outcome(
-            (async () => {
-              const hw = await loads["headwise/worker"]({ worker });
-              await attend(hw, 1);
-              await hw.dispose();
-              return hw.info.threads;
-            })(),
-          );
-        });
-        assert.equal(value, 1, message);
-      } finally {
-        await other.close();
-        await open.close();
-      }
-    });
-
-    it("headwise/worker: threads whose script is missing cost auto its threads, not the load", async () => {
-      await mkdir(join(folder, "threadless"), { recursive: true });
-      for (const file of await readdir(dist))
-        if (/\.(js|wasm)$/.test(file) && file !== "thread.js")
-          await copyFile(join(dist, file), join(folder, "threadless", file));
-      const { auto, two } = await page.evaluate(async (address) => {
-        const { load } = await import(address);
-        const open = (options) =>
-          outcome(
-            (async () => {
-              const hw = await load(options);
-              await attend(hw, 1);
-              await hw.dispose();
-              return hw.info;
-            })(),
-          );
-        return { auto: await open({ threads: "auto" }), two: await open({ threads: 2 }) };
-      }, `${served}/threadless/worker.js`);
-      assert.equal(auto.value?.threads, 1, auto.message);
-      assert.equal(two.code, "unsupported", two.message);
-      if (name !== "webkit") assert.match(`${auto.value.reason} ${two.message}`, /thread.js.*thread.js/);
-    });
-
-    it("its script is refused in a window", async () => {
-      const { name: error, message } = await page.evaluate(() =>
-        import("/dist/worker-host.js").then(
-          () => ({ message: "it runs" }),
-          ({ name, message }) => ({ name, message }),
-        ),
-      );
-      assert.equal(error, "HeadwiseError", message);
-      assert.match(message, /headwise\/worker-host/);
-    });
-
-    for (const entry of entries) {
-      it(`${entry}: loads while other code on the page fails`, async () => {
-        const results = await page.evaluate(async (entry) => {
-          addEventListener("error", (event) => event.preventDefault());
-          const ad = setInterval(() => {
-            throw new Error("ad script");
-          });
-          const results = [];
-          for (let n = 0; n < 10; ++n)
-            results.push(await outcome(loads[entry]().then(async (hw) => (await hw.dispose(), "loaded"))));
-          clearInterval(ad);
-          return results.map(({ value, message }) => value ?? message);
-        }, entry);
-        assert.deepEqual(results, Array(10).fill("loaded"));
-      });
-    }
-
-    // Firefox and WebKitGTK have no service workers that are modules, or none in a window that is driven.
-    for (const [kind, open] of name === "chromium" ? Object.entries(portsOf) : []) {
-      it(`headwise: a ${kind} computes on one thread, and says why`, async () => {
-        const { threads, reason, value } = await page.evaluate(open);
-        assert.equal(value, 1);
-        assert.equal(threads, 1);
-        assert.match(reason, /1 thread: no worker can be started here/);
-      });
-    }
-
-    it("headwise/worker: dispose rejects what is pending and what comes later", async () => {
-      const result = await page.evaluate(async (tokens) => {
-        const hw = await loads["headwise/worker"]();
-        const calls = [outcome(attend(hw, tokens)), outcome(hw.memory())];
-        await new Promise((resolve) => setTimeout(resolve, 200));
-        await hw.dispose();
-        await hw.dispose();
-        return Promise.all([...calls, outcome(hw.memory())]);
-      }, tokens);
-      for (const { code, message, milliseconds } of result) {
-        assert.equal(code, "disposed", message);
-        assert.ok(milliseconds < promptly, `after ${milliseconds} ms`);
-      }
-      await assertClean();
-    });
-
-    it("headwise/worker: an aborted call rejects at once, and the queue goes on", async () => {
-      const result = await page.evaluate(async () => {
-        const hw = await loads["headwise/worker"]({ threads: 1 });
-        const settled = [];
-        const track = (name, promise) => outcome(promise).then((result) => (settled.push(name), result));
-        const [first, second] = [new AbortController(), new AbortController()];
-        const calls = [
-          track("running", attend(hw, 2000, { signal: first.signal })),
-          track("longer", attend(hw, 2000)),
-          track("queued", attend(hw, 1, { signal: second.signal })),
-          track("last", attend(hw, 1)),
-          track("never", attend(hw, 1, { signal: AbortSignal.abort() })),
-        ];
-        await new Promise((resolve) => setTimeout(resolve, 50));
-        first.abort();
-        second.abort();
-        const outcomes = await Promise.all(calls);
-        await hw.dispose();
-        return { settled, outcomes: outcomes.map(({ value, code }) => value ?? code) };
-      });
-      assert.deepEqual(result.outcomes, ["aborted", "done", "aborted", "done", "aborted"]);
-      assert.deepEqual(result.settled, ["never", "running", "queued", "longer", "last"]);
-      await assertClean();
-    });
-
-    it("headwise/worker: long work shows its progress, stops at an abort, and the worker is free", async () => {
-      const { progress, code, milliseconds, left } = await page.evaluate(async () => {
-        const hw = await loads["headwise/worker"]({ threads: 1 });
-        const model = await hw.transformer({ vocabSize: 9, contextLength: 64, layers: 2, embedDim: 64, numHeads: 8 });
-        const tokens = Int32Array.from({ length: 64 }, (_, n) => (n * n) % 9);
-        const batches = Array(50).fill({ tokens, targets: tokens });
-        const { liveObjects } = await hw.memory();
-        const [controller, progress] = [new AbortController(), []];
-        let since;
-        const onProgress = ({ done, total }) => {
-          if (progress.push(`${done} of ${total}`) < 3) return;
-          since = performance.now();
-          controller.abort();
-        };
-        const { signal } = controller;
-        const { code } = await outcome(
-          hw.headImportance(model, batches, { method: "leave-one-out", onProgress, signal }),
-        );
-        const left = (await hw.memory()).liveObjects - liveObjects;
-        const milliseconds = performance.now() - since;
-        await hw.dispose();
-        return { progress, code, milliseconds, left };
-      });
-      assert.deepEqual(progress, ["1 of 850", "2 of 850", "3 of 850"]);
-      assert.equal(code, "aborted");
-      assert.equal(left, 0);
-      assert.ok(milliseconds < 200, `after ${milliseconds} ms`);
-      await assertClean();
-    });
+        const gaps = times.slice(1).map((time, i) => time - times[i]);
+        return { ticks: times.length - 2, longest: Math.max(...gaps), duration: times.at(-1) - times[0] };
+      }, entry);
+    const free = await measure("headwise/worker");
+    const shown = JSON.stringify(free);
+    assert.ok(free.duration > 200, `too short to tell: ${shown}`);
+    assert.ok(free.ticks >= 10 && free.longest < free.duration / 2, shown);
+    assert.equal((await measure("headwise")).ticks, 0);
+    await here.assertClean();
   });
-}
+
+  it("headwise/worker: a terminated worker rejects what is pending and what comes later", async () => {
+    const result = await here.page.evaluate(async (tokens) => {
+      const worker = new Worker("/dist/worker-host.js", { type: "module" });
+      const hw = await loads["headwise/worker"]({ worker });
+      const mha = await hw.multiHeadAttention({ embedDim: 4, numHeads: 2 });
+      const running = outcome(attend(hw, tokens));
+      const waiting = outcome(mha.parameters());
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      worker.terminate();
+      const pending = await Promise.all([running, waiting]);
+      const later = await Promise.all([outcome(hw.memory()), outcome(mha.parameters())]);
+      await mha.dispose();
+      await hw.dispose();
+      return [...pending, ...later];
+    }, tokens);
+    for (const { code, message, milliseconds } of result) {
+      assert.equal(code, "worker-lost", message);
+      assert.ok(milliseconds < promptly, `after ${milliseconds} ms`);
+    }
+    await here.assertClean();
+  });
+
+  it("headwise/worker: an idle worker that is terminated is noticed by the next call", async () => {
+    const { code } = await here.page.evaluate(async () => {
+      const worker = new Worker("/dist/worker-host.js", { type: "module" });
+      const hw = await loads["headwise/worker"]({ worker: () => worker });
+      worker.terminate();
+      return outcome(hw.memory());
+    });
+    assert.equal(code, "worker-lost");
+  });
+
+  it("headwise/worker: a worker in use is refused to a second load, and its instance works on", async () => {
+    const { second, first } = await here.page.evaluate(async () => {
+      const worker = new Worker("/dist/worker-host.js", { type: "module" });
+      const hw = await loads["headwise/worker"]({ worker });
+      const second = await outcome(loads["headwise/worker"]({ worker }));
+      const first = await outcome(attend(hw, 1));
+      await hw.dispose();
+      return { second, first };
+    });
+    assert.equal(second.code, "invalid-option");
+    assert.match(second.message, /serves another Headwise instance/);
+    assert.equal(first.value, "done");
+    await here.assertClean();
+  });
+
+  it("headwise/worker: an error of the user's own code in a worker does not end the instance", async () => {
+    const { value, message } = await here.page.evaluate(async () => {
+      const worker = new Worker("/tests/browser/failing_worker.js", { type: "module" });
+      const failed = new Promise((resolve) => worker.addEventListener("error", resolve, { once: true }));
+      addEventListener("error", (event) => event.preventDefault());
+      const hw = await loads["headwise/worker"]({ worker });
+      worker.postMessage("fail");
+      await failed;
+      const result = await outcome(attend(hw, 1));
+      await hw.dispose();
+      return result;
+    });
+    assert.equal(value, "done", message);
+  });
+
+  it("headwise/worker: dispose rejects what is pending and what comes later", async () => {
+    const result = await here.page.evaluate(async (tokens) => {
+      const hw = await loads["headwise/worker"]();
+      const calls = [outcome(attend(hw, tokens)), outcome(hw.memory())];
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      await hw.dispose();
+      await hw.dispose();
+      return Promise.all([...calls, outcome(hw.memory())]);
+    }, tokens);
+    for (const { code, message, milliseconds } of result) {
+      assert.equal(code, "disposed", message);
+      assert.ok(milliseconds < promptly, `after ${milliseconds} ms`);
+    }
+    await here.assertClean();
+  });
+
+  it("headwise/worker: an aborted call rejects at once, and the queue goes on", async () => {
+    const result = await here.page.evaluate(async () => {
+      const hw = await loads["headwise/worker"]({ threads: 1 });
+      const settled = [];
+      const track = (name, promise) => outcome(promise).then((result) => (settled.push(name), result));
+      const [first, second] = [new AbortController(), new AbortController()];
+      const calls = [
+        track("running", attend(hw, 2000, { signal: first.signal })),
+        track("longer", attend(hw, 2000)),
+        track("queued", attend(hw, 1, { signal: second.signal })),
+        track("last", attend(hw, 1)),
+        track("never", attend(hw, 1, { signal: AbortSignal.abort() })),
+      ];
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      first.abort();
+      second.abort();
+      const outcomes = await Promise.all(calls);
+      await hw.dispose();
+      return { settled, outcomes: outcomes.map(({ value, code }) => value ?? code) };
+    });
+    assert.deepEqual(result.outcomes, ["aborted", "done", "aborted", "done", "aborted"]);
+    assert.deepEqual(result.settled, ["never", "running", "queued", "longer", "last"]);
+    await here.assertClean();
+  });
+
+  it("headwise/worker: long work shows its progress, stops at an abort, and the worker is free", async () => {
+    const { progress, code, milliseconds, left } = await here.page.evaluate(async () => {
+      const hw = await loads["headwise/worker"]({ threads: 1 });
+      const model = await hw.transformer({ vocabSize: 9, contextLength: 64, layers: 2, embedDim: 64, numHeads: 8 });
+      const tokens = Int32Array.from({ length: 64 }, (_, n) => (n * n) % 9);
+      const batches = Array(50).fill({ tokens, targets: tokens });
+      const { liveObjects } = await hw.memory();
+      const [controller, progress] = [new AbortController(), []];
+      let since;
+      const onProgress = ({ done, total }) => {
+        if (progress.push(`${done} of ${total}`) < 3) return;
+        since = performance.now();
+        controller.abort();
+      };
+      const { signal } = controller;
+      const { code } = await outcome(
+        hw.headImportance(model, batches, { method: "leave-one-out", onProgress, signal }),
+      );
+      const left = (await hw.memory()).liveObjects - liveObjects;
+      const milliseconds = performance.now() - since;
+      await hw.dispose();
+      return { progress, code, milliseconds, left };
+    });
+    assert.deepEqual(progress, ["1 of 850", "2 of 850", "3 of 850"]);
+    assert.equal(code, "aborted");
+    assert.equal(left, 0);
+    assert.ok(milliseconds < 200, `after ${milliseconds} ms`);
+    await here.assertClean();
+  });
+});

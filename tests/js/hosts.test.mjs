@@ -1,5 +1,5 @@
 // Hosts that lack something or refuse it: `load` settles, with one thread and the reason or a HeadwiseError. Each host is a child
-// process of Node with that taken away (browsers: tests/browser/worker.test.mjs; other runtimes: tests/matrix).
+// process of Node with that taken away (browsers: tests/browser; other runtimes: tests/matrix).
 import { describe, it } from "node:test";
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
