@@ -6,6 +6,18 @@
 #include "learning.hpp"
 
 namespace headwise::bindings {
+namespace {
+
+// A pointer in a struct of the core is an address in JavaScript.
+template <auto kField>
+struct Address;
+template <class Struct, class T, T* Struct::*kField>
+struct Address<kField> {
+  static Pointer get(const Struct& from) { return reinterpret_cast<Pointer>(from.*kField); }
+  static void set(Struct& to, Pointer address) { to.*kField = at<T>(address); }
+};
+
+}  // namespace
 
 EMSCRIPTEN_BINDINGS(headwise) {
   using namespace emscripten;
@@ -75,21 +87,22 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("tokens", &AnalysisCall::tokens)
       .field("tokensOfEachRow", &AnalysisCall::tokens_of_each_row);
 
-  value_object<ForwardCall>("ForwardCall")
-      .field("batch", &ForwardCall::batch)
-      .field("queries", &ForwardCall::queries)
-      .field("keys", &ForwardCall::keys)
-      .field("query", &ForwardCall::query)
-      .field("key", &ForwardCall::key)
-      .field("value", &ForwardCall::value)
-      .field("queryPositions", &ForwardCall::query_positions)
-      .field("keyPositions", &ForwardCall::key_positions)
-      .field("inputs", &ForwardCall::inputs)
-      .field("output", &ForwardCall::output)
-      .field("weights", &ForwardCall::weights)
-      .field("weightsStage", &ForwardCall::weights_stage)
-      .field("headOutput", &ForwardCall::head_output)
-      .field("heads", &ForwardCall::heads);
+  value_object<ForwardArgs>("ForwardArgs")
+      .field("batch", &ForwardArgs::B)
+      .field("queries", &ForwardArgs::L)
+      .field("keys", &ForwardArgs::S)
+      .field("query", &Address<&ForwardArgs::query>::get, &Address<&ForwardArgs::query>::set)
+      .field("key", &Address<&ForwardArgs::key>::get, &Address<&ForwardArgs::key>::set)
+      .field("value", &Address<&ForwardArgs::value>::get, &Address<&ForwardArgs::value>::set)
+      .field("queryPositions", &Address<&ForwardArgs::query_positions>::get,
+             &Address<&ForwardArgs::query_positions>::set)
+      .field("keyPositions", &Address<&ForwardArgs::key_positions>::get, &Address<&ForwardArgs::key_positions>::set)
+      .field("inputs", &ForwardArgs::inputs)
+      .field("output", &Address<&ForwardArgs::output>::get, &Address<&ForwardArgs::output>::set)
+      .field("weights", &Address<&ForwardArgs::weights>::get, &Address<&ForwardArgs::weights>::set)
+      .field("weightsStage", &ForwardArgs::stage)
+      .field("headOutput", &ForwardArgs::head_output)
+      .field("heads", &Address<&ForwardArgs::heads>::get, &Address<&ForwardArgs::heads>::set);
 
   value_object<MultiHeadAttentionConfig>("MultiHeadAttentionConfig")
       .field("embedDim", &MultiHeadAttentionConfig::embed_dim)
@@ -242,16 +255,14 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .function("setGates", &Module::set_gates)
       .function("getSlope", &Module::get_slope)
       .function("setSlope", &Module::set_slope)
-      .function("forward", select_overload<Status(const ForwardCall&, KvCache*)>(&Module::forward),
+      .function("forward", select_overload<Status(const ForwardArgs&, KvCache*)>(&Module::forward),
                 allow_raw_pointers())
-      .function("forward",
-                select_overload<Status(const ForwardCall&, KvCache*, const VisibilityCall&)>(&Module::forward),
+      .function("forward", select_overload<Status(ForwardArgs, KvCache*, const VisibilityCall&)>(&Module::forward),
                 allow_raw_pointers())
       .function("trainForward",
-                select_overload<Status(const ForwardCall&, float, std::uint32_t)>(&Module::train_forward))
-      .function("trainForward",
-                select_overload<Status(const ForwardCall&, float, std::uint32_t, const VisibilityCall&)>(
-                    &Module::train_forward))
+                select_overload<Status(const ForwardArgs&, float, std::uint32_t)>(&Module::train_forward))
+      .function("trainForward", select_overload<Status(ForwardArgs, float, std::uint32_t, const VisibilityCall&)>(
+                                    &Module::train_forward))
       .function("backward", &Module::backward)
       .function("getGradient", &Module::get_gradient)
       .function("getGateGradient", &Module::get_gate_gradient)

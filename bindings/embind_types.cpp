@@ -48,6 +48,9 @@ EMSCRIPTEN_BINDINGS(types) {
   _embind_register_float(TypeID<float>::get(), "float", sizeof(float));
   _embind_register_float(TypeID<double>::get(), "double", sizeof(double));
   register_enumeration<Status>("Status");
+  register_enumeration<Inputs>("Inputs");
+  register_enumeration<WeightsStage>("WeightsStage");
+  register_enumeration<HeadOutput>("HeadOutput");
   register_enumeration<NormKind>("NormKind");
   register_enumeration<Activation>("Activation");
   register_enumeration<Positions>("Positions");

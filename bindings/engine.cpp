@@ -30,26 +30,6 @@ HeadView<Float> view(bool heads_first, Pointer data, std::size_t heads, std::siz
                      : HeadView<Float>::heads_in_rows(at<Float>(data), heads, length, width);
 }
 
-ForwardArgs args_of(const ForwardCall& call, const VisibilityCall& visibility) {
-  ForwardArgs args;
-  args.B = call.batch;
-  args.L = call.queries;
-  args.S = call.keys;
-  args.inputs = static_cast<Inputs>(call.inputs);
-  args.query = at<const float>(call.query);
-  args.key = at<const float>(call.key);
-  args.value = at<const float>(call.value);
-  args.visibility = visibility_of(visibility);
-  args.query_positions = at<const std::int32_t>(call.query_positions);
-  args.key_positions = at<const std::int32_t>(call.key_positions);
-  args.output = at<float>(call.output);
-  args.weights = at<float>(call.weights);
-  args.stage = static_cast<WeightsStage>(call.weights_stage);
-  args.head_output = static_cast<HeadOutput>(call.head_output);
-  args.heads = at<float>(call.heads);
-  return args;
-}
-
 }  // namespace
 
 void Module::get_gates(Pointer to) { std::copy_n(attention.gates(), attention.config().num_heads, at<float>(to)); }
@@ -58,15 +38,15 @@ void Module::set_gates(Pointer from) {
   std::copy_n(at<const float>(from), attention.config().num_heads, attention.gates());
 }
 
-Status Module::forward(const ForwardCall& call, KvCache* cache, const VisibilityCall& visibility) {
-  ForwardArgs args = args_of(call, visibility);
+Status Module::forward(ForwardArgs args, KvCache* cache, const VisibilityCall& visibility) {
+  args.visibility = visibility_of(visibility);
   args.cache = cache;
   return attention.forward(args, context_);
 }
 
-Status Module::train_forward(const ForwardCall& call, float dropout_rate, std::uint32_t dropout_seed,
+Status Module::train_forward(ForwardArgs args, float dropout_rate, std::uint32_t dropout_seed,
                              const VisibilityCall& visibility) {
-  ForwardArgs args = args_of(call, visibility);
+  args.visibility = visibility_of(visibility);
   args.dropout = {dropout_rate, dropout_seed};
   args.tape = &tape_;
   return attention.forward(args, context_);

@@ -59,14 +59,6 @@ struct AnalysisCall {
   bool tokens_of_each_row;  // whether tokens are [batch, keys]
 };
 
-struct ForwardCall {
-  std::size_t batch, queries, keys;
-  Pointer query, key, value;
-  Pointer query_positions, key_positions;  // [B, L], [B, keys] or null; with a cache both [B, L]
-  Pointer output, weights, heads;
-  int inputs, weights_stage, head_output;  // Inputs, WeightsStage, HeadOutput
-};
-
 // A module and the instance that it computes on.
 class Module {
  public:
@@ -86,14 +78,15 @@ class Module {
   // Only for a module with ALiBi.
   float get_slope(std::size_t head) { return attention.slopes()[head]; }
   void set_slope(std::size_t head, float slope) { attention.slopes()[head] = slope; }
-  // With a cache (or null), the visibility has the numbers of its valid tokens before and after the call.
-  Status forward(const ForwardCall& call, KvCache* cache, const VisibilityCall& visibility);
-  Status forward(const ForwardCall& call, KvCache* cache) { return forward(call, cache, {}); }
+  // args: without visibility, cache, dropout and tape. With a cache (or null), the visibility has the numbers of its
+  // valid tokens before and after the call.
+  Status forward(ForwardArgs args, KvCache* cache, const VisibilityCall& visibility);
+  Status forward(const ForwardArgs& args, KvCache* cache) { return forward(args, cache, {}); }
   // The same in training: keeps what `backward` needs. Without a cache.
-  Status train_forward(const ForwardCall& call, float dropout_rate, std::uint32_t dropout_seed,
+  Status train_forward(ForwardArgs args, float dropout_rate, std::uint32_t dropout_seed,
                        const VisibilityCall& visibility);
-  Status train_forward(const ForwardCall& call, float dropout_rate, std::uint32_t dropout_seed) {
-    return train_forward(call, dropout_rate, dropout_seed, {});
+  Status train_forward(const ForwardArgs& args, float dropout_rate, std::uint32_t dropout_seed) {
+    return train_forward(args, dropout_rate, dropout_seed, {});
   }
   // The backward pass of the last train_forward, once. output, weights (or null): given gradients; the others are
   // results.

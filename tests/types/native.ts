@@ -9,7 +9,7 @@ export const structsAgree: [
   Same<emitted.AttentionCall, ours.AttentionCall>,
   Same<emitted.RotaryCall, ours.RotaryCall>,
   Same<emitted.AnalysisCall, ours.AnalysisCall>,
-  Same<emitted.ForwardCall, ours.ForwardCall>,
+  Same<emitted.ForwardArgs, ours.ForwardArgs>,
   Same<emitted.MultiHeadAttentionConfig, ours.NativeConfig>,
   Same<emitted.TransformerConfig, ours.NativeTransformerConfig>,
   Same<emitted.BatchCall, ours.BatchCall>,

@@ -77,7 +77,7 @@ export interface AnalysisCall {
   tokensOfEachRow: boolean;
 }
 
-export interface ForwardCall {
+export interface ForwardArgs {
   batch: number;
   queries: number;
   keys: number;
@@ -140,8 +140,8 @@ export interface NativeModule extends NativeTrained {
   setGates(from: Pointer): void;
   getSlope(head: number): number;
   setSlope(head: number, slope: number): void;
-  forward(call: ForwardCall, cache: NativeCache | null, ...visibility: VisibilityArgument): number;
-  trainForward(call: ForwardCall, dropoutRate: number, dropoutSeed: number, ...visibility: VisibilityArgument): number;
+  forward(call: ForwardArgs, cache: NativeCache | null, ...visibility: VisibilityArgument): number;
+  trainForward(call: ForwardArgs, dropoutRate: number, dropoutSeed: number, ...visibility: VisibilityArgument): number;
   backward(output: Pointer, weights: Pointer, query: Pointer, key: Pointer, value: Pointer): number;
   getGradient(index: number, to: Pointer): void;
   getGateGradient(to: Pointer): void;
