@@ -2,6 +2,8 @@
 import { readSafetensors, writeSafetensors } from "../../../dist/index.js";
 import { openGolden } from "../goldens.mjs";
 
+export { expectError } from "../../js/cases/support.mjs";
+
 const bytesOf = async (url) => {
   if (url.protocol === "file:") return new Uint8Array(await (await import("node:fs/promises")).readFile(url));
   return new Uint8Array(await (await fetch(url)).arrayBuffer());
@@ -23,17 +25,4 @@ export async function changed(name, { config = (it) => it, tensors, files = {} }
     weights = writeSafetensors(tensors(Object.fromEntries(file.names.map((each) => [each, file.tensor(each)]))));
   }
   return { "config.json": encode(config(decode(await read("config.json")))), "model.safetensors": weights, ...files };
-}
-
-/** Checks that a call is refused by a HeadwiseError of that code, whose message has all parts. */
-export async function expectError(expect, code, parts, call) {
-  let error;
-  try {
-    await call();
-  } catch (caught) {
-    error = caught;
-  }
-  expect(error?.name, `${code}: ${error?.stack ?? "nothing was thrown"}`).to.equal("HeadwiseError");
-  expect(error.code, error.message).to.equal(code);
-  for (const part of parts) expect(error.message).to.include(part);
 }
