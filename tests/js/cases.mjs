@@ -35,8 +35,9 @@ const alone = (run) => async (context) => {
 };
 
 /**
- * `run({ hw, expect, load, entry })`: a loaded instance, chai's expect, and the entry's load function.
- * @type {{ name: string, run: (context: any) => Promise<void> }[]}
+ * `run({ hw, expect, load, entry })`: a loaded instance, chai's expect, and the entry's load function. `once`: it is about the
+ * package's JavaScript and takes seconds; where an entry runs in several binaries, one is enough.
+ * @type {{ name: string, once?: boolean, run: (context: any) => Promise<void> }[]}
  */
 export const cases = [
   ...attentionCases,

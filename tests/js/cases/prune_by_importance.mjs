@@ -49,6 +49,7 @@ async function expectSameAsShut(expect, model, whole, removed) {
 export const pruneByImportanceCases = [
   {
     name: "pruneByImportance removes the heads that matter least, and gives a model that computes the same as without them",
+    once: true,
     async run({ hw, expect, entry }) {
       const model = await makeTransformer(hw);
       const before = await stateOf(model, entry);
@@ -89,6 +90,7 @@ export const pruneByImportanceCases = [
   },
   {
     name: "a fraction of the heads is rounded down, but not where only its product is: 0.29 of 100 are 29",
+    once: true,
     async run({ hw, expect }) {
       const shape = { vocabSize: 3, contextLength: 2, layers: 5, embedDim: 4, numHeads: 20, headDim: 1 };
       const model = await hw.transformer({ ...shape, feedForwardDim: 0 });
@@ -136,6 +138,7 @@ export const pruneByImportanceCases = [
   },
   {
     name: "pruneByImportance keeps a layer's last head, and removes further heads of a pruned model",
+    once: true,
     async run({ hw, expect }) {
       const model = await makeTransformer(hw, {
         heads: [
@@ -174,6 +177,7 @@ export const pruneByImportanceCases = [
   },
   {
     name: "pruneByImportance stops before the loss grows too much, and can measure anew after each step",
+    once: true,
     async run({ hw, expect, entry }) {
       const model = await makeTransformer(hw);
       const batches = await predicted(model);
@@ -225,6 +229,7 @@ export const pruneByImportanceCases = [
   },
   {
     name: "pruneByImportance measures what it is asked to: once, or after every two heads; and the random baseline",
+    once: true,
     async run({ hw, expect }) {
       const model = await makeTransformer(hw);
       for (const method of ["gradient", "norm", "random"]) {
@@ -249,6 +254,7 @@ export const pruneByImportanceCases = [
   },
   {
     name: "pruneByImportance fine-tunes after each step",
+    once: true,
     async run({ hw, expect, entry }) {
       const model = await makeTransformer(hw);
       const optimizer = { lr: 0.01, warmupSteps: 2 };
