@@ -184,8 +184,7 @@ export const goldenCases = (names) =>
           const open = () => hw.openModel(source, { tower });
           const model = await open();
           try {
-            for (const each of Object.keys(golden.cases))
-              await checkCase(model, golden, each, expect, tower);
+            for (const each of Object.keys(golden.cases)) await checkCase(model, golden, each, expect, tower);
             if (golden.generation) await checkText(model, golden.generation, expect);
             if (config !== "config.json") continue;
             if (golden.gradient) await checkGradients(open, golden, expect);
