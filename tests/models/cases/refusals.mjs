@@ -45,6 +45,31 @@ const nameOf = (option) => {
   return name;
 };
 
+/** Options of files on Hugging Face that change nothing: of distilgpt2, gpt2-medium, bert-base-chinese, ModernBERT-base, and CLIP's. */
+const harmless = {
+  gpt2: { _num_labels: 1, n_special: 0, predict_special_tokens: true, tf_legacy_loss: false },
+  "bert-mlm": {
+    ...{ directionality: "bidi", pooler_fc_size: 768, pooler_num_attention_heads: 12, pooler_num_fc_layers: 3 },
+    ...{ pooler_size_per_head: 128, pooler_type: "first_token_transform" },
+  },
+  "modernbert-mlm": { layer_norm_eps: 1e-5 },
+  vit: { tie_word_embeddings: true },
+  clip: {
+    tie_word_embeddings: true,
+    text_config: { tie_word_embeddings: true, tf_legacy_loss: false, pruned_heads: {}, typical_p: 1 },
+    vision_config: { tie_word_embeddings: true, tf_legacy_loss: false, pruned_heads: {}, typical_p: 1 },
+  },
+};
+
+/** The options with others added, those of a part to that part. */
+const withOptions = (config, options) =>
+  Object.fromEntries(
+    Object.entries({ ...config, ...options }).map(([name, value]) => [
+      name,
+      name.endsWith("_config") ? { ...config[name], ...value } : value,
+    ]),
+  );
+
 /** Files that say something wrong. */
 const broken = {
   "no model_type": { config: ({ model_type: _, ...rest }) => rest, parts: ["config.json", "model_type"] },
@@ -73,6 +98,27 @@ export const refusalCases = [
       expect((await hw.memory()).liveObjects).to.equal(0);
     },
   })),
+  ...Object.entries(harmless).map(([name, options]) => ({
+    name: `${name}: options that change nothing are read over`,
+    async run({ hw }) {
+      const source = await changed(name, { config: (it) => withOptions(it, options) });
+      for (const tower of name === "clip" ? ["text", "vision"] : [undefined])
+        await (await hw.openModel(source, { tower })).dispose();
+    },
+  })),
+  {
+    name: "clip: what a tower's options leave out is transformers' default",
+    async run({ hw, expect }) {
+      const config = (it) => ({ ...it, text_config: {}, vision_config: {} });
+      const source = await changed("clip", { config });
+      await expectError(expect, "invalid-file", ["expected shape [77, 512]"], () =>
+        hw.openModel(source, { tower: "text" }),
+      );
+      await expectError(expect, "invalid-file", ["expected shape [768]"], () =>
+        hw.openModel(source, { tower: "vision" }),
+      );
+    },
+  },
   {
     name: "tensors that a table does not know are refused by name, and tied ones that differ",
     async run({ hw, expect }) {

@@ -11,8 +11,14 @@ const maskedHead = (hasHead: boolean) => ({ head: hasHead, ...(hasHead && { head
 
 const shared = { normPlacement: "after", embeddingNorm: true, causal: false } as const;
 
+/** Google's names for the pooler that every BERT has; transformers reads none of them. */
+const poolerOptions =
+  `directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head
+  pooler_type`.split(/\s+/);
+
 function bertConfig(file: ConfigFile) {
   file.only("tie_word_embeddings", true);
+  file.ignore(poolerOptions);
   return {
     ...usualSizes(file),
     ...shared,

@@ -1,11 +1,15 @@
 /** The two towers of CLIP (Radford et al. 2021). */
-import { activations, usualSizes, type Family } from "./family.js";
+import { activations, type Family } from "./family.js";
 import type { ConfigFile } from "./config_file.js";
 import { convolution } from "./forms.js";
 import { patchesOf } from "./vit.js";
 
-const layersOf = (file: ConfigFile) => ({
-  ...usualSizes(file),
+/** transformers 4 leaves out what the defaults of a tower say. */
+const layersOf = (file: ConfigFile, [embedDim, numHeads, feedForwardDim]: readonly [number, number, number]) => ({
+  layers: file.integer("num_hidden_layers", 12),
+  embedDim: file.integer("hidden_size", embedDim),
+  numHeads: file.integer("num_attention_heads", numHeads),
+  feedForwardDim: file.integer("intermediate_size", feedForwardDim),
   normEpsilon: file.number("layer_norm_eps", 1e-5),
   activation: file.choice("hidden_act", activations, "quick_gelu"),
 });
@@ -40,15 +44,18 @@ export const clipText: Family = {
   architectures: ["CLIPTextModelWithProjection", "CLIPTextModel"],
   prefix: "text_model.",
   positionsOption: "max_position_embeddings",
-  config: (file, { has }) => ({
-    ...layersOf(file),
-    vocabSize: file.integer("vocab_size"),
-    contextLength: file.integer("max_position_embeddings", 77),
-    head: false,
-    pooler: "row",
-    pooledRow: endOf(file),
-    ...projection(file, has("text_projection.weight")),
-  }),
+  config(file, { has }) {
+    file.ignore(["tie_word_embeddings"]); // no words come out
+    return {
+      ...layersOf(file, [512, 8, 2048]),
+      vocabSize: file.integer("vocab_size", 49408),
+      contextLength: file.integer("max_position_embeddings", 77),
+      head: false,
+      pooler: "row",
+      pooledRow: endOf(file),
+      ...projection(file, has("text_projection.weight")),
+    };
+  },
   tensors: {
     "embeddings.token_embedding": "embedding",
     "embeddings.position_embedding": "positions",
@@ -63,8 +70,8 @@ export const clipVision: Family = {
   architectures: ["CLIPVisionModelWithProjection", "CLIPVisionModel"],
   prefix: "vision_model.",
   config: (file, { has }) => ({
-    ...layersOf(file),
-    ...patchesOf(file, { bias: false }),
+    ...layersOf(file, [768, 12, 3072]),
+    ...patchesOf(file, { bias: false }, { patch: 32, image: 224 }),
     embeddingNorm: true,
     finalNorm: false,
     pooler: "norm",

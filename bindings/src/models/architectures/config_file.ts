@@ -5,12 +5,12 @@ import { HeadwiseError } from "../../base/errors.js";
 
 /** Options that change nothing of what an opened model computes, of any family. */
 const harmless = new Set(
-  `_attn_implementation _attn_implementation_autoset _name_or_path architectures attn_implementation auto_map
+  `_attn_implementation _attn_implementation_autoset _name_or_path _num_labels architectures attn_implementation auto_map
    cache_implementation chunk_size_feed_forward decoder_start_token_id dtype finetuning_task gradient_checkpointing
    id2label initializer_cutoff_factor initializer_factor initializer_range is_llama_config label2id language license
    model_type output_attentions output_hidden_states output_past pretraining_tp problem_type
-   return_dict task_specific_params tokenizer_class torch_dtype torchscript transformers.js_config
-   transformers_version use_bfloat16 use_cache
+   return_dict task_specific_params tf_legacy_loss tokenizer_class torch_dtype torchscript transformers.js_config
+   transformers_version unsloth_fixed unsloth_version use_bfloat16 use_cache
    bos_token_id cls_token_id eos_token_id mask_token_id pad_token_id sep_token_id unk_token_id
    attention_dropout attention_probs_dropout_prob attn_pdrop classifier_dropout classifier_dropout_prob drop_path_rate
    dropout embd_pdrop embed_dropout embedding_dropout hidden_dropout hidden_dropout_prob mlp_dropout qa_dropout

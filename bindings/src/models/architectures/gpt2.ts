@@ -11,7 +11,8 @@ export const gpt2: Family = {
     const embedDim = file.integer("n_embd");
     file.only("scale_attn_weights", true);
     file.only("scale_attn_by_inverse_layer_idx", false);
-    file.ignore(["n_ctx", "reorder_and_upcast_attn"]); // the second changes precision alone
+    file.ignore(["n_ctx", "n_special", "predict_special_tokens"]); // transformers reads none of them
+    file.ignore(["reorder_and_upcast_attn"]); // changes precision alone
     file.only("tie_word_embeddings", true);
     return {
       vocabSize: file.integer("vocab_size"),

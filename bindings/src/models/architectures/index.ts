@@ -48,7 +48,8 @@ export interface FoundFamily {
 function towerOf(values: Record<string, unknown>, tower: "text" | "vision"): Record<string, unknown> {
   const both = new ConfigFile("clip", values);
   const part = both.part(`${tower}_config`);
-  both.ignore(["text_config", "vision_config", "text_config_dict", "vision_config_dict", "logit_scale_init_value"]);
+  both.ignore(["text_config", "vision_config", "text_config_dict", "vision_config_dict"]);
+  both.ignore(["logit_scale_init_value", "tie_word_embeddings"]);
   const projection = both.integer("projection_dim", 512);
   both.finish();
   return {

@@ -21,7 +21,7 @@ export const modernbert: Family = {
       throw file.unsupported("classifier_activation", file.values.classifier_activation);
     file.only("classifier_bias", false);
     file.ignore(
-      `classifier_pooling deterministic_flash_attn position_embedding_type reference_compile repad_logits_with_grad
+      `classifier_pooling deterministic_flash_attn layer_norm_eps position_embedding_type reference_compile repad_logits_with_grad
        sparse_prediction sparse_pred_ignore_index`.split(/\s+/),
     );
     const tied = file.boolean("tie_word_embeddings", true);

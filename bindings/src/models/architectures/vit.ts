@@ -5,9 +5,10 @@ import type { ConfigFile } from "./config_file.js";
 import { convolution, factorsOf, unsqueezed } from "./forms.js";
 
 /** Images as sequences of patches. */
-export function patchesOf(file: ConfigFile, options: { bias: boolean }) {
-  const size = file.integer("patch_size");
-  const side = Math.floor(file.integer("image_size") / size);
+export function patchesOf(file: ConfigFile, options: { bias: boolean }, sizes?: { patch: number; image: number }) {
+  file.ignore(["tie_word_embeddings"]); // there are no words
+  const size = file.integer("patch_size", sizes?.patch);
+  const side = Math.floor(file.integer("image_size", sizes?.image) / size);
   return {
     vocabSize: 0,
     patches: {
