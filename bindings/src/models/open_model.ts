@@ -16,6 +16,7 @@ import type { TransformerConfig } from "../transformer/types.js";
 import { labelsOf } from "./architectures/config_file.js";
 import { familyOf, type FoundFamily } from "./architectures/index.js";
 import { matchTensors, prefixOf } from "./architectures/placements.js";
+import { withLongTexts } from "./architectures/rope.js";
 import type { InputReaders } from "./input_readers.js";
 import { readSettings } from "./model_settings.js";
 import { PublishedModel } from "./opened_model.js";
@@ -42,7 +43,7 @@ function readConfig(
   maxTokens: number | undefined,
 ) {
   const has = (name: string) => weights.tensors.has(name) || weights.tensors.has(prefix + name);
-  const config = family.config(file, { has });
+  const config = withLongTexts(family.config(file, { has }));
   file.ignore(prunedKeys);
   file.finish();
   const whole = resolved(config);

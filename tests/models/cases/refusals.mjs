@@ -14,10 +14,12 @@ const options = {
     { tie_word_embeddings: false },
   ],
   gpt_neo: [{ attention_layers: ["global", "ring", "global", "local"] }, { a_new_option: [] }],
-  gpt_neox: [{ hidden_act: "tanh" }, { rope_scaling: { type: "linear", factor: 2 }, a_new_option: true }],
+  gpt_neox: [{ hidden_act: "tanh" }, { rope_scaling: { type: "linear", factor: 2 } }, { a_new_option: true }],
   llama3: [
     { rope_parameters: { rope_theta: 1e4, rope_type: "longrope" } },
     { rope_parameters: { rope_theta: 1e4, rope_type: "linear", factor: 2, a_new_option: 1 } },
+    { rope_parameters: { rope_theta: 1e4, rope_type: "dynamic", factor: 2, original_max_position_embeddings: 16 } },
+    { rope_scaling: { type: "linear", factor: 2 } }, // beside rope_parameters
     { rope_interleaved: true },
     { position_embedding_type: "relative_key" },
     { is_decoder: true },
@@ -26,8 +28,8 @@ const options = {
   qwen2: [{ use_sliding_window: true }, { layer_types: ["full_attention", "sliding_attention", "full_attention"] }],
   qwen3: [{ layer_types: ["sliding_attention", "full_attention", "full_attention"] }],
   gemma2: [{ use_bidirectional_attention: true }, { attention_bias: true }],
-  gemma3: [{ layer_types: ["chunked_attention", "full_attention", "full_attention"] }],
-  phi3: [{ attention_bias: true }],
+  gemma3: [{ attn_logit_softcapping: 50 }, { layer_types: ["chunked_attention", "full_attention", "full_attention"] }],
+  phi3: [{ attention_bias: true }, { rope_parameters: { rope_theta: 1e4, rope_type: "yarn", factor: 2 } }],
   smollm3: [{ no_rope_layers: [1, 2, 0] }],
   "bert-mlm": [{ position_embedding_type: "relative_key_query" }, { is_decoder: true }, { hidden_act: "glu" }],
   "roberta-mlm": [{ hidden_act: "relu" }],
@@ -40,9 +42,8 @@ const options = {
 /** The name that the message must have: the last option's. */
 const nameOf = (option) => {
   const name = Object.keys(option).at(-1);
-  if (name === "rope_parameters")
-    return Object.keys(option[name]).includes("a_new_option") ? "a_new_option" : "rope_type";
-  return name;
+  const within = ["a_new_option", "original_max_position_embeddings", "rope_type"];
+  return name === "rope_parameters" ? within.find((each) => each in option[name]) : name;
 };
 
 /** Options of files on Hugging Face that change nothing: of distilgpt2, gpt2-medium, bert-base-chinese, ModernBERT-base, and CLIP's. */

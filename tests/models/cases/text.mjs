@@ -48,6 +48,29 @@ export const textCases = [
     },
   },
   {
+    name: "dynamic frequencies: texts may be longer than max_position_embeddings, and have another base then",
+    async run({ hw, expect }) {
+      const positions = (most, rope) => ({
+        config: (it) => ({ ...it, max_position_embeddings: most, rope_parameters: rope }),
+      });
+      const scaled = { rope_type: "dynamic", rope_theta: 1e4, factor: 2 };
+      const dynamic = await hw.openModel(await changed("llama3", positions(8, scaled)));
+      expect(dynamic.config.contextLength).to.equal(16);
+      const tokens = Int32Array.from({ length: 11 }, (_, n) => 3 + 7 * n);
+      const D = dynamic.config.headDim;
+      for (const [length, base] of [
+        [8, 1e4],
+        [11, 1e4 * ((2 * 11) / 8 - 1) ** (D / (D - 2))],
+      ]) {
+        const plain = await hw.openModel(await changed("llama3", positions(16, { rope_theta: base })));
+        const [one, other] = [dynamic, plain].map((model) => model.forward(tokens.subarray(0, length)));
+        expect(difference((await one).logits, (await other).logits), `${length} tokens`).to.be.at.most(2e-5);
+        await plain.dispose();
+      }
+      await dynamic.dispose();
+    },
+  },
+  {
     name: "embed pools and normalises as the files say, or as it is told; the order of texts does not matter",
     async run({ hw, expect }) {
       const rows = [3, 9, 1, 5].map((length, n) => Int32Array.from({ length }, (_, i) => 5 + ((7 * i + 11 * n) % 90)));

@@ -63,6 +63,7 @@ export const gemma3: Family = {
   architectures: ["Gemma3ForCausalLM", "Gemma3TextModel"],
   config(file, { has }) {
     const config = gemmaConfig(file, has);
+    file.only("attn_logit_softcapping", undefined); // transformers has the option, and does not apply it
     const window = { left: file.integer("sliding_window", 4096) - 1 };
     const pattern = file.integer("sliding_window_pattern", file.integer("_sliding_window_pattern", 6));
     const local = { base: "rope_local_base_freq", scaled: false };

@@ -154,11 +154,13 @@ export const phi3: Family = {
   config(file, { has }) {
     const config = llamaConfig(file, has, { epsilon: 1e-5 });
     file.only("attention_bias", false);
-    file.ignore(["original_max_position_embeddings"]); // of scaled rotary embedding, which has its own
+    file.ignore(["original_max_position_embeddings"]); // of scaled rotary embeddings
+    const rope = readRope(file, config.headDim);
+    if (rope.scaling !== undefined) throw file.unsupported("rope_type", rope.scaling.type);
     return {
       ...config,
       activation: activation(file),
-      rope: readRope(file, config.headDim),
+      rope,
       ...windows(file.has("sliding_window") ? file.integer("sliding_window") : undefined, config.layers),
     };
   },

@@ -1,5 +1,6 @@
 /** The rotary embedding of a config.json, in the spelling of transformers 4 or 5. */
 import type { RopeConfig } from "../../attention/types.js";
+import type { TransformerConfig } from "../../transformer/types.js";
 import type { ConfigFile } from "./config_file.js";
 
 export const layerTypes = ["full_attention", "sliding_attention"] as const;
@@ -41,7 +42,7 @@ export function readRope(
   const given = isNested ? all!.part(layerType) : all;
   const theta = given?.number("rope_theta", defaultBase) ?? config.number(base, defaultBase);
   const share = given?.number("partial_rotary_factor", defaultPart) ?? config.number(part, defaultPart);
-  const hasScaling = config.has("rope_scaling");
+  const hasScaling = !isNew && config.has("rope_scaling"); // beside rope_parameters it is refused
   const scaling = given ?? (hasScaling && scaled ? config.part("rope_scaling") : undefined);
   const result = {
     base: theta,
@@ -59,7 +60,11 @@ function readScaling(rope: ConfigFile, config: ConfigFile): Pick<RopeConfig, "sc
   const factor = rope.number("factor");
   if (type === "linear") return { scaling: { type, factor } };
   const original = () => rope.integer("original_max_position_embeddings", config.integer("max_position_embeddings"));
-  if (type === "dynamic") return { scaling: { type, factor, originalLength: original() } };
+  if (type === "dynamic") {
+    const originalLength = config.integer("max_position_embeddings"); // that of transformers, whatever else the file names
+    rope.only("original_max_position_embeddings", originalLength);
+    return { scaling: { type, factor, originalLength } };
+  }
   if (type === "llama3") {
     const [lowFrequencyFactor, highFrequencyFactor] = [rope.number("low_freq_factor"), rope.number("high_freq_factor")];
     return { scaling: { type, factor, lowFrequencyFactor, highFrequencyFactor, originalLength: original() } };
@@ -74,4 +79,10 @@ function readScaling(rope: ConfigFile, config: ConfigFile): Pick<RopeConfig, "sc
       ...(rope.has("attention_factor") && { attentionFactor: rope.number("attention_factor") }),
     },
   };
+}
+
+/** Dynamic frequencies are for texts longer than max_position_embeddings: up to `factor` times. */
+export function withLongTexts(config: TransformerConfig): TransformerConfig {
+  const { type, factor } = config.rope?.scaling ?? {};
+  return type === "dynamic" ? { ...config, contextLength: Math.floor(factor! * config.contextLength!) } : config;
 }

@@ -93,7 +93,7 @@ export const dinov2: Family = {
     );
     return {
       ...config,
-      feedForwardDim: config.embedDim * file.number("mlp_ratio", 4),
+      feedForwardDim: Math.floor(config.embedDim * file.number("mlp_ratio", 4)),
       normEpsilon: file.number("layer_norm_eps", 1e-6),
       pooler: "row",
     };
