@@ -10,6 +10,9 @@ import { expect } from "chai";
 
 import { load } from "../../dist/index.js";
 import { load as loadWorker } from "../../dist/worker.js";
+import { unpack } from "../../tools/goldens.mjs";
+import { changed } from "../models/cases/support.mjs";
+import { tokenizerFiles } from "../models/cases/word_tokenizer.mjs";
 import { expectError } from "./cases/support.mjs";
 import { random } from "./reference.mjs";
 
@@ -159,6 +162,27 @@ describe("memory", () => {
       expect((await hw.memory()).liveObjects).to.be.at.most(one);
       await hw.dispose();
     }
+  });
+
+  it("of a tokenizer is freed with the last model that reads with it", async () => {
+    await unpack();
+    const hw = await loadWorker({ threads: 1 });
+    const source = await changed("gpt2", { files: tokenizerFiles });
+    const read = async () => {
+      const model = await hw.openModel(source);
+      const pruned = await model.prune({ 0: [0] });
+      await model.dispose();
+      expect((await pruned.forward("word5")).logits.shape).to.deep.equal([1, 97]);
+      await pruned.dispose();
+      return new WeakRef(pruned.tokenizer);
+    };
+    const tokenizer = await read();
+    for (let n = 0; n < 20; ++n) {
+      await new Promise((resolve) => setTimeout(resolve, 10)); // deref() would keep it until here
+      globalThis.gc();
+    }
+    expect(tokenizer.deref()).to.equal(undefined);
+    await hw.dispose();
   });
 
   it("that a large result needs is kept for the next call, not asked for again", async () => {

@@ -52,6 +52,14 @@ export interface WorkerToUse {
   readonly shared: boolean;
 }
 
+/** What reads text and images for a model that was opened, and for those that were pruned from it. */
+export interface Reading {
+  /** The members of a model that read, around those of the model in the worker. */
+  readonly membersOf: (model: object) => object;
+  /** How many of these models there are. */
+  models: number;
+}
+
 /** Kept as long as the worker, because Comlink makes the worker stop listening when a proxy is collected. */
 const hosts = new WeakMap<object, Remote<Host>>();
 
@@ -59,8 +67,8 @@ export class Connection {
   readonly #peer: Peer;
   readonly #use: WorkerToUse;
   readonly #host: Remote<Host>;
-  /** What models that were opened have on this side, by their keys: given those in the worker. */
-  readonly reading: ((model: object) => object)[] = [];
+  /** What opened models have on this side, by their keys. */
+  readonly reading = new Map<number, Reading>();
   readonly #rejections = new Set<(error: HeadwiseError) => void>();
   readonly #progress = new Map<number, (progress: never) => void>();
   #ended: HeadwiseError | undefined;

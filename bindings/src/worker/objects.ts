@@ -32,11 +32,16 @@ export function members(connection: Connection, kind: Kind, target: number, plai
 }
 
 /** Outside of `remoteObject`, because its closures would keep the object alive. */
-const freeing = (connection: Connection, target: number) => () => connection.free(target);
+const freeing = (connection: Connection, target: number, key?: number) => async () => {
+  await connection.free(target);
+  const reading = connection.reading.get(key!);
+  if (reading !== undefined && --reading.models === 0) connection.reading.delete(key!);
+};
 
 function remoteObject(connection: Connection, { [remoteMark]: target, kind, plain = {} }: RemoteReference): object {
   let disposed = false;
-  const free = freeing(connection, target);
+  const key = kind === "model" ? (plain.key as number) : undefined;
+  const free = freeing(connection, target, key);
   const alive = () => {
     if (disposed && !connection.ended) throw new HeadwiseError("disposed", `this ${kind} was disposed`);
   };
@@ -49,7 +54,11 @@ function remoteObject(connection: Connection, { [remoteMark]: target, kind, plai
       await free();
     },
   });
-  if (kind === "model") Object.assign(object, connection.reading[plain.key as number]!(object));
+  if (key !== undefined) {
+    const reading = connection.reading.get(key)!;
+    ++reading.models;
+    Object.assign(object, reading.membersOf(object));
+  }
   remotes.set(object, { connection, target, kind });
   net.register(object, free, object);
   return object;

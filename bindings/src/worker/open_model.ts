@@ -10,6 +10,8 @@ import { revive } from "./objects.js";
 import { readingMembers } from "./reading.js";
 import type { WorkerOpenedModel } from "./types.js";
 
+let lastKey = 0;
+
 export async function openModel(
   connection: Connection,
   source: ModelSource,
@@ -18,9 +20,16 @@ export async function openModel(
   const resolved = resolveSource(source);
   const { cache, signal } = readOpenOptions(options);
   const readers = await openReaders(openFiles(resolved, { cache, signal }));
-  const key = connection.reading.push((model) => readingMembers(model as WorkerOpenedModel, readers)) - 1;
-  const call = connection.call(0, "openModel", [sendableSource(resolved), { ...options, key }]);
-  return revive(connection, await call) as WorkerOpenedModel;
+  const key = ++lastKey;
+  const membersOf = (model: object) => readingMembers(model as WorkerOpenedModel, readers);
+  connection.reading.set(key, { membersOf, models: 0 });
+  try {
+    const call = connection.call(0, "openModel", [sendableSource(resolved), { ...options, key }]);
+    return revive(connection, await call) as WorkerOpenedModel;
+  } catch (error) {
+    connection.reading.delete(key);
+    throw error;
+  }
 }
 
 export { clearCache, isCached } from "../files/model_files.js";
