@@ -20,7 +20,7 @@ import { withLongTexts } from "./architectures/rope.js";
 import type { InputReaders } from "./input_readers.js";
 import { readSettings } from "./model_settings.js";
 import { PublishedModel } from "./opened_model.js";
-import { readOpenOptions, type InsideOptions } from "./open_options.js";
+import { readInsideOptions, type InsideOptions } from "./open_options.js";
 import { ParameterPlacer, type ParameterAccess } from "./place_parameters.js";
 import { prunedKeys, readPruned } from "./pruned_heads.js";
 import { placementsIn, type Published } from "./published.js";
@@ -95,7 +95,7 @@ export async function openModel(
   readersOf?: ReadersOf,
 ): Promise<PublishedModel> {
   instance.checkAlive();
-  const { tower, maxTokens, key, cache, signal, onProgress } = readOpenOptions(optionsLike);
+  const { tower, maxTokens, key, cache, signal, onProgress } = readInsideOptions(optionsLike);
   const files = openFiles(resolveSource(source), { cache, signal, onProgress });
   const found = familyOf(await files.json("config.json", true), tower);
   const [settings, readers] = await Promise.all([readSettings(files, found.config.values), readersOf?.(files) ?? {}]);

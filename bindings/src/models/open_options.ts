@@ -23,7 +23,10 @@ const optionTable = {
   cache: optional(checkCache),
   signal: optional(checkSignal),
   onProgress: optional(checkFunction as unknown as Check<FilesOptions["onProgress"]>),
-  key: optional(integer(0)),
-} satisfies OptionTable<InsideOptions>;
+} satisfies OptionTable<OpenModelOptions>;
 
-export const readOpenOptions = (options: InsideOptions | undefined) => readOptions(options, "openModel", optionTable);
+const insideTable = { ...optionTable, key: optional(integer(0)) } satisfies OptionTable<InsideOptions>;
+
+export const readOpenOptions = (options: OpenModelOptions | undefined) =>
+  readOptions(options, "openModel", optionTable);
+export const readInsideOptions = (options: InsideOptions | undefined) => readOptions(options, "openModel", insideTable);

@@ -21,7 +21,13 @@ export function readPruned(
   const isBelow = (most: number) => (value: unknown) =>
     Number.isInteger(value) && (value as number) >= 0 && (value as number) < most;
   for (const [layer, heads] of Object.entries(pruned)) {
-    if (!isBelow(layers)(Number(layer)) || !Array.isArray(heads) || !heads.every(isBelow(numHeads))) throw wrong(heads);
+    if (
+      String(Number(layer)) !== layer ||
+      !isBelow(layers)(Number(layer)) ||
+      !Array.isArray(heads) ||
+      !heads.every(isBelow(numHeads))
+    )
+      throw wrong(heads);
   }
   return Array.from({ length: layers }, (_, n) => {
     const gone = new Set(pruned[n] as number[] | undefined);

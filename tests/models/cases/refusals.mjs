@@ -76,7 +76,10 @@ const broken = {
   "no model_type": { config: ({ model_type: _, ...rest }) => rest, parts: ["config.json", "model_type"] },
   "no hidden size": { config: ({ n_embd: _, ...rest }) => rest, parts: ["config.json", "n_embd", "missing"] },
   "heads that do not divide": { config: (it) => ({ ...it, n_head: 5 }), parts: ["config.json", "5"] },
+  "more layers than can be": { config: (it) => ({ ...it, n_layer: 1e15 }), parts: ["config.json", "n_layer", "1000"] },
+  "no options": { config: () => null, parts: ["config.json: expected an object, got null"] },
   "layers that are no number": { config: (it) => ({ ...it, n_layer: "3" }), parts: ["config.json", "n_layer"] },
+  "pruned heads of no layer": { config: (it) => ({ ...it, pruned_heads: { "": [1] } }), parts: ["pruned_heads"] },
   "pruned heads that are none": { config: (it) => ({ ...it, pruned_heads: { 0: [9] } }), parts: ["pruned_heads"] },
   "a tensor that is missing": {
     tensors: ({ "transformer.h.1.ln_2.bias": _, ...rest }) => rest,
@@ -172,6 +175,23 @@ export const refusalCases = [
     },
   })),
   {
+    name: "lists of config.json that are too long or of no length are refused, of every family that makes lists",
+    async run({ hw, expect }) {
+      const refused = async (name, code, part, change) =>
+        expectError(expect, code, [part], async () => hw.openModel(await changed(name, { config: change })));
+      const many = ({ layer_types: _, no_rope_layers: __, ...it }) => ({ ...it, num_hidden_layers: 4294967296 });
+      for (const name of ["mistral", "gemma2", "gemma3", "modernbert-mlm", "smollm3"])
+        await refused(name, "invalid-file", "num_hidden_layers", many);
+      const types = ({ attention_layers: _, ...it }) => ({ ...it, attention_types: [[["global"], -1]] });
+      await refused("gpt_neo", "unsupported", "attention_types", types);
+      for (const count of [1e9, -1, "3"])
+        await refused("bert-cls", "invalid-file", "num_labels", ({ id2label: _, ...it }) => ({
+          ...it,
+          num_labels: count,
+        }));
+    },
+  },
+  {
     name: "openModel refuses wrong options, and files that are not there",
     async run({ hw, expect }) {
       const source = await changed("gpt2");
@@ -182,6 +202,7 @@ export const refusalCases = [
       await refused("invalid-option", ["tower", "gpt2"], { tower: "text" });
       await refused("invalid-option", ["maxTokens", "64"], { maxTokens: 65 });
       await refused("invalid-option", ["maxToken"], { maxToken: 5 });
+      await refused("invalid-option", ["key"], { key: 5 });
       await refused("invalid-option", ["tower", "text", "vision"], {}, await changed("clip"));
       await refused("invalid-file", ["config.json", "missing"], {}, {});
       await refused("unsupported", ["t5"], {}, { ...source, "config.json": encode({ model_type: "t5" }) });

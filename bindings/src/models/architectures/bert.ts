@@ -111,7 +111,7 @@ export const distilbert: Family = {
       ...shared,
       vocabSize: file.integer("vocab_size"),
       contextLength: file.integer("max_position_embeddings", 512),
-      layers: file.integer("n_layers"),
+      layers: file.layers("n_layers"),
       embedDim: file.integer("dim"),
       numHeads: file.integer("n_heads"),
       feedForwardDim: file.integer("hidden_dim"),

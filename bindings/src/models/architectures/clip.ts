@@ -6,7 +6,7 @@ import { patchesOf } from "./vit.js";
 
 /** transformers 4 leaves out what the defaults of a tower say. */
 const layersOf = (file: ConfigFile, [embedDim, numHeads, feedForwardDim]: readonly [number, number, number]) => ({
-  layers: file.integer("num_hidden_layers", 12),
+  layers: file.layers("num_hidden_layers", 12),
   embedDim: file.integer("hidden_size", embedDim),
   numHeads: file.integer("num_attention_heads", numHeads),
   feedForwardDim: file.integer("intermediate_size", feedForwardDim),

@@ -52,10 +52,16 @@ export class ConfigFile {
     return this.#value(name) !== undefined;
   }
 
-  integer(name: string, otherwise?: number, least = 1): number {
+  integer(name: string, otherwise?: number, least = 1, most = Infinity): number {
     const value = this.#value(name, otherwise);
-    if (!Number.isSafeInteger(value) || (value as number) < least) throw this.#wrong(name, "a positive integer", value);
+    if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most)
+      throw this.#wrong(name, most < Infinity ? `an integer from ${least} to ${most}` : "a positive integer", value);
     return value as number;
+  }
+
+  /** The number of layers, which is also the length of lists that tables make. */
+  layers(name: string, otherwise?: number): number {
+    return this.integer(name, otherwise, 1, 1000);
   }
 
   /** A finite number > 0. */
@@ -129,7 +135,8 @@ export class ConfigFile {
 
   #wrong(name: string, expected: string, value: unknown): HeadwiseError {
     const given = value === undefined ? "it is missing" : `got ${show(value)}`;
-    const message = `config.json: ${this.#path}${name || this.family}: expected ${expected}, ${given}`;
+    const where = `${this.#path}${name}`.replace(/\.$/, "");
+    const message = `config.json: ${where && `${where}: `}expected ${expected}, ${given}`;
     return new HeadwiseError("invalid-file", message);
   }
 }
@@ -137,7 +144,7 @@ export class ConfigFile {
 /** The labels of a classifier: id2label, or as many as the file says; transformers' default is two. */
 export function labelsOf(file: ConfigFile): string[] {
   file.ignore(["num_labels"]);
-  const { id2label, num_labels: count = 2 } = file.values;
+  const { id2label } = file.values;
   if (isObject(id2label)) return Object.values(id2label).map(String);
-  return Array.from({ length: Number(count) || 0 }, (_, n) => `LABEL_${n}`);
+  return Array.from({ length: file.integer("num_labels", 2, 1, 1e6) }, (_, n) => `LABEL_${n}`);
 }

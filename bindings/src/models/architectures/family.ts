@@ -38,7 +38,7 @@ export function usualSizes(config: ConfigFile) {
   const embedDim = config.integer("hidden_size");
   const numHeads = config.integer("num_attention_heads");
   return {
-    layers: config.integer("num_hidden_layers"),
+    layers: config.layers("num_hidden_layers"),
     embedDim,
     numHeads,
     feedForwardDim: config.integer("intermediate_size"),

@@ -17,7 +17,7 @@ export const gpt2: Family = {
     return {
       vocabSize: file.integer("vocab_size"),
       contextLength: file.integer("n_positions"),
-      layers: file.integer("n_layer"),
+      layers: file.layers("n_layer"),
       embedDim,
       numHeads: file.integer("n_head"),
       feedForwardDim: file.integer("n_inner", 4 * embedDim),

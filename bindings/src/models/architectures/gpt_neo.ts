@@ -10,7 +10,11 @@ function layersOf(file: ConfigFile, layers: number): readonly string[] {
   file.ignore(["attention_types"]);
   if (listed !== undefined) return listed;
   const isRepeated = (entry: unknown): entry is [string[], number] =>
-    Array.isArray(entry) && Array.isArray(entry[0]) && Number.isSafeInteger(entry[1]) && entry[1] <= layers;
+    Array.isArray(entry) &&
+    Array.isArray(entry[0]) &&
+    Number.isSafeInteger(entry[1]) &&
+    entry[1] > 0 &&
+    entry[1] <= layers;
   const all =
     isObject(types) && Array.isArray(types) && types.every(isRepeated)
       ? types.flatMap(([kinds, times]) => Array<string[]>(times).fill(kinds).flat())
@@ -26,7 +30,7 @@ export const gptNeo: Family = {
   positionsOption: "max_position_embeddings",
   config(file) {
     const embedDim = file.integer("hidden_size");
-    const layers = file.integer("num_layers");
+    const layers = file.layers("num_layers");
     const window = { left: file.integer("window_size", 256) - 1 };
     file.only("tie_word_embeddings", true);
     return {

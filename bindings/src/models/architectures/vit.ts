@@ -26,7 +26,7 @@ export function patchesOf(file: ConfigFile, options: { bias: boolean }, sizes?: 
 function vitConfig(file: ConfigFile) {
   return {
     ...patchesOf(file, { bias: true }),
-    layers: file.integer("num_hidden_layers"),
+    layers: file.layers("num_hidden_layers"),
     embedDim: file.integer("hidden_size"),
     numHeads: file.integer("num_attention_heads"),
     activation: file.choice("hidden_act", activations, "gelu"),
