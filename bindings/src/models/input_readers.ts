@@ -18,7 +18,8 @@ export async function openReaders(files: ModelFiles): Promise<InputReaders> {
     ["tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"].map((file) => files.json(file)),
   );
   if (tokenizer === undefined) return { preprocessor };
-  return { tokenizer: openTokenizer(await loadTokenizers(), tokenizer, config), preprocessor };
+  const sentences = await files.json("sentence_bert_config.json");
+  return { tokenizer: openTokenizer(await loadTokenizers(), tokenizer, config, sentences), preprocessor };
 }
 
 export function readImages({ preprocessor }: InputReaders, images: ImageLike | readonly ImageLike[]): Tensor {

@@ -24,6 +24,7 @@ import { readInsideOptions, type InsideOptions } from "./open_options.js";
 import { ParameterPlacer, type ParameterAccess } from "./place_parameters.js";
 import { prunedKeys, readPruned } from "./pruned_heads.js";
 import { placementsIn, type Published } from "./published.js";
+import { mostTokens } from "./text.js";
 
 /** What is wrong with a configuration is wrong with its file. */
 function resolved(config: TransformerConfig) {
@@ -50,11 +51,11 @@ function readConfig(
   const heads = readPruned(file.values, whole.layers, whole.numHeads);
   const ofFile = heads === undefined ? whole : resolved({ ...config, heads });
   if (maxTokens === undefined) return { ofFile, ofModel: ofFile };
-  const { contextLength, patches, positionsFrom } = whole;
-  const unused = positionsFrom === "order" ? 0 : positionsFrom.padding + 1; // positions that no token has
-  if (patches !== undefined || maxTokens + unused > contextLength)
-    throw invalidOption("maxTokens", patches ? "none, of images" : `at most ${contextLength - unused}`, maxTokens);
-  return { ofFile, ofModel: resolved({ ...config, heads, contextLength: maxTokens + unused }) };
+  const { contextLength, patches } = whole;
+  const most = mostTokens(whole);
+  if (patches !== undefined || maxTokens > most)
+    throw invalidOption("maxTokens", patches ? "none, of images" : `at most ${most}`, maxTokens);
+  return { ofFile, ofModel: resolved({ ...config, heads, contextLength: contextLength - most + maxTokens }) };
 }
 
 /** A parameter goes to the core in pieces of about so many floats, which need room there beside the model. */

@@ -80,7 +80,7 @@ export class PublishedModel extends Model implements OpenedModel {
     const { pooling = embedding.pooling, normalize = embedding.normalize } = options;
     if (options.pooling === undefined && embedding.unsupported !== undefined)
       throw new HeadwiseError("unsupported", `embed: ${embedding.unsupported} is not supported; give pooling`);
-    const rows = encodeRows(this.tokenizer, texts);
+    const rows = encodeRows(this.tokenizer, texts, this.config);
     const forward: Forward = (tokens, mask) => super.forward(tokens, { mask, logits: "none" });
     return embedRows(rows, forward, { pooling, normalize });
   }

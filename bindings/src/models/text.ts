@@ -3,6 +3,7 @@ import { invalidOption } from "../base/checks.js";
 import { typeTag } from "../base/kinds.js";
 import { HeadwiseError } from "../base/errors.js";
 import type { Tokens } from "../base/types.js";
+import type { ResolvedTransformerConfig } from "../transformer/types.js";
 import type { EmbedInput, GeneratedText } from "./opened_types.js";
 import type { Tokenizer } from "./tokenizer_types.js";
 
@@ -28,15 +29,26 @@ export function encodeInput<Options extends object>(
   return [tokens, { ...(options as Options), mask }];
 }
 
-/** The tokens of each text that is to be embedded. */
-export function encodeRows(tokenizer: Tokenizer | undefined, texts: EmbedInput): Int32Array[] {
+/** The most tokens that a model takes. With RoBERTa's positions it is less than the number of positions. */
+export const mostTokens = ({ contextLength, positionsFrom }: ResolvedTransformerConfig): number =>
+  contextLength - (positionsFrom === "order" ? 0 : positionsFrom.padding + 1);
+
+/** The tokens of each text that is to be embedded. Longer texts lose their end, as in sentence-transformers. */
+export function encodeRows(
+  tokenizer: Tokenizer | undefined,
+  texts: EmbedInput,
+  config: ResolvedTransformerConfig,
+): Int32Array[] {
   const list: readonly unknown[] = Array.isArray(texts) ? texts : [texts];
   if (list.length === 0) throw invalidOption("embed", "a text at least", texts);
   const known = list.some((text) => typeof text === "string") ? checkTokenizer(tokenizer) : undefined;
+  const maxTokens = Math.min(known?.maxTokens ?? Infinity, mostTokens(config));
   return list.map((text, n) => {
-    if (typeof text === "string") return known!.encode(text, { maxTokens: known!.maxTokens });
-    if (typeTag(text) === "Int32Array" && (text as Int32Array).length > 0) return text as Int32Array;
-    throw invalidOption(Array.isArray(texts) ? `texts[${n}]` : "texts", "text, or an Int32Array of tokens", text);
+    const name = Array.isArray(texts) ? `texts[${n}]` : "texts";
+    const tokens = typeof text === "string" ? known!.encode(text, { maxTokens }) : text;
+    if (typeTag(tokens) !== "Int32Array") throw invalidOption(name, "text, or an Int32Array of tokens", text);
+    if ((tokens as Int32Array).length === 0) throw invalidOption(name, "one token at least", text);
+    return tokens as Int32Array;
   });
 }
 

@@ -52,14 +52,19 @@ function checkText(text: unknown, name: string): string {
   return text;
 }
 
-/** @param config of tokenizer_config.json; `{}` where there is none */
+/**
+ * @param config of tokenizer_config.json; `{}` where there is none
+ * @param sentences of sentence_bert_config.json, whose limit counts before those of the other files
+ */
 export function openTokenizer(
   { Tokenizer: Library }: TokenizerLibrary,
   json: unknown,
   config: unknown = {},
+  sentences: unknown = {},
 ): Tokenizer {
   if (!isObject(json) || !isObject(json.model)) throw fileError(file, "it has no model");
   if (!isObject(config)) throw fileError("tokenizer_config.json", "it is not an object");
+  if (!isObject(sentences)) throw fileError("sentence_bert_config.json", "it is not an object");
   let library: InstanceType<TokenizerLibrary["Tokenizer"]>;
   try {
     // The library's default differs from that of transformers, which changes decoded text only where the file asks for it.
@@ -70,9 +75,11 @@ export function openTokenizer(
 
   const padding = member(json, "padding");
   const truncation = member(json, "truncation");
-  const lengths = [truncation.max_length, config.model_max_length].filter(
-    (length): length is number => typeof length === "number" && length > 0 && length < noLimit,
-  );
+  const isLimit = (length: unknown): length is number => typeof length === "number" && length > 0 && length < noLimit;
+  const limits = isLimit(sentences.max_seq_length)
+    ? [sentences.max_seq_length]
+    : [truncation.max_length, config.model_max_length];
+  const lengths = limits.filter(isLimit);
   const maxTokens = lengths.length > 0 ? Math.min(...lengths) : undefined;
   const paddingSide = sideOf(config.padding_side, padding.direction);
   const truncationSide = sideOf(config.truncation_side, truncation.direction);

@@ -7,7 +7,7 @@ import type { GenerateOptions, TransformerOptions } from "../transformer/types.j
 import type { Abortable, WorkerOpenedModel } from "./types.js";
 
 /** The members of a model that take text or images, and give text, around those of the model in the worker. */
-export function readingMembers({ forward, embed, generate }: WorkerOpenedModel, readers: InputReaders) {
+export function readingMembers({ config, forward, embed, generate }: WorkerOpenedModel, readers: InputReaders) {
   const { tokenizer } = readers;
   return {
     tokenizer,
@@ -15,7 +15,7 @@ export function readingMembers({ forward, embed, generate }: WorkerOpenedModel, 
     forward: async (input: OpenedModelInput, options?: TransformerOptions & Abortable) =>
       isText(input) ? forward(...encodeInput(tokenizer, input, options)) : forward(input, options),
     embed: async (texts: EmbedInput, options?: EmbedOptions & Abortable) =>
-      embed(encodeRows(tokenizer, texts), options),
+      embed(encodeRows(tokenizer, texts, config), options),
     generate(prompt: string | Tokens, options: GenerateOptions & Abortable) {
       if (typeof prompt !== "string") return generate(prompt, options);
       const { tokens, pieces } = startText(tokenizer, prompt);

@@ -118,6 +118,34 @@ export const textCases = [
     },
   },
   {
+    name: "embed takes as many tokens of a text as sentence_bert_config.json says, else as the model has positions",
+    async run({ hw, expect }) {
+      const text = (count) => Array.from({ length: count }, (_, n) => `word${5 + n}`).join(" ");
+      const check = async (files, most, options) => {
+        const model = await hw.openModel(
+          await changed("roberta-mlm", { files: { ...tokenizerFiles, ...files } }),
+          options,
+        );
+        const cut = await model.embed(text(most));
+        expect(difference(await model.embed(text(most + 1)), cut), `${most + 1} tokens`).to.equal(0);
+        expect(difference(await model.embed(text(most - 1)), cut), `${most - 1} tokens`).to.be.above(1e-4);
+        await model.dispose();
+      };
+      const short = {
+        ...tokenizer,
+        truncation: { max_length: 4, strategy: "LongestFirst", stride: 0, direction: "Right" },
+      };
+      const shortFiles = { "tokenizer.json": encode(short) };
+      await check({}, 62); // of 64 positions
+      await check({}, 9, { maxTokens: 9 });
+      await check(shortFiles, 4);
+      await check({ ...shortFiles, "sentence_bert_config.json": encode({ max_seq_length: 6 }) }, 6);
+      const model = await hw.openModel(await changed("gpt2", { files: tokenizerFiles }));
+      await expectError(expect, "invalid-option", ["texts[1]", "one token"], () => model.embed(["word5", ""]));
+      await model.dispose();
+    },
+  },
+  {
     name: "text goes in, one or several, and comes out token by token",
     async run({ hw, expect }) {
       const model = await hw.openModel(await changed("gpt2", { files: tokenizerFiles }));
