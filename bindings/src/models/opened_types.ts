@@ -42,7 +42,10 @@ export interface GeneratedText {
   readonly text: string;
 }
 
-/** A published model as files: opens again with `Headwise.openModel`, and in transformers. */
+/**
+ * A published model as files: opens again with `Headwise.openModel`, and in transformers; with pruned heads in transformers 4, of families
+ * that it prunes.
+ */
 export interface SavedModel {
   readonly "config.json": Bytes;
   readonly "model.safetensors": Bytes;
@@ -85,7 +88,7 @@ export interface OpenedModel
   forward(input: OpenedModelInput, options?: TransformerOptions): TransformerResult;
   /**
    * One vector for each text, [B, E], from the hidden states of its tokens; of a model with a projection (CLIP) the projected
-   * one. Texts of similar length run together.
+   * one. Texts of similar length run together. Texts that are longer than the files or the model allow lose their end.
    */
   embed(texts: EmbedInput, options?: EmbedOptions): Tensor;
   /** As `Transformer.generate`; `stop` defaults to what the files say. From text it generates text: a piece for each token. */
