@@ -86,7 +86,10 @@ function checkCoverage(entries: Map<string, Entry>, dataBytes: number): number {
 export function readHeaderLength(bytes: Uint8Array, fileBytes: number): number {
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   if (length > maxHeaderBytes || length > fileBytes - 8)
-    throw invalidFile(`the header is said to have ${length} bytes, but ${fileBytes - 8} follow`);
+    throw invalidFile(
+      `the header is said to have ${length} bytes, ` +
+        (length > maxHeaderBytes ? "more than a safetensors file may have" : `but ${fileBytes - 8} follow`),
+    );
   return length;
 }
 
