@@ -123,7 +123,9 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("ropeFactor", &MultiHeadAttentionConfig::rope_factor)
       .field("alibi", &MultiHeadAttentionConfig::alibi)
       .field("queryKeyNorm", &MultiHeadAttentionConfig::query_key_norm)
-      .field("normEpsilon", &MultiHeadAttentionConfig::norm_epsilon);
+      .field("normEpsilon", &MultiHeadAttentionConfig::norm_epsilon)
+      .field("weightFormat", &get_number<MultiHeadAttentionConfig, &MultiHeadAttentionConfig::weight_format>,
+             &set_number<MultiHeadAttentionConfig, &MultiHeadAttentionConfig::weight_format>);
 
   value_object<NormConfig>("NormConfig")
       .field("kind", &NormConfig::kind)
@@ -174,7 +176,9 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("poolerActivation", &TransformerConfig::pooler_activation)
       .field("classes", &TransformerConfig::classes)
       .field("classBias", &TransformerConfig::class_bias)
-      .field("readoutBias", &TransformerConfig::readout_bias);
+      .field("readoutBias", &TransformerConfig::readout_bias)
+      .field("weightFormat", &get_number<TransformerConfig, &TransformerConfig::weight_format>,
+             &set_number<TransformerConfig, &TransformerConfig::weight_format>);
 
   value_object<BatchCall>("BatchCall")
       .field("batch", &BatchCall::batch)
@@ -228,7 +232,10 @@ EMSCRIPTEN_BINDINGS(headwise) {
   class_<Model>("Model")
       .function("getParameter", &Model::get_parameter)
       .function("setParameter", &Model::set_parameter)
+      .function("getParameterPart", &Model::get_parameter_part)
       .function("setParameterPart", &Model::set_parameter_part)
+      .function("getRawRows", &Model::get_raw_rows)
+      .function("setRawRows", &Model::set_raw_rows)
       .function("getGradient", &Model::get_gradient)
       .function("getGateGradient", &Model::get_gate_gradient)
       .function("enableGradients", &Model::enable_gradients)

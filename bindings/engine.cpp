@@ -69,7 +69,7 @@ void Module::get_gate_gradient(Pointer to) {
 std::unique_ptr<Module> Module::keep_heads(Pointer kept, std::size_t count) {
   std::unique_ptr<Module> smaller(new (std::nothrow) Module(context_));
   if (smaller == nullptr) return nullptr;
-  const Status status = attention.keep_heads(at<const std::uint32_t>(kept), count, smaller->attention, context_);
+  const Status status = attention.keep_heads(at<const std::uint32_t>(kept), count, smaller->attention);
   return status == Status::kOk ? std::move(smaller) : nullptr;
 }
 
@@ -91,6 +91,7 @@ Pointer Engine::stage(double bytes) {
 void Engine::release_buffers() {
   staging_.release();
   context_.arena.release();
+  context_.quantized.release();
 }
 
 Status Engine::attention(const AttentionCall& call, const VisibilityCall& visibility) {

@@ -15,6 +15,9 @@ T* at(Pointer pointer) {
   return reinterpret_cast<T*>(pointer);
 }
 
+// int8 cannot hold infinity or NaN.
+inline Status held(bool is_held) { return is_held ? Status::kOk : Status::kInvalidArgument; }
+
 // Omitted if all keys are visible, because its conversion takes 4 of the smallest row's 24 µs.
 struct VisibilityCall {
   int mask_type = 0;  // MaskType
@@ -68,8 +71,9 @@ class Module {
 
   // By index in MultiHeadAttention::for_each_parameter. Gradients exist once they have been enabled.
   void get_parameter(std::size_t index, Pointer to) { parameter_at(attention, index).read_value(at<float>(to)); }
-  void set_parameter(std::size_t index, Pointer from) {
-    parameter_at(attention, index).write_value(at<const float>(from));
+  // kInvalidArgument, and nothing has changed: int8 cannot hold infinity or NaN.
+  Status set_parameter(std::size_t index, Pointer from) {
+    return held(parameter_at(attention, index).write_value(at<const float>(from)));
   }
   void get_gradient(std::size_t index, Pointer to) { parameter_at(attention, index).read_gradient(at<float>(to)); }
   void get_gates(Pointer to);

@@ -112,16 +112,6 @@ std::unique_ptr<Moments> Model::moments() { return moments_of(transformer); }
 double Model::sum_of_squares() { return sum_of_squares_of(transformer, context_.pool); }
 void Model::update(Moments& moments, const AdamWStep& step) { moments.update(step, transformer, context_.pool); }
 
-void Model::set_parameter_part(std::size_t index, std::size_t first, std::size_t count, Pointer from) {
-  const Parameter parameter = parameter_at(transformer, index);
-  const std::size_t depth = parameter.inputs;
-  if (depth == 0) {
-    std::copy_n(at<const float>(from), count, parameter.value + first);
-  } else {
-    pack_rows(at<const float>(from), depth, count / depth, depth, 1.0f, parameter.value + first);
-  }
-}
-
 void Model::get_gate_gradient(std::size_t layer, Pointer to) {
   const MultiHeadAttention& attention = transformer.attention(layer);
   std::copy_n(attention.gate_gradients(), attention.config().num_heads, at<float>(to));
@@ -209,7 +199,7 @@ std::unique_ptr<Model> Model::keep_heads(Pointer kept, Pointer counts) {
   std::unique_ptr<Model> smaller(new (std::nothrow) Model(context_));
   if (smaller == nullptr) return nullptr;
   const Status status = transformer.keep_heads(at<const std::uint32_t>(kept), at<const std::uint32_t>(counts),
-                                               smaller->transformer, context_);
+                                               smaller->transformer);
   return status == Status::kOk ? std::move(smaller) : nullptr;
 }
 

@@ -60,12 +60,26 @@ class Model {
 
   // By index in Transformer::for_each_parameter. Gradients exist once they have been enabled.
   void get_parameter(std::size_t index, Pointer to) { parameter_at(transformer, index).read_value(at<float>(to)); }
-  void set_parameter(std::size_t index, Pointer from) {
-    parameter_at(transformer, index).write_value(at<const float>(from));
+  // kInvalidArgument, and nothing has changed: int8 cannot hold infinity or NaN.
+  Status set_parameter(std::size_t index, Pointer from) {
+    return held(parameter_at(transformer, index).write_value(at<const float>(from)));
   }
   // Elements [first, first + count) in the order outside; of a matrix whole rows, `first` a multiple of simd::kTile
   // rows.
-  void set_parameter_part(std::size_t index, std::size_t first, std::size_t count, Pointer from);
+  void get_parameter_part(std::size_t index, std::size_t first, std::size_t count, Pointer to) {
+    parameter_at(transformer, index).read_part(first, count, at<float>(to));
+  }
+  Status set_parameter_part(std::size_t index, std::size_t first, std::size_t count, Pointer from) {
+    return held(parameter_at(transformer, index).write_part(first, count, at<const float>(from)));
+  }
+  // Rows [first, first + count) of a matrix in its own format: floats, BF16 bits or int8, [count, inputs], and for int8
+  // the scales of the rows, [count].
+  void get_raw_rows(std::size_t index, std::size_t first, std::size_t count, Pointer to, Pointer scales) {
+    parameter_at(transformer, index).matrix->get_raw_rows(first, count, at<void>(to), at<float>(scales));
+  }
+  void set_raw_rows(std::size_t index, std::size_t first, std::size_t count, Pointer from, Pointer scales) {
+    parameter_at(transformer, index).matrix->set_raw_rows(first, count, at<const void>(from), at<const float>(scales));
+  }
   void get_gradient(std::size_t index, Pointer to) { parameter_at(transformer, index).read_gradient(at<float>(to)); }
   void get_gate_gradient(std::size_t layer, Pointer to);  // [H]
   Status enable_gradients() { return transformer.enable_gradients(); }

@@ -8,6 +8,7 @@ enum class [[nodiscard]] Status{
     kInvalidArgument = 1,  // shapes or options that contradict each other
     kOutOfMemory = 2,
     kNoThreads = 3,  // the threads that were asked for could not be started
+    kNotF32 = 4,     // gradients of weights that are not F32
 };
 
 }  // namespace headwise

@@ -13,11 +13,12 @@ constexpr std::size_t kAtOnce = 3;
 // The range is read as three streams, each a third of it. Three adjacent panels at once would interrupt their streams
 // after each panel: weights in memory (a decoder's are larger than any cache) are then read at 21 GB/s, like this at
 // 28, the speed of a plain read.
-void gemm_row(const float* a, const PackedMatrix& b, Range tile_range, Start start, const float* bias,
+template <class Number>
+void gemm_row(const float* a, const Packed<Number>& b, Range tile_range, Start start, const float* bias,
               float* out) noexcept {
   const std::size_t stream = (tile_range.end - tile_range.begin + kAtOnce - 1) / kAtOnce;
   for (std::size_t t = tile_range.begin; t < tile_range.begin + stream; ++t) {
-    const float* panel[kAtOnce];  // a stream that has ended repeats the last panel
+    const Number* panel[kAtOnce];  // a stream that has ended repeats the last panel
     for (std::size_t i = 0; i < kAtOnce; ++i) {
       panel[i] = b.data + std::min(t + i * stream, tile_range.end - 1) * b.panel;
     }
@@ -27,9 +28,10 @@ void gemm_row(const float* a, const PackedMatrix& b, Range tile_range, Start sta
     for (std::size_t k = 0; k < b.depth; ++k) {
       const simd::Vec value = simd::splat(a[k]);
       for (std::size_t i = 0; i < kAtOnce; ++i) {
+        simd::Vec column[simd::kTileVecs];
+        simd::load_panel_row(panel[i] + k * simd::kTile, column);
         for (std::size_t v = 0; v < simd::kTileVecs; ++v) {
-          const simd::Vec column = simd::load(panel[i] + k * simd::kTile + v * simd::kLanes);
-          tile.row[i][v] = simd::fma(value, column, tile.row[i][v]);
+          tile.row[i][v] = simd::fma(value, column[v], tile.row[i][v]);
         }
       }
     }
@@ -52,7 +54,8 @@ void gemm_row(const float* a, const PackedMatrix& b, Range tile_range, Start sta
 
 }  // namespace
 
-void gemm(const float* a, std::size_t a_row, const RowPanels& panels, Range panel_range, const PackedMatrix& b,
+template <class Number>
+void gemm(const float* a, std::size_t a_row, const RowPanels& panels, Range panel_range, const Packed<Number>& b,
           Range tile_range, Start start, const float* bias, float* out, std::size_t out_row) noexcept {
   // With tiles of 4 or 6 rows only a single row makes a panel of one.
   if (panels.small == 1) return gemm_row(a, b, tile_range, start, bias, out);
@@ -78,6 +81,11 @@ void gemm(const float* a, std::size_t a_row, const RowPanels& panels, Range pane
     }
   }
 }
+
+template void gemm(const float*, std::size_t, const RowPanels&, Range, const Packed<float>&, Range, Start, const float*,
+                   float*, std::size_t) noexcept;
+template void gemm(const float*, std::size_t, const RowPanels&, Range, const Packed<simd::Bf16>&, Range, Start,
+                   const float*, float*, std::size_t) noexcept;
 
 void gemm_transposed(const float* a, std::size_t a_row, const RowPanels& panels, const PackedMatrix& b, float* out,
                      std::size_t out_tile, std::size_t out_row) noexcept {

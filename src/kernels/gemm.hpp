@@ -7,10 +7,13 @@
 
 namespace headwise {
 
-struct PackedMatrix {
-  const float* data;  // panel t: [depth][8] at data + t * panel
+// Number: float or simd::Bf16
+template <class Number>
+struct Packed {
+  const Number* data;  // panel t: [depth][8] at data + t * panel
   std::size_t columns, depth, panel;
 };
+using PackedMatrix = Packed<float>;
 
 struct Range {
   std::size_t begin, end;
@@ -22,7 +25,8 @@ enum class Start { kZero, kBias, kOutput };
 // out[i][n] = start + sum over k of a[i][k] * b[k][n]     ("ik,kn->in")
 // a: [rows, b.depth] with stride a_row; out: [rows, b.columns] with stride out_row; bias: [b.columns], for
 // Start::kBias. Columns outside, rows inside: a panel of 8 columns stays in L1 while all rows pass.
-void gemm(const float* a, std::size_t a_row, const RowPanels& panels, Range panel_range, const PackedMatrix& b,
+template <class Number>
+void gemm(const float* a, std::size_t a_row, const RowPanels& panels, Range panel_range, const Packed<Number>& b,
           Range tile_range, Start start, const float* bias, float* out, std::size_t out_row) noexcept;
 
 // out[m][n] += sum over k of a[k][m] * b[k][n]     ("km,kn->mn": the gradient of a weight)

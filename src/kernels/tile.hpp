@@ -64,11 +64,13 @@ struct Tile {
       for (auto& v : vectors) v = simd::splat(value);
   }
 
-  // row[r][n] += sum over k of a[r][k] * panel[k][n].   a: [kRows, depth] with stride a_row; panel: [depth, 8]
-  void multiply_add(const float* a, std::size_t a_row, const float* panel, std::size_t depth) noexcept {
+  // row[r][n] += sum over k of a[r][k] * panel[k][n].   a: [kRows, depth] with stride a_row; panel: [depth, 8], floats
+  // or BF16
+  template <class Number>
+  void multiply_add(const float* a, std::size_t a_row, const Number* panel, std::size_t depth) noexcept {
     for (std::size_t k = 0; k < depth; ++k, panel += simd::kTile) {
       simd::Vec column[simd::kTileVecs];
-      for (std::size_t v = 0; v < simd::kTileVecs; ++v) column[v] = simd::load(panel + v * simd::kLanes);
+      simd::load_panel_row(panel, column);
       for (std::size_t r = 0; r < kRows; ++r) {
         const simd::Vec value = simd::splat(a[r * a_row + k]);
         for (std::size_t v = 0; v < simd::kTileVecs; ++v) row[r][v] = simd::fma(value, column[v], row[r][v]);

@@ -201,7 +201,7 @@ Status Block::create(const TransformerConfig& config, const LayerConfig& layer) 
   if (F == 0) return Status::kOk;
   if (norms && !config.shared_norm) HEADWISE_RETURN_IF_ERROR(norm2_.create(config.norm, E));
   if (config.norm_after) HEADWISE_RETURN_IF_ERROR(norm2_after_.create(config.norm, E));
-  return feed_forward.create(E, F, config.activation, config.gated, config.feed_forward_bias);
+  return feed_forward.create(E, F, config.activation, config.gated, config.feed_forward_bias, config.weight_format);
 }
 
 MultiHeadAttentionConfig Block::attention_config() const {
@@ -226,7 +226,8 @@ MultiHeadAttentionConfig Block::attention_config() const {
           .rope_factor = rotary.factor,
           .alibi = c.positions == Positions::kAlibi,
           .query_key_norm = c.query_key_norm,
-          .norm_epsilon = c.norm.epsilon};
+          .norm_epsilon = c.norm.epsilon,
+          .weight_format = c.weight_format};
 }
 
 void Block::copy_parameters(Block& from) {

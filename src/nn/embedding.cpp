@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kColumnsPerTask = 32;
 constexpr std::size_t kNone = SIZE_MAX;
 
-// Where number e of token v lies in a packed matrix [V, E]: its next one is simd::kTile behind.
+// Where number e of token v's gradient lies in a packed matrix [V, E]: its next one is simd::kTile behind.
 std::size_t packed_at(std::size_t v, std::size_t E) { return v / simd::kTile * simd::kTile * E + v % simd::kTile; }
 
 // positions: [length, E]
@@ -40,10 +40,12 @@ Status Embedding::create(const TransformerConfig& config) {
   const std::size_t E = E_ = config.embed_dim, C = config.context_length;
   scale_ = config.embedding_scale;
   kind_ = config.positions;
-  if (config.vocab_size > 0) HEADWISE_RETURN_IF_ERROR(tokens_.create(E, config.vocab_size, false));
+  if (config.vocab_size > 0) HEADWISE_RETURN_IF_ERROR(tokens_.create(E, config.vocab_size, false, config.weight_format));
   if (kind_ == Positions::kLearned) HEADWISE_RETURN_IF_ERROR(positions_.create(C * E, true, 0.0f));
   HEADWISE_RETURN_IF_ERROR(types_.create(config.token_types * E, true, 0.0f));
-  if (config.patch_dim > 0) HEADWISE_RETURN_IF_ERROR(patch_.create(config.patch_dim, E, config.patch_bias));
+  if (config.patch_dim > 0) {
+    HEADWISE_RETURN_IF_ERROR(patch_.create(config.patch_dim, E, config.patch_bias, config.weight_format));
+  }
   HEADWISE_RETURN_IF_ERROR(class_.create(config.class_token ? E : 0, true, 0.0f));
   HEADWISE_RETURN_IF_ERROR(registers_.create(config.register_tokens * E, true, 0.0f));
   return config.embedding_norm ? norm_.create(config.norm, E) : Status::kOk;
@@ -98,7 +100,6 @@ std::size_t Embedding::position_of(const Batch& batch, std::size_t row) const no
 void Embedding::forward(const Batch& batch, const Saved& saved, float* stream, Context& context) const noexcept {
   const std::size_t special = special_rows(), patches = batch.L - special, classes = class_.count() / E_;
   const bool reads_tokens = tokens_.outputs() > 0;
-  const float* table = reads_tokens ? tokens_.input_slice(0, E_).data : nullptr;
   const float* positions = kind_ == Positions::kSinusoidal ? sinusoids_.data() : positions_.value();
   if (!reads_tokens) patch_.forward(batch.patches, batch.B * patches, saved.patches, context);
   context.pool.parallel_for(
@@ -106,8 +107,8 @@ void Embedding::forward(const Batch& batch, const Saved& saved, float* stream, C
         float* to = saved.sum + row * E_;
         const std::size_t b = row / batch.L, i = row % batch.L, position = position_of(batch, row);
         if (reads_tokens) {
-          const float* from = table + packed_at(static_cast<std::size_t>(batch.tokens[row]), E_);
-          for (std::size_t e = 0; e < E_; ++e) to[e] = scale_ * from[e * simd::kTile];
+          tokens_.weight().get_row(static_cast<std::size_t>(batch.tokens[row]), {0, E_}, to);
+          for (std::size_t e = 0; e < E_; ++e) to[e] *= scale_;
         } else {
           const float* from = i < classes   ? class_.value()
                               : i < special ? registers_.value() + (i - classes) * E_

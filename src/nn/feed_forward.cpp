@@ -2,12 +2,13 @@
 
 namespace headwise {
 
-Status FeedForward::create(std::size_t E, std::size_t F, Activation activation, bool gated, bool bias) {
+Status FeedForward::create(std::size_t E, std::size_t F, Activation activation, bool gated, bool bias,
+                           WeightFormat format) {
   activation_ = activation;
   gated_ = gated;
-  HEADWISE_RETURN_IF_ERROR(up_.create(E, F, bias));
-  if (gated) HEADWISE_RETURN_IF_ERROR(gate_.create(E, F, bias));
-  return down_.create(F, E, bias);
+  HEADWISE_RETURN_IF_ERROR(up_.create(E, F, bias, format));
+  if (gated) HEADWISE_RETURN_IF_ERROR(gate_.create(E, F, bias, format));
+  return down_.create(F, E, bias, format);
 }
 
 void FeedForward::forward(const float* x, std::size_t rows, const Hidden& hidden, float* out,

@@ -21,7 +21,7 @@ class FeedForward {
     float* active;
   };
 
-  Status create(std::size_t E, std::size_t F, Activation activation, bool gated, bool bias);
+  Status create(std::size_t E, std::size_t F, Activation activation, bool gated, bool bias, WeightFormat format);
 
   bool gated() const { return gated_; }
 

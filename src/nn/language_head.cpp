@@ -53,10 +53,10 @@ Status LanguageHead::create(const TransformerConfig& config) {
   activation_ = config.activation;
   if (!config.head) return Status::kOk;
   if (config.head_transform) {
-    HEADWISE_RETURN_IF_ERROR(dense_.create(E, E, config.readout_bias));
+    HEADWISE_RETURN_IF_ERROR(dense_.create(E, E, config.readout_bias, config.weight_format));
     HEADWISE_RETURN_IF_ERROR(norm_.create(config.norm, E));
   }
-  if (!tied_) HEADWISE_RETURN_IF_ERROR(matrix_.create(E, V, false));
+  if (!tied_) HEADWISE_RETURN_IF_ERROR(matrix_.create(E, V, false, config.weight_format));
   return bias_.create(config.head_bias ? V : 0, false, 0.0f);
 }
 

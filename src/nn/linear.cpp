@@ -2,63 +2,87 @@
 
 #include <algorithm>
 
-#include "kernels/pack.hpp"
+#include "core/arena.hpp"
+#include "kernels/quantize.hpp"
+#include "nn/share_tiles.hpp"
 
 namespace headwise {
 namespace {
 
-constexpr std::size_t kPanelsPerTask = 12;  // 72 rows (48 with tiles of 4): 48 to 96 were equally fast
-constexpr std::size_t kTilesPerTask = 18;   // 144 columns, a multiple of the tiles that a single row takes at once
-
-std::size_t tasks_of(std::size_t count, std::size_t per_task) { return (count + per_task - 1) / per_task; }
+constexpr std::size_t kQuantizedFloats = 128 * 1024;  // half of a second-level cache
 
 }  // namespace
 
-Status Linear::create(std::size_t inputs, std::size_t outputs, bool bias) {
-  inputs_ = inputs;
-  outputs_ = outputs;
+Status Linear::create(std::size_t inputs, std::size_t outputs, bool bias, WeightFormat format) {
   has_bias_ = bias;
   release_gradients();
-  const std::uint64_t size = packed_size(outputs, inputs);
-  HEADWISE_RETURN_IF_ERROR(weight_.reserve(size));
+  HEADWISE_RETURN_IF_ERROR(weight_.create(outputs, inputs, format));
   HEADWISE_RETURN_IF_ERROR(bias_.reserve(bias ? outputs : 0));
-  std::fill_n(weight_.data(), static_cast<std::size_t>(size), 0.0f);
   std::fill_n(bias_.data(), bias ? outputs : 0, 0.0f);
   return Status::kOk;
 }
 
-void Linear::set_weight(const float* weight) noexcept {
-  pack_rows(weight, inputs_, outputs_, inputs_, 1.0f, weight_.data());
+Status Linear::make_room(WeightFormat format, Context& context) {
+  return format == WeightFormat::kInt8 ? context.quantized.reserve(kQuantizedFloats) : Status::kOk;
 }
 
-void Linear::get_weight(float* weight) const noexcept { unpack_rows(weight_.data(), outputs_, inputs_, weight); }
+void Linear::keep(const Linear& from, const Kept& kept_outputs, const Kept& kept_inputs) noexcept {
+  for (std::size_t n = 0; has_bias_ && n < outputs(); ++n) bias_.data()[n] = from.bias_.data()[kept_outputs[n]];
+  weight_.keep(from.weight_, kept_outputs, kept_inputs);
+}
 
 void Linear::forward_outputs(Range outputs, const float* x, std::size_t rows, float* out,
                              Context& context) const noexcept {
   const Range tiles{outputs.begin / simd::kTile, simd::tiles(outputs.end)};
-  multiply(x, inputs_, rows, input_slice(0, inputs_), tiles, has_bias_ ? Start::kBias : Start::kZero, out, context);
+  multiply({0, inputs()}, tiles, Start::kBias, x, rows, out, context);
 }
 
-void Linear::forward_inputs(Range inputs, bool add, const float* x, std::size_t rows, float* out,
+void Linear::forward_inputs(Range inputs, Start start, const float* x, std::size_t rows, float* out,
                             Context& context) const noexcept {
-  const Start start = add ? Start::kOutput : has_bias_ ? Start::kBias : Start::kZero;
-  multiply(x + inputs.begin, inputs_, rows, input_slice(inputs.begin, inputs.end - inputs.begin),
-           {0, simd::tiles(outputs_)}, start, out, context);
+  multiply(inputs, {0, simd::tiles(outputs())}, start, x, rows, out, context);
 }
 
-void Linear::multiply(const float* x, std::size_t x_row, std::size_t rows, const PackedMatrix& matrix, Range tiles,
-                      Start start, float* out, Context& context) const noexcept {
+void Linear::multiply(Range inputs, Range tiles, Start start, const float* x, std::size_t rows, float* out,
+                      Context& context) const noexcept {
+  if (start == Start::kBias && !has_bias_) start = Start::kZero;
+  if (weight_.format() == WeightFormat::kInt8) return multiply_int8(inputs, tiles, start, x, rows, out, context);
   const RowPanels panels(rows, context.tile_rows);
-  const std::size_t row_tasks = tasks_of(panels.count, kPanelsPerTask);
-  const std::size_t column_tasks = tasks_of(tiles.end - tiles.begin, kTilesPerTask);
-  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(matrix.depth) *
-                       static_cast<double>((tiles.end - tiles.begin) * simd::kTile);
-  context.pool.parallel_for(row_tasks * column_tasks, flops, [&](std::size_t task, std::size_t) {
-    const std::size_t p = task / column_tasks * kPanelsPerTask;
-    const std::size_t t = tiles.begin + task % column_tasks * kTilesPerTask;
-    gemm(x, x_row, panels, {p, std::min(p + kPanelsPerTask, panels.count)}, matrix,
-         {t, std::min(t + kTilesPerTask, tiles.end)}, start, bias(), out, matrix.columns);
+  const double flops = product_flops(rows, inputs.end - inputs.begin, tiles);
+  share_tiles(panels, tiles, flops, context.pool, [&](Range p, Range t) {
+    const auto multiply_by = [&](const auto& matrix) {
+      gemm(x + inputs.begin, this->inputs(), panels, p, matrix, t, start, bias(), out, outputs());
+    };
+    if (weight_.format() == WeightFormat::kBf16) return multiply_by(weight_.slice<simd::Bf16>(inputs));
+    multiply_by(weight_.slice<float>(inputs));
   });
+}
+
+// Rows of x become integers, as many as the room is for, and then tiles multiply them.
+void Linear::multiply_int8(Range inputs, Range tiles, Start start, const float* x, std::size_t rows, float* out,
+                           Context& context) const noexcept {
+  const PackedInt8 matrix = weight_.int8_slice(inputs);
+  const std::size_t odd = inputs.begin % 2, count = inputs.end - inputs.begin, depth = 2 * matrix.pairs;
+  const std::size_t row = simd::round_up(depth, 8), room = kQuantizedFloats / (row / 2 + 1);
+  float* scales = context.quantized.data();
+  auto* integers = reinterpret_cast<std::int16_t*>(scales + room);
+  for (; rows > 0; x += room * this->inputs(), out += room * outputs()) {
+    const std::size_t block = std::min(rows, room);
+    const RowPanels panels(block, std::min(context.tile_rows, kInt8TileRows));
+    context.pool.parallel_for(panels.count, 4.0 * static_cast<double>(block * depth), [&](std::size_t p, std::size_t) {
+      for (std::size_t i = panels.first_row(p); i < panels.first_row(p + 1); ++i) {
+        const float* x_i = x + i * this->inputs() + inputs.begin;
+        std::int16_t* to = integers + i * row;
+        const Quantizer quantizer = quantizer_of(largest_magnitude(x_i, count), max_activation(depth));
+        scales[i] = quantizer.scale;
+        if (depth > 0) to[0] = to[depth - 1] = 0;  // of inputs outside of the range, perhaps
+        quantize(x_i, count, quantizer, to + odd);
+      }
+    });
+    share_tiles(panels, tiles, product_flops(block, depth, tiles), context.pool, [&](Range p, Range t) {
+      gemm_int8({integers, row, scales}, panels, p, matrix, t, start, bias(), out, outputs());
+    });
+    rows -= block;
+  }
 }
 
 }  // namespace headwise

@@ -1,4 +1,4 @@
-// A linear layer, out = x W^T + b, with its weights packed once when they are set.
+// A linear layer, out = x W^T + b, with its weights packed once when they are set, in any format.
 #pragma once
 
 #include <cstddef>
@@ -7,36 +7,43 @@
 #include "core/aligned_buffer.hpp"
 #include "core/context.hpp"
 #include "kernels/gemm.hpp"
-#include "kernels/pack.hpp"
 #include "nn/parameter.hpp"
+#include "nn/weights.hpp"
 
 namespace headwise {
 
 class Linear {
  public:
   // Weights and biases start as zeros.
-  Status create(std::size_t inputs, std::size_t outputs, bool bias);
+  Status create(std::size_t inputs, std::size_t outputs, bool bias, WeightFormat format = WeightFormat::kF32);
+  // To be called before anything is computed with layers of a format: int8 needs room for integers.
+  static Status make_room(WeightFormat format, Context& context);
 
-  std::size_t inputs() const { return inputs_; }
-  std::size_t outputs() const { return outputs_; }
+  std::size_t inputs() const { return weight_.inputs(); }
+  std::size_t outputs() const { return weight_.outputs(); }
   bool has_bias() const { return has_bias_; }
 
-  void set_weight(const float* weight) noexcept;  // weight: [outputs, inputs]
-  void get_weight(float* weight) const noexcept;
+  Weights& weight() { return weight_; }  // [outputs, inputs]
+  const Weights& weight() const { return weight_; }
   float* bias() { return has_bias_ ? bias_.data() : nullptr; }  // [outputs]
   const float* bias() const { return has_bias_ ? bias_.data() : nullptr; }
+  void set_weight(const float* weight) noexcept { weight_.set_rows(0, outputs(), weight); }
+  void get_weight(float* weight) const noexcept { weight_.get_rows(0, outputs(), weight); }
+  // Becomes a part of a larger layer of the same format.
+  void keep(const Linear& from, const Kept& kept_outputs, const Kept& kept_inputs) noexcept;
 
   // x: [rows, inputs] and out: [rows, outputs], contiguous.   "mk,nk->mn"
   void forward(const float* x, std::size_t rows, float* out, Context& context) const noexcept {
-    forward_outputs({0, outputs_}, x, rows, out, context);
+    forward_outputs({0, outputs()}, x, rows, out, context);
   }
   // The same, writing at least the outputs of a range; others may be written or not.
   void forward_outputs(Range outputs, const float* x, std::size_t rows, float* out, Context& context) const noexcept;
-  // The same, as if the inputs outside of a range were zeros. Starts from the bias, or adds to `out`.
-  void forward_inputs(Range inputs, bool add, const float* x, std::size_t rows, float* out,
+  // The same, as if the inputs outside of a range were zeros.
+  void forward_inputs(Range inputs, Start start, const float* x, std::size_t rows, float* out,
                       Context& context) const noexcept;
 
-  // Training. Gradients start as zeros, and accumulate. Room for them is made once.
+  // Training. Gradients start as zeros, and accumulate. Room for them is made once. kNotF32: weights in another format
+  // have none.
   Status enable_gradients();
   void release_gradients() noexcept;
   void zero_gradients() noexcept;
@@ -44,8 +51,8 @@ class Linear {
   // Calls fn(Parameter) for the weight and, if there is one, the bias.
   template <class Fn>
   void for_each_parameter(const Fn& fn) {
-    fn(Parameter{weight_.data(), weight_gradient_.data(), weight_size(), true, outputs_, inputs_});
-    if (has_bias_) fn(Parameter{bias_.data(), bias_gradient_.data(), outputs_, false});
+    fn(Parameter{weight_.floats(), weight_gradient_.data(), weight_.size(), true, &weight_});
+    if (has_bias_) fn(Parameter{bias_.data(), bias_gradient_.data(), outputs(), false});
   }
 
   // Floats of scratch that backward takes.
@@ -56,25 +63,21 @@ class Linear {
   void backward(const float* x, const float* grad_out, std::size_t rows, float* grad_x, bool add, bool learn,
                 float* scratch, Context& context) noexcept;
 
-  // W^T of the inputs [first, first + count) alone: [count, outputs], packed.
-  PackedMatrix input_slice(std::size_t first, std::size_t count) const {
-    return {weight_.data() + first * simd::kTile, outputs_, count, inputs_ * simd::kTile};
-  }
-
  private:
-  // out = start + x times some tiles of a packed matrix; x: rows of stride x_row, out: contiguous
-  void multiply(const float* x, std::size_t x_row, std::size_t rows, const PackedMatrix& matrix, Range tiles,
-                Start start, float* out, Context& context) const noexcept;
+  // out = start + x[inputs] times some tiles of W^T
+  void multiply(Range inputs, Range tiles, Start start, const float* x, std::size_t rows, float* out,
+                Context& context) const noexcept;
+  void multiply_int8(Range inputs, Range tiles, Start start, const float* x, std::size_t rows, float* out,
+                     Context& context) const noexcept;
   void add_weight_gradient(const float* x, const float* grad_out, std::size_t rows, float* scratch,
                            Context& context) noexcept;
   void input_gradient(const float* grad_out, std::size_t rows, float* grad_x, bool add, float* scratch,
                       Context& context) const noexcept;
-  std::size_t weight_size() const { return static_cast<std::size_t>(packed_size(outputs_, inputs_)); }
 
-  std::size_t inputs_ = 0, outputs_ = 0;
   bool has_bias_ = false;
-  AlignedBuffer weight_, weight_gradient_;  // [outputs / 8][inputs][8]
-  AlignedBuffer bias_, bias_gradient_;      // [outputs]
+  Weights weight_;
+  AlignedBuffer weight_gradient_;       // as an F32 weight lies in memory
+  AlignedBuffer bias_, bias_gradient_;  // [outputs]
 };
 
 }  // namespace headwise

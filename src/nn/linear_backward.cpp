@@ -6,6 +6,7 @@
 #include "kernels/pack.hpp"
 #include "kernels/rows.hpp"
 #include "nn/linear.hpp"
+#include "nn/share_tiles.hpp"
 
 namespace headwise {
 namespace {
@@ -39,9 +40,10 @@ void add_column_sums(const float* panel, std::size_t rows, std::size_t columns, 
 }  // namespace
 
 Status Linear::enable_gradients() {
+  if (weight_.format() != WeightFormat::kF32) return Status::kNotF32;
   if (weight_gradient_.data() != nullptr) return Status::kOk;
-  HEADWISE_RETURN_IF_ERROR(weight_gradient_.reserve(std::max<std::size_t>(weight_size(), 1)));
-  if (const Status status = bias_gradient_.reserve(has_bias_ ? outputs_ : 0); status != Status::kOk) {
+  HEADWISE_RETURN_IF_ERROR(weight_gradient_.reserve(std::max<std::size_t>(weight_.size(), 1)));
+  if (const Status status = bias_gradient_.reserve(has_bias_ ? outputs() : 0); status != Status::kOk) {
     release_gradients();
     return status;
   }
@@ -61,7 +63,7 @@ void Linear::zero_gradients() noexcept {
 }
 
 std::uint64_t Linear::backward_scratch(std::size_t threads) const {
-  return std::max<std::uint64_t>(threads * (kCopySize + kPackedSize), packed_size(inputs_, outputs_));
+  return std::max<std::uint64_t>(threads * (kCopySize + kPackedSize), packed_size(inputs(), outputs()));
 }
 
 void Linear::backward(const float* x, const float* grad_out, std::size_t rows, float* grad_x, bool add, bool learn,
@@ -73,26 +75,27 @@ void Linear::backward(const float* x, const float* grad_out, std::size_t rows, f
 // The packed gradient's panel t is x^T times columns [8 t, 8 t + 8) of grad_out.   "rk,rn->kn"
 void Linear::add_weight_gradient(const float* x, const float* grad_out, std::size_t rows, float* scratch,
                                  Context& context) noexcept {
-  const std::size_t input_tasks = std::max<std::size_t>(tasks_of(inputs_, kInputsPerTask), 1);  // the bias needs one
-  const std::size_t column_tasks = tasks_of(simd::tiles(outputs_), kTilesPerTask);
-  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(inputs_) * static_cast<double>(outputs_);
+  const std::size_t all_inputs = inputs(), all_outputs = outputs();
+  const std::size_t input_tasks = std::max<std::size_t>(tasks_of(all_inputs, kInputsPerTask), 1);  // the bias needs one
+  const std::size_t column_tasks = tasks_of(simd::tiles(all_outputs), kTilesPerTask);
+  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(all_inputs) * static_cast<double>(all_outputs);
   context.pool.parallel_for(input_tasks * column_tasks, flops, [&](std::size_t task, std::size_t worker) {
     float* copy = scratch + worker * (kCopySize + kPackedSize);  // [kRowsPerBlock, kCopyRow]
     float* packed = copy + kCopySize;                            // [kTilesPerTask][kRowsPerBlock][8]
     const std::size_t k = task / column_tasks * kInputsPerTask, n = task % column_tasks * kTilesPerTask * simd::kTile;
-    const std::size_t inputs = std::min(kInputsPerTask, inputs_ - k);
-    const std::size_t outputs = std::min(kTilesPerTask * simd::kTile, outputs_ - n);
-    float* gradient = weight_gradient_.data() + n * inputs_ + k * simd::kTile;
+    const std::size_t inputs = std::min(kInputsPerTask, all_inputs - k);
+    const std::size_t outputs = std::min(kTilesPerTask * simd::kTile, all_outputs - n);
+    float* gradient = weight_gradient_.data() + n * all_inputs + k * simd::kTile;
     for (std::size_t r = 0; r < rows; r += kRowsPerBlock) {
       const std::size_t block = std::min(kRowsPerBlock, rows - r);
-      pack_columns(grad_out + r * outputs_ + n, outputs_, block, outputs, packed);
-      const bool finite = copy_rows(x + r * inputs_ + k, inputs_, block, inputs, copy, kCopyRow);
+      pack_columns(grad_out + r * all_outputs + n, all_outputs, block, outputs, packed);
+      const bool finite = copy_rows(x + r * all_inputs + k, all_inputs, block, inputs, copy, kCopyRow);
       for (std::size_t i = 0; !finite && i < block; ++i) {
-        if (all_zeros(grad_out + (r + i) * outputs_, outputs_)) std::fill_n(copy + i * kCopyRow, inputs, 0.0f);
+        if (all_zeros(grad_out + (r + i) * all_outputs, all_outputs)) std::fill_n(copy + i * kCopyRow, inputs, 0.0f);
       }
       const std::size_t padded = simd::round_up(outputs, simd::kTile), panel = block * simd::kTile;
       gemm_transposed(copy, kCopyRow, RowPanels(inputs, context.tile_rows), {packed, padded, block, panel}, gradient,
-                      inputs_ * simd::kTile, simd::kTile);
+                      all_inputs * simd::kTile, simd::kTile);
       if (!has_bias_ || k > 0) continue;
       for (std::size_t m = 0; m < outputs; m += simd::kTile) {
         add_column_sums(packed + m * block, block, std::min(simd::kTile, outputs - m), bias_gradient_.data() + n + m);
@@ -104,17 +107,16 @@ void Linear::add_weight_gradient(const float* x, const float* grad_out, std::siz
 // grad_x = grad_out W: the weight is packed again along its other axis, in squares of 8 x 8.   "rn,nk->rk"
 void Linear::input_gradient(const float* grad_out, std::size_t rows, float* grad_x, bool add, float* scratch,
                             Context& context) const noexcept {
-  const std::size_t panel = outputs_ * simd::kTile;
-  context.pool.parallel_for(
-      simd::tiles(inputs_), 4.0 * static_cast<double>(weight_size()), [&](std::size_t t, std::size_t) {
-        const std::size_t k = t * simd::kTile;
-        for (std::size_t n = 0; n < outputs_; n += simd::kTile) {
-          pack_rows(weight_.data() + n * inputs_ + k * simd::kTile, simd::kTile, std::min(simd::kTile, inputs_ - k),
-                    std::min(simd::kTile, outputs_ - n), 1.0f, scratch + t * panel + n * simd::kTile);
-        }
-      });
-  multiply(grad_out, outputs_, rows, {scratch, inputs_, outputs_, panel}, {0, simd::tiles(inputs_)},
-           add ? Start::kOutput : Start::kZero, grad_x, context);
+  const std::size_t panel = outputs() * simd::kTile;
+  const Range tiles{0, simd::tiles(inputs())};
+  context.pool.parallel_for(tiles.end, 4.0 * static_cast<double>(weight_.size()), [&](std::size_t t, std::size_t) {
+    weight_.pack_inputs(t * simd::kTile, scratch + t * panel);
+  });
+  const PackedMatrix matrix{scratch, inputs(), outputs(), panel};
+  const RowPanels panels(rows, context.tile_rows);
+  share_tiles(panels, tiles, product_flops(rows, outputs(), tiles), context.pool, [&](Range p, Range t) {
+    gemm(grad_out, outputs(), panels, p, matrix, t, add ? Start::kOutput : Start::kZero, nullptr, grad_x, inputs());
+  });
 }
 
 }  // namespace headwise

@@ -115,13 +115,14 @@ void append_to_cache(const Config& config, const ForwardArgs& args, const Activa
 void combine(const Config& config, const ForwardArgs& args, const Linear& out, const float* gates,
              const Activations& activations, Context& context) {
   const std::size_t rows = args.B * args.L, Dv = config.value_head_dim;
-  bool add = false;
+  Start start = Start::kBias;
+  const auto add = [&](Range inputs) {
+    out.forward_inputs(inputs, start, activations.gated, rows, args.output, context);
+    start = Start::kOutput;
+  };
   const auto open = [&](std::size_t h) { return gates[h] != 0.0f; };
-  for_each_open_run(config.num_heads, open, [&](Range heads) {
-    out.forward_inputs({heads.begin * Dv, heads.end * Dv}, add, activations.gated, rows, args.output, context);
-    add = true;
-  });
-  if (!add) out.forward_inputs({0, 0}, false, activations.gated, rows, args.output, context);  // only the bias
+  for_each_open_run(config.num_heads, open, [&](Range heads) { add({heads.begin * Dv, heads.end * Dv}); });
+  if (start == Start::kBias) add({0, 0});  // only the bias
 }
 
 // Shows the probe what is at a place in the heads' rows.   x: [B, length, heads * width]
@@ -178,15 +179,11 @@ void attend(const Config& config, const ForwardArgs& args, const float* gates, c
 void write_contributions(const Config& config, const ForwardArgs& args, const Linear& out, const float* heads,
                          Context& context) {
   const auto H = config.num_heads, Dv = config.value_head_dim;
-  const RowPanels panels(args.L, context.tile_rows);
-  const double flops =
-      2.0 * static_cast<double>(args.B * args.L) * static_cast<double>(H * Dv) * static_cast<double>(config.output_dim);
-  context.pool.parallel_for(args.B * H, flops, [&](std::size_t task, std::size_t) {
+  for (std::size_t task = 0; task < args.B * H; ++task) {
     const std::size_t b = task / H, h = task % H;
-    gemm(heads + (b * args.L * H + h) * Dv, H * Dv, panels, {0, panels.count}, out.input_slice(h * Dv, Dv),
-         {0, simd::tiles(config.output_dim)}, Start::kZero, nullptr, args.heads + task * args.L * config.output_dim,
-         config.output_dim);
-  });
+    out.forward_inputs({h * Dv, (h + 1) * Dv}, Start::kZero, heads + b * args.L * H * Dv, args.L,
+                       args.heads + task * args.L * config.output_dim, context);
+  }
 }
 
 }  // namespace
@@ -195,10 +192,10 @@ Status MultiHeadAttention::create(const Config& config, const std::uint32_t* kv_
   config_ = config;
   gate_gradients_.release();
   const std::size_t H = config.num_heads, G = config.num_kv_heads, D = config.head_dim, Dv = config.value_head_dim;
-  HEADWISE_RETURN_IF_ERROR(projections_[kQuery].create(config.embed_dim, H * D, config.qkv_bias));
-  HEADWISE_RETURN_IF_ERROR(projections_[kKey].create(config.key_dim, G * D, config.qkv_bias));
-  HEADWISE_RETURN_IF_ERROR(projections_[kValue].create(config.value_dim, G * Dv, config.qkv_bias));
-  HEADWISE_RETURN_IF_ERROR(projections_[kOut].create(H * Dv, config.output_dim, config.out_bias));
+  HEADWISE_RETURN_IF_ERROR(projections_[kQuery].create(config.embed_dim, H * D, config.qkv_bias, config.weight_format));
+  HEADWISE_RETURN_IF_ERROR(projections_[kKey].create(config.key_dim, G * D, config.qkv_bias, config.weight_format));
+  HEADWISE_RETURN_IF_ERROR(projections_[kValue].create(config.value_dim, G * Dv, config.qkv_bias, config.weight_format));
+  HEADWISE_RETURN_IF_ERROR(projections_[kOut].create(H * Dv, config.output_dim, config.out_bias, config.weight_format));
   HEADWISE_RETURN_IF_ERROR(gates_.reserve(H));
   HEADWISE_RETURN_IF_ERROR(slopes_.reserve(config.alibi ? H : 0));
   HEADWISE_RETURN_IF_ERROR(kv_heads_.reserve(H));
@@ -267,6 +264,7 @@ Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) co
     floats = std::max(floats, then.used());
   }
   HEADWISE_RETURN_IF_ERROR(context.arena.reserve(floats));
+  HEADWISE_RETURN_IF_ERROR(Linear::make_room(config_.weight_format, context));
   if (tape != nullptr) {
     inputs_kept_by(kept);
     HEADWISE_RETURN_IF_ERROR(tape->reserve(kept.used()));

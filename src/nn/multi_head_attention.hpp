@@ -33,6 +33,7 @@ struct MultiHeadAttentionConfig {
   bool alibi = false;
   bool query_key_norm = false;  // RMS norm of each head's queries and keys, before the rotary embedding
   float norm_epsilon = 1e-6f;
+  WeightFormat weight_format = WeightFormat::kF32;
 
   Rotary rotary() const { return {rope_dim, rope_base, rope_interleaved, rope_frequencies, rope_factor}; }
 };
@@ -62,7 +63,7 @@ class MultiHeadAttention {
   // Xavier-uniform weights (Glorot & Bengio 2010), per whole matrix, from one seeded generator; zero biases.
   Status initialize(std::uint32_t seed, Context& context);
   // Makes `smaller` a copy with only the heads kept[0 … count), in that order.
-  Status keep_heads(const std::uint32_t* kept, std::size_t count, MultiHeadAttention& smaller, Context& context) const;
+  Status keep_heads(const std::uint32_t* kept, std::size_t count, MultiHeadAttention& smaller) const;
 
   const MultiHeadAttentionConfig& config() const { return config_; }
   Linear& projection(std::size_t index) { return projections_[index]; }

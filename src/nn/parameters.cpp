@@ -28,8 +28,7 @@ Status MultiHeadAttention::initialize(std::uint32_t seed, Context& context) {
   return Status::kOk;
 }
 
-Status MultiHeadAttention::keep_heads(const std::uint32_t* kept, std::size_t count, MultiHeadAttention& smaller,
-                                      Context& context) const {
+Status MultiHeadAttention::keep_heads(const std::uint32_t* kept, std::size_t count, MultiHeadAttention& smaller) const {
   // The key/value heads that are still read, in order, and for each kept head the one that it reads.
   AlignedBuffer lists;
   HEADWISE_RETURN_IF_ERROR(lists.reserve(2 * std::uint64_t{count}));
@@ -46,38 +45,14 @@ Status MultiHeadAttention::keep_heads(const std::uint32_t* kept, std::size_t cou
   config.num_heads = count;
   config.num_kv_heads = kv_count;
   HEADWISE_RETURN_IF_ERROR(smaller.create(config, kv_of_kept));
-  const std::uint64_t largest = largest_weight(projections_);
-  HEADWISE_RETURN_IF_ERROR(context.arena.reserve(2 * Arena::padded(largest)));
-  float* whole = context.arena.take(static_cast<std::size_t>(largest));
-  float* part = context.arena.take(static_cast<std::size_t>(largest));
-
-  // Query, key and value projections: a head owns `width` rows of [outputs, inputs], and their biases.
-  const auto keep_rows = [&](Projection index, std::size_t width, const std::uint32_t* heads, std::size_t head_count) {
-    const Linear& from = projections_[index];
-    Linear& to = smaller.projections_[index];
-    from.get_weight(whole);
-    for (std::size_t h = 0; h < head_count; ++h) {
-      std::copy_n(whole + heads[h] * width * from.inputs(), width * from.inputs(), part + h * width * from.inputs());
-      if (from.has_bias()) std::copy_n(from.bias() + heads[h] * width, width, to.bias() + h * width);
-    }
-    to.set_weight(part);
-  };
-  keep_rows(kQuery, config.head_dim, kept, count);
-  keep_rows(kKey, config.head_dim, kept_kv, kv_count);
-  keep_rows(kValue, config.value_head_dim, kept_kv, kv_count);
-
-  // The output projection: a head owns Dv columns. Its bias belongs to no head.
-  const Linear& from = projections_[kOut];
-  Linear& to = smaller.projections_[kOut];
-  const std::size_t width = config.value_head_dim;
-  from.get_weight(whole);
-  for (std::size_t n = 0; n < from.outputs(); ++n) {
-    for (std::size_t h = 0; h < count; ++h) {
-      std::copy_n(whole + n * from.inputs() + kept[h] * width, width, part + n * to.inputs() + h * width);
-    }
+  // A head owns rows of the query, key and value projections and their biases, and columns of the output projection,
+  // whose bias belongs to no head.
+  const std::size_t D = config.head_dim, Dv = config.value_head_dim;
+  const Kept all{}, values{kept_kv, Dv}, outputs[] = {{kept, D}, {kept_kv, D}, values, all};
+  for (std::size_t p = 0; p < kProjections; ++p) {
+    const Kept inputs = p == kOut ? Kept{kept, Dv} : all;
+    smaller.projections_[p].keep(projections_[p], outputs[p], inputs);
   }
-  to.set_weight(part);
-  if (from.has_bias()) std::copy_n(from.bias(), from.outputs(), to.bias());
   smaller.query_norm_.copy_parameters(query_norm_);
   smaller.key_norm_.copy_parameters(key_norm_);
   for (std::size_t h = 0; h < count; ++h) {

@@ -19,9 +19,12 @@ Status Pooler::create(const TransformerConfig& config) {
   kind_ = config.pooling;
   activation_ = config.pooler_activation;
   const std::size_t E = E_ = config.embed_dim;
-  if (kind_ == Pooling::kDense) HEADWISE_RETURN_IF_ERROR(dense_.create(E, E, config.readout_bias));
+  if (kind_ == Pooling::kDense) {
+    HEADWISE_RETURN_IF_ERROR(dense_.create(E, E, config.readout_bias, config.weight_format));
+  }
   if (kind_ == Pooling::kNorm) HEADWISE_RETURN_IF_ERROR(norm_.create(config.norm, E));
-  return config.classes == 0 ? Status::kOk : classifier_.create(E, config.classes, config.class_bias);
+  if (config.classes == 0) return Status::kOk;
+  return classifier_.create(E, config.classes, config.class_bias, config.weight_format);
 }
 
 Pooler::Saved Pooler::take(const Batch& batch, bool training, Arena& arena) const {

@@ -70,15 +70,14 @@ Status Transformer::initialize(Context& context) {
   return Status::kOk;
 }
 
-Status Transformer::keep_heads(const std::uint32_t* kept, const std::uint32_t* count, Transformer& smaller,
-                               Context& context) {
+Status Transformer::keep_heads(const std::uint32_t* kept, const std::uint32_t* count, Transformer& smaller) {
   HEADWISE_RETURN_IF_ERROR(smaller.create_without_attention(config_));
   copy_parameters(embedding_, smaller.embedding_);
   copy_parameters(norm_, smaller.norm_);
   copy_parameters(head_, smaller.head_);
   copy_parameters(pooler_, smaller.pooler_);
   for (std::size_t n = 0; n < config_.layers; ++n) {
-    HEADWISE_RETURN_IF_ERROR(blocks_[n].attention.keep_heads(kept, count[n], smaller.blocks_[n].attention, context));
+    HEADWISE_RETURN_IF_ERROR(blocks_[n].attention.keep_heads(kept, count[n], smaller.blocks_[n].attention));
     smaller.blocks_[n].copy_parameters(blocks_[n]);
     kept += count[n];
   }

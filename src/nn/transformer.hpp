@@ -56,7 +56,7 @@ class Transformer {
   // are divided by sqrt(2 N), so that it does not grow with the layers (Radford et al. 2019).
   Status initialize(Context& context);
   // Makes `smaller` a copy with only the heads kept[…] of each layer, count[n] of layer n, one layer after the other.
-  Status keep_heads(const std::uint32_t* kept, const std::uint32_t* count, Transformer& smaller, Context& context);
+  Status keep_heads(const std::uint32_t* kept, const std::uint32_t* count, Transformer& smaller);
 
   const TransformerConfig& config() const { return config_; }
   MultiHeadAttention& attention(std::size_t layer) { return blocks_[layer].attention; }

@@ -8,6 +8,7 @@
 #include "attention/visibility.hpp"
 #include "kernels/activation.hpp"
 #include "nn/norm.hpp"
+#include "nn/weights.hpp"
 
 namespace headwise {
 
@@ -73,6 +74,8 @@ struct TransformerConfig {
   std::size_t classes;  // outputs of a linear layer on the pooled row; 0: none
   bool class_bias;
   bool readout_bias;  // of the linear layers of head_transform and pooler
+
+  WeightFormat weight_format = WeightFormat::kF32;  // of all matrices that are multiplied, the tokens' among them
 };
 
 }  // namespace headwise

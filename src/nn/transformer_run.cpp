@@ -65,6 +65,7 @@ Status Transformer::reserve(const Batch& batch, Purpose purpose, Workspace& work
       scratch = std::max(scratch, blocks_[n].backward_scratch(batch, threads));
     }
   }
+  HEADWISE_RETURN_IF_ERROR(Linear::make_room(config_.weight_format, context));
   return context.arena.reserve(scratch);
 }
 

@@ -83,8 +83,9 @@ TEST_CASE("gemm agrees with the double product for every edge") {
         std::vector<double> exact(rows * columns);
         pack_rows(w.data(), depth, columns, depth, 1.0f, packed.data());
         const RowPanels panels(rows, tile_rows);
-        gemm(a.data(), depth, panels, {0, panels.count}, {packed.data(), columns, depth, depth * simd::kTile},
-             {0, simd::tiles(columns)}, Start::kBias, bias.data(), out.data(), columns);
+        gemm(a.data(), depth, panels, {0, panels.count},
+             PackedMatrix{packed.data(), columns, depth, depth * simd::kTile}, {0, simd::tiles(columns)}, Start::kBias,
+             bias.data(), out.data(), columns);
         for (std::size_t i = 0; i < rows; ++i) {
           for (std::size_t n = 0; n < columns; ++n) {
             double sum = bias[n];
@@ -160,8 +161,8 @@ TEST_CASE("a row by itself is bit for bit what it is among others") {
     const auto multiply = [&](Start start, std::size_t first, std::size_t count, Floats& out) {
       const RowPanels panels(count, tile_rows);
       gemm(a.data() + first * depth, depth, panels, {0, panels.count},
-           {packed.data(), columns, depth, depth * simd::kTile}, {0, simd::tiles(columns)}, start, bias.data(),
-           out.data() + first * columns, columns);
+           PackedMatrix{packed.data(), columns, depth, depth * simd::kTile}, {0, simd::tiles(columns)}, start,
+           bias.data(), out.data() + first * columns, columns);
     };
     for (const Start start : {Start::kZero, Start::kBias, Start::kOutput}) {
       Floats together = before, alone = before;

@@ -339,7 +339,7 @@ TEST_CASE("a pruned module computes what gates of zero compute") {
     for (const auto& kept : kept_lists) {
       Mha smaller;
       std::fill_n(module.mha.gates(), 4, 1.0f);
-      REQUIRE(module.mha.keep_heads(kept.data(), kept.size(), smaller, module.context) == Status::kOk);
+      REQUIRE(module.mha.keep_heads(kept.data(), kept.size(), smaller) == Status::kOk);
       std::fill_n(module.mha.gates(), 4, 0.0f);
       for (const std::uint32_t h : kept) module.mha.gates()[h] = 1.0f;
       const Result gated = forward(module, query, key, value, B, L, S);
@@ -365,7 +365,7 @@ TEST_CASE("a module that is created with few heads has the groups and slopes tha
     config.alibi = true;
     Module module(config);
     Mha pruned, created;
-    REQUIRE(module.mha.keep_heads(kept, 4, pruned, module.context) == Status::kOk);
+    REQUIRE(module.mha.keep_heads(kept, 4, pruned) == Status::kOk);
     REQUIRE(created.create_kept(config, kept, 4) == Status::kOk);
     CHECK(created.config().num_heads == 4);
     CHECK(created.config().num_kv_heads == pruned.config().num_kv_heads);

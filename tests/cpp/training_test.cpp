@@ -362,7 +362,7 @@ TEST_CASE("pruned modules start without gradients; memory is given back") {
     module.backward(c, in);
     Mha smaller;
     const std::uint32_t kept[] = {0, 2};
-    REQUIRE(module.mha.keep_heads(kept, 2, smaller, module.context) == Status::kOk);
+    REQUIRE(module.mha.keep_heads(kept, 2, smaller) == Status::kOk);
     CHECK(smaller.gate_gradients() == nullptr);
     smaller.for_each_parameter([](const Parameter& parameter) { CHECK(parameter.gradient == nullptr); });
     std::size_t matrices = 0;

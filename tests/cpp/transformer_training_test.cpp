@@ -118,7 +118,7 @@ TEST_CASE("a pruned model computes what one with gates of 0 does, and learns") {
     }
     model.transformer.attention(0).gates()[0] = 0.3f;
     Transformer smaller;
-    REQUIRE(model.transformer.keep_heads(kept.data(), counts.data(), smaller, model.context) == Status::kOk);
+    REQUIRE(model.transformer.keep_heads(kept.data(), counts.data(), smaller) == Status::kOk);
     for (std::size_t n = 0; n < config.layers; ++n) {
       for (std::size_t h = 0; h < H; ++h) {
         if (n == 0 || h == 0) model.transformer.attention(n).gates()[h] = 0.0f;

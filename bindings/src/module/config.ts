@@ -15,7 +15,7 @@ import {
 } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import { group, optional, readOptions, withDefault, type Checked, type OptionTable } from "../base/options.js";
-import type { NativeConfig } from "../runtime/native.js";
+import { type NativeConfig, weightFormats } from "../runtime/native.js";
 import type { MultiHeadAttentionConfig, ResolvedConfig } from "./types.js";
 
 /** Reads `alibi`: a boolean, or the slopes as float32. */
@@ -166,5 +166,6 @@ export function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig)
     qkvBias: hasBias(config.bias, "qkv"),
     outBias: hasBias(config.bias, "out"),
     ...nativeRope(rope),
+    weightFormat: weightFormats.f32,
   };
 }

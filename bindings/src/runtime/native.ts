@@ -94,6 +94,9 @@ export interface ForwardArgs {
   heads: Pointer;
 }
 
+/** How the core keeps matrices in memory, by its numbers. */
+export const weightFormats = { f32: 0, bf16: 1, int8: 2 } as const;
+
 export interface NativeConfig {
   embedDim: number;
   numHeads: number;
@@ -114,6 +117,7 @@ export interface NativeConfig {
   alibi: boolean;
   queryKeyNorm: boolean;
   normEpsilon: number;
+  weightFormat: number;
 }
 
 export interface NativeCache {
@@ -135,7 +139,7 @@ export interface NativeTrained {
 
 export interface NativeModule extends NativeTrained {
   getParameter(index: number, to: Pointer): void;
-  setParameter(index: number, from: Pointer): void;
+  setParameter(index: number, from: Pointer): number;
   getGates(to: Pointer): void;
   setGates(from: Pointer): void;
   getSlope(head: number): number;
@@ -196,6 +200,7 @@ export interface NativeTransformerConfig {
   classes: number;
   classBias: boolean;
   readoutBias: boolean;
+  weightFormat: number;
 }
 
 /** Addresses; 0 of what is not given. */
@@ -262,8 +267,11 @@ export interface NativeSequence {
 
 export interface NativeModel extends NativeTrained {
   getParameter(index: number, to: Pointer): void;
-  setParameter(index: number, from: Pointer): void;
-  setParameterPart(index: number, first: number, count: number, from: Pointer): void;
+  setParameter(index: number, from: Pointer): number;
+  getParameterPart(index: number, first: number, count: number, to: Pointer): void;
+  setParameterPart(index: number, first: number, count: number, from: Pointer): number;
+  getRawRows(index: number, first: number, count: number, to: Pointer, scales: Pointer): void;
+  setRawRows(index: number, first: number, count: number, from: Pointer, scales: Pointer): void;
   getGradient(index: number, to: Pointer): void;
   getGateGradient(layer: number, to: Pointer): void;
   zeroGradients(): void;

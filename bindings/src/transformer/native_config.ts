@@ -2,7 +2,7 @@
 import { scaledFrequencies } from "../attention/rope_scaling.js";
 import { product } from "../base/tensor.js";
 import { parametersOf, type Parameter } from "../module/config.js";
-import type { NativeTransformerConfig } from "../runtime/native.js";
+import { type NativeTransformerConfig, weightFormats } from "../runtime/native.js";
 import { attentionConfig, ropeOf } from "./config.js";
 import type { ResolvedTransformerConfig } from "./types.js";
 
@@ -94,6 +94,7 @@ export function nativeTransformerConfig(config: ResolvedTransformerConfig): Nati
     classes: config.labels + config.projectionDim,
     classBias: config.labels > 0 && bias.readout,
     readoutBias: bias.readout,
+    weightFormat: weightFormats.f32,
   };
 }
 
