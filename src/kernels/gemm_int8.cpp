@@ -31,7 +31,8 @@ struct SumTile {
 
   void store(std::int32_t* to) const noexcept {
     for (std::size_t r = 0; r < kRows; ++r) {
-      for (std::size_t v = 0; v < simd::kTileVecs; ++v) row[r][v].store_aligned(to + r * simd::kTile + v * simd::kLanes);
+      for (std::size_t v = 0; v < simd::kTileVecs; ++v)
+        row[r][v].store_aligned(to + r * simd::kTile + v * simd::kLanes);
     }
   }
 };

@@ -1,5 +1,5 @@
-// Rows of floats as integers: number = scale * integer, symmetric around 0. Every step rounds as IEEE says and nothing is
-// fused, so the integers are the same in every build.
+// Rows of floats as integers: number = scale * integer, symmetric around 0. Every step rounds as IEEE says and nothing
+// is fused, so the integers are the same in every build.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,9 @@ namespace headwise {
 
 inline constexpr std::size_t kMaxWeight = 127;
 
-// The largest integer that an activation may become: as many as 16 bits hold, or as many as 32 bits hold sums of `depth`
-// products with any numbers of 8 bits. So no sum overflows: 15 bits and a sign up to a depth of 512, 12 of 3,072.
+// The largest integer that an activation may become: as many as 16 bits hold, or as many as 32 bits hold sums of
+// `depth` products with any numbers of 8 bits. So no sum overflows: 15 bits and a sign up to a depth of 512, 12 of
+// 3,072.
 constexpr std::size_t max_activation(std::size_t depth) {
   return std::min<std::size_t>(INT16_MAX, INT32_MAX / (128 * std::max<std::size_t>(depth, 1)));
 }

@@ -1,5 +1,5 @@
-// The SIMD vocabulary of floats. This file and simd_integers.hpp are the only ones that name intrinsics. Everything else
-// is written on their functions.
+// The SIMD vocabulary of floats. This file and simd_integers.hpp are the only ones that name intrinsics. Everything
+// else is written on their functions.
 #pragma once
 
 #include <cstddef>

@@ -40,7 +40,8 @@ Status Embedding::create(const TransformerConfig& config) {
   const std::size_t E = E_ = config.embed_dim, C = config.context_length;
   scale_ = config.embedding_scale;
   kind_ = config.positions;
-  if (config.vocab_size > 0) HEADWISE_RETURN_IF_ERROR(tokens_.create(E, config.vocab_size, false, config.weight_format));
+  if (config.vocab_size > 0)
+    HEADWISE_RETURN_IF_ERROR(tokens_.create(E, config.vocab_size, false, config.weight_format));
   if (kind_ == Positions::kLearned) HEADWISE_RETURN_IF_ERROR(positions_.create(C * E, true, 0.0f));
   HEADWISE_RETURN_IF_ERROR(types_.create(config.token_types * E, true, 0.0f));
   if (config.patch_dim > 0) {

@@ -78,7 +78,8 @@ void Linear::add_weight_gradient(const float* x, const float* grad_out, std::siz
   const std::size_t all_inputs = inputs(), all_outputs = outputs();
   const std::size_t input_tasks = std::max<std::size_t>(tasks_of(all_inputs, kInputsPerTask), 1);  // the bias needs one
   const std::size_t column_tasks = tasks_of(simd::tiles(all_outputs), kTilesPerTask);
-  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(all_inputs) * static_cast<double>(all_outputs);
+  const double flops =
+      2.0 * static_cast<double>(rows) * static_cast<double>(all_inputs) * static_cast<double>(all_outputs);
   context.pool.parallel_for(input_tasks * column_tasks, flops, [&](std::size_t task, std::size_t worker) {
     float* copy = scratch + worker * (kCopySize + kPackedSize);  // [kRowsPerBlock, kCopyRow]
     float* packed = copy + kCopySize;                            // [kTilesPerTask][kRowsPerBlock][8]

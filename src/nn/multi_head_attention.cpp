@@ -194,7 +194,8 @@ Status MultiHeadAttention::create(const Config& config, const std::uint32_t* kv_
   const std::size_t H = config.num_heads, G = config.num_kv_heads, D = config.head_dim, Dv = config.value_head_dim;
   HEADWISE_RETURN_IF_ERROR(projections_[kQuery].create(config.embed_dim, H * D, config.qkv_bias, config.weight_format));
   HEADWISE_RETURN_IF_ERROR(projections_[kKey].create(config.key_dim, G * D, config.qkv_bias, config.weight_format));
-  HEADWISE_RETURN_IF_ERROR(projections_[kValue].create(config.value_dim, G * Dv, config.qkv_bias, config.weight_format));
+  HEADWISE_RETURN_IF_ERROR(
+      projections_[kValue].create(config.value_dim, G * Dv, config.qkv_bias, config.weight_format));
   HEADWISE_RETURN_IF_ERROR(projections_[kOut].create(H * Dv, config.output_dim, config.out_bias, config.weight_format));
   HEADWISE_RETURN_IF_ERROR(gates_.reserve(H));
   HEADWISE_RETURN_IF_ERROR(slopes_.reserve(config.alibi ? H : 0));

@@ -1,5 +1,5 @@
-// The matrix of a linear layer or an embedding, packed for products, in one of three number formats. Only this class and
-// Linear's products know which.
+// The matrix of a linear layer or an embedding, packed for products, in one of three number formats. Only this class
+// and Linear's products know which.
 #pragma once
 
 #include <cstddef>
@@ -34,8 +34,8 @@ class Weights {
   std::size_t size() const { return panel_ * simd::tiles(outputs_); }  // numbers, padding included
 
   // Rows [first, first + count), [count, inputs]: floats, which become the matrix's format and back. `first` is a
-  // multiple of 8, and so is `count`, or the rows are the last ones. False, and nothing has changed: int8 cannot hold an
-  // infinity or NaN.
+  // multiple of 8, and so is `count`, or the rows are the last ones. False, and nothing has changed: int8 cannot hold
+  // an infinity or NaN.
   bool set_rows(std::size_t first, std::size_t count, const float* rows) noexcept;
   void get_rows(std::size_t first, std::size_t count, float* rows) const noexcept;
   // The numbers as they are, [count, inputs]: floats, 16 bits of BF16, or int8, and its scales, [count].
@@ -63,7 +63,9 @@ class Weights {
   }
 
  private:
-  std::size_t number_bytes() const { return format_ == WeightFormat::kF32 ? 4 : format_ == WeightFormat::kBf16 ? 2 : 1; }
+  std::size_t number_bytes() const {
+    return format_ == WeightFormat::kF32 ? 4 : format_ == WeightFormat::kBf16 ? 2 : 1;
+  }
   // Where number (n, k) lies, in numbers.
   std::size_t place(std::size_t n, std::size_t k) const noexcept;
 
