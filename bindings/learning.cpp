@@ -198,8 +198,8 @@ std::unique_ptr<Module> Model::attention(std::size_t layer) {
 std::unique_ptr<Model> Model::keep_heads(Pointer kept, Pointer counts) {
   std::unique_ptr<Model> smaller(new (std::nothrow) Model(context_));
   if (smaller == nullptr) return nullptr;
-  const Status status = transformer.keep_heads(at<const std::uint32_t>(kept), at<const std::uint32_t>(counts),
-                                               smaller->transformer);
+  const Status status =
+      transformer.keep_heads(at<const std::uint32_t>(kept), at<const std::uint32_t>(counts), smaller->transformer);
   return status == Status::kOk ? std::move(smaller) : nullptr;
 }
 

@@ -47,8 +47,7 @@ void Linear::multiply(Range inputs, Range tiles, Start start, const float* x, st
   if (start == Start::kBias && !has_bias_) start = Start::kZero;
   if (weight_.format() == WeightFormat::kInt8) return multiply_int8(inputs, tiles, start, x, rows, out, context);
   const RowPanels panels(rows, context.tile_rows);
-  const double flops = product_flops(rows, inputs.end - inputs.begin, tiles);
-  share_tiles(panels, tiles, flops, context.pool, [&](Range p, Range t) {
+  share_tiles(panels, tiles, inputs.end - inputs.begin, context.pool, [&](Range p, Range t) {
     const auto multiply_by = [&](const auto& matrix) {
       gemm(x + inputs.begin, this->inputs(), panels, p, matrix, t, start, bias(), out, outputs());
     };
@@ -78,7 +77,7 @@ void Linear::multiply_int8(Range inputs, Range tiles, Start start, const float* 
         quantize(x_i, count, quantizer, to + odd);
       }
     });
-    share_tiles(panels, tiles, product_flops(block, depth, tiles), context.pool, [&](Range p, Range t) {
+    share_tiles(panels, tiles, depth, context.pool, [&](Range p, Range t) {
       gemm_int8({integers, row, scales}, panels, p, matrix, t, start, bias(), out, outputs());
     });
     rows -= block;

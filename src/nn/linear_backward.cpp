@@ -115,7 +115,7 @@ void Linear::input_gradient(const float* grad_out, std::size_t rows, float* grad
   });
   const PackedMatrix matrix{scratch, inputs(), outputs(), panel};
   const RowPanels panels(rows, context.tile_rows);
-  share_tiles(panels, tiles, product_flops(rows, outputs(), tiles), context.pool, [&](Range p, Range t) {
+  share_tiles(panels, tiles, outputs(), context.pool, [&](Range p, Range t) {
     gemm(grad_out, outputs(), panels, p, matrix, t, add ? Start::kOutput : Start::kZero, nullptr, grad_x, inputs());
   });
 }

@@ -90,17 +90,18 @@ void Weights::get_rows(std::size_t first, std::size_t count, float* rows) const 
 }
 
 void Weights::get_row(std::size_t n, Range inputs, float* to) const noexcept {
-  const auto each = [&](const auto& number) {
-    for (std::size_t k = inputs.begin; k < inputs.end; ++k) *to++ = number(place(n, k));
-  };
-  if (format_ == WeightFormat::kF32) return each([&](std::size_t at) { return data_.data()[at]; });
-  if (format_ == WeightFormat::kBf16) {
-    const auto* numbers = reinterpret_cast<const Bf16*>(data_.data());
-    return each([&](std::size_t at) { return to_float(numbers[at]); });
+  const std::size_t count = inputs.end - inputs.begin, first = place(n, inputs.begin);
+  if (format_ == WeightFormat::kF32) {
+    const float* numbers = data_.data() + first;
+    for (std::size_t k = 0; k < count; ++k) to[k] = numbers[k * simd::kTile];
+  } else if (format_ == WeightFormat::kBf16) {
+    const Bf16* numbers = reinterpret_cast<const Bf16*>(data_.data()) + first;
+    for (std::size_t k = 0; k < count; ++k) to[k] = to_float(numbers[k * simd::kTile]);
+  } else {
+    const auto* numbers = reinterpret_cast<const std::int8_t*>(data_.data());
+    const float scale = scales_.data()[n];
+    for (std::size_t k = 0; k < count; ++k) to[k] = scale * numbers[place(n, inputs.begin + k)];
   }
-  const auto* numbers = reinterpret_cast<const std::int8_t*>(data_.data());
-  const float scale = scales_.data()[n];
-  each([&](std::size_t at) { return scale * numbers[at]; });
 }
 
 void Weights::pack_inputs(std::size_t first, float* to) const noexcept {

@@ -50,7 +50,8 @@ class NaiveTransformer {
     const TransformerConfig& c = config;
     const auto take = [&](std::size_t count) {
       const Parameter parameter = parameter_at(model, parameters.size());
-      REQUIRE(count == (parameter.matrix == nullptr ? parameter.count : parameter.matrix->outputs() * parameter.matrix->inputs()));
+      REQUIRE(count == (parameter.matrix == nullptr ? parameter.count
+                                                    : parameter.matrix->outputs() * parameter.matrix->inputs()));
       Floats values(count);
       parameter.read_value(values.data());
       parameters.emplace_back(values.begin(), values.end());

@@ -173,7 +173,8 @@ TEST_CASE("tokens one by one and all at once give the same logits in every forma
       REQUIRE(model.transformer.start_sequence(sequence) == Status::kOk);
       for (std::size_t i = 0; i < 5; ++i) {
         Floats logits(V);
-        REQUIRE(model.transformer.decode(sequence, &batch.tokens[i], 1, logits.data(), model.context) == Status::kOk);
+        REQUIRE(model.transformer.decode(sequence, &batch.tokens[i], 1, logits.data(), nullptr, model.context) ==
+                Status::kOk);
         const auto row = all.begin() + static_cast<std::ptrdiff_t>(5 * config.embed_dim + i * V);
         CHECK(distance(logits, Floats(row, row + static_cast<std::ptrdiff_t>(V))) < 1e-3);
       }

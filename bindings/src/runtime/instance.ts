@@ -11,6 +11,7 @@ import type { Tensor } from "../base/types.js";
 const kOk = 0;
 const kInvalidArgument = 1;
 const kNoThreads = 3;
+const kNotF32 = 4;
 const kAlignment = 64; // bytes
 const kFourGiB = 2 ** 32;
 
@@ -49,6 +50,8 @@ export class Instance {
   check(status: number, bytes: number, what: string): void {
     if (status === kOk) return;
     if (status === kNoThreads) throw new HeadwiseError("unsupported", `threads: could not start ${what}`);
+    if (status === kNotF32)
+      throw new HeadwiseError("unsupported", "gradients of weights need them in F32, but these are in another format");
     if (status === kInvalidArgument) {
       throw new HeadwiseError(
         "invalid-option",
