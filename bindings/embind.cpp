@@ -124,8 +124,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("alibi", &MultiHeadAttentionConfig::alibi)
       .field("queryKeyNorm", &MultiHeadAttentionConfig::query_key_norm)
       .field("normEpsilon", &MultiHeadAttentionConfig::norm_epsilon)
-      .field("weightFormat", &get_number<MultiHeadAttentionConfig, &MultiHeadAttentionConfig::weight_format>,
-             &set_number<MultiHeadAttentionConfig, &MultiHeadAttentionConfig::weight_format>);
+      .field("weightFormat", &MultiHeadAttentionConfig::weight_format);
 
   value_object<NormConfig>("NormConfig")
       .field("kind", &NormConfig::kind)
@@ -177,8 +176,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("classes", &TransformerConfig::classes)
       .field("classBias", &TransformerConfig::class_bias)
       .field("readoutBias", &TransformerConfig::readout_bias)
-      .field("weightFormat", &get_number<TransformerConfig, &TransformerConfig::weight_format>,
-             &set_number<TransformerConfig, &TransformerConfig::weight_format>);
+      .field("weightFormat", &TransformerConfig::weight_format);
 
   value_object<BatchCall>("BatchCall")
       .field("batch", &BatchCall::batch)

@@ -55,6 +55,7 @@ EMSCRIPTEN_BINDINGS(types) {
   register_enumeration<Activation>("Activation");
   register_enumeration<Positions>("Positions");
   register_enumeration<Pooling>("Pooling");
+  register_enumeration<WeightFormat>("WeightFormat");
 }
 
 }  // namespace headwise::bindings

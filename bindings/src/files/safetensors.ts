@@ -11,7 +11,7 @@ import { allocate, checkTensor } from "../base/tensor.js";
 import type { Bytes, Tensor, TensorLike } from "../base/types.js";
 
 /** Bytes as an array of one type: a view if they are aligned, otherwise a copy. */
-function arrayOf<T>(
+export function arrayOf<T>(
   Type: { new (buffer: ArrayBufferLike, start?: number, length?: number): T; BYTES_PER_ELEMENT: number },
   bytes: Uint8Array,
 ): T {
@@ -81,6 +81,13 @@ const optionTable = {
   metadata: optional(checkMetadata),
 } satisfies OptionTable<WriteSafetensorsOptions>;
 
+/** A tensor of a file that is made: int8 stays what it is, floats become the file's type. */
+export interface TensorToWrite {
+  readonly name: string;
+  readonly data: Float32Array | Int8Array;
+  readonly shape: readonly number[];
+}
+
 /** Makes the bytes of a safetensors file from tensors by name. */
 export function writeSafetensors(
   tensors: Readonly<Record<string, TensorLike>>,
@@ -88,26 +95,40 @@ export function writeSafetensors(
 ): Bytes {
   const given = readMembers(tensors, "writeSafetensors", "an object of tensors by name");
   const { dtype, metadata } = readOptions(optionsLike, "writeSafetensors", optionTable);
-  const header = Object.create(null) as Record<string, unknown>; // without a prototype, so that "__proto__" is an ordinary name
-  if (metadata !== undefined) header[metadataKey] = metadata;
-  const parts: { data: Float32Array; begin: number }[] = [];
-  let end = 0;
-  for (const [name, value] of given) {
+  const list = Array.from(given, ([name, value]): TensorToWrite => {
     if (name === metadataKey)
       throw new HeadwiseError("invalid-option", `writeSafetensors: a tensor cannot be named ${metadataKey}`);
-    const { data, shape } = checkTensor(value, name);
+    return { name, ...checkTensor(value, name) };
+  });
+  return writeTensors(list, dtype, metadata);
+}
+
+/** `dtype`: of the floats. Wider types come first, so that each tensor is aligned. */
+export function writeTensors(
+  tensors: readonly TensorToWrite[],
+  dtype: (typeof fileTypes)[number],
+  metadata: Readonly<Record<string, string>> | undefined,
+): Bytes {
+  const header = Object.create(null) as Record<string, unknown>; // without a prototype, so that "__proto__" is an ordinary name
+  if (metadata !== undefined) header[metadataKey] = metadata;
+  const isNarrow = ({ data }: TensorToWrite) => data instanceof Int8Array;
+  const inOrder = [...tensors.filter((each) => !isNarrow(each)), ...tensors.filter(isNarrow)];
+  let end = 0;
+  const parts = inOrder.map(({ name, data, shape }) => {
     const begin = end;
-    end += data.length * (dtype === "F32" ? 4 : 2);
-    header[name] = { dtype, shape, data_offsets: [begin, end] };
-    parts.push({ data, begin });
-  }
+    const type = data instanceof Int8Array ? "I8" : dtype;
+    end += data.length * { F32: 4, F16: 2, BF16: 2, I8: 1 }[type];
+    header[name] = { dtype: type, shape, data_offsets: [begin, end] };
+    return { data, begin };
+  });
   const json = encodeUtf8(JSON.stringify(header));
   const dataStart = 8 + Math.ceil(json.length / 8) * 8; // padded with spaces, so that the data is aligned
   const bytes = new Uint8Array(allocate(dataStart + end)).fill(0x20, 8, dataStart);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(dataStart - 8), true);
   bytes.set(json, 8);
   for (const { data, begin } of parts) {
-    if (dtype === "F32") bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), dataStart + begin);
+    if (dtype === "F32" || data instanceof Int8Array)
+      bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), dataStart + begin);
     else narrow(data, new Uint16Array(bytes.buffer, dataStart + begin, data.length), halfFloats[dtype]);
   }
   return bytes;

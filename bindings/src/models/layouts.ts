@@ -1,4 +1,5 @@
 /** How the state dicts of other libraries hold the parameters of an attention module. */
+import type { Numbers } from "../transformer/raw_parameters.js";
 import type { ExportParametersOptions, StateDictLayout } from "./types.js";
 import { invalidOption, oneOf } from "../base/checks.js";
 import type { OptionTable } from "../base/options.js";
@@ -115,12 +116,25 @@ export function tensorsOf({ tensors, transposed }: Layout, config: ResolvedConfi
 }
 
 /** The data of [rows, columns] as [columns, rows]. Of bits: a float that is a signalling NaN might not stay one. */
-export function transpose(data: Float32Array, rows: number): Float32Array {
-  const result = new Float32Array(allocate(data.byteLength));
-  const to = new Uint32Array(result.buffer);
-  const from = new Uint32Array(data.buffer, data.byteOffset, data.length);
+export function transpose<Data extends Numbers>(data: Data, rows: number): Data {
+  const result = zerosLike(data, data.length);
+  const bits = ({ buffer, byteOffset, length }: Numbers) =>
+    new wordsOf[data.BYTES_PER_ELEMENT]!(buffer as ArrayBuffer, byteOffset, length);
+  const [to, from] = [bits(result), bits(data)];
   for (let row = 0, n = 0; row < rows; ++row) {
     for (let at = row; at < to.length; at += rows) to[at] = from[n++]!;
   }
   return result;
+}
+
+/** As integers, which keep a NaN's bits. */
+const wordsOf = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array } as Record<
+  number,
+  typeof Uint8Array | typeof Uint16Array | typeof Uint32Array
+>;
+
+/** Zeros of the same type as `data`. */
+export function zerosLike<Data extends Numbers>(data: Data, count: number): Data {
+  const Type = data.constructor as new (buffer: ArrayBuffer) => Data;
+  return new Type(allocate(data.BYTES_PER_ELEMENT * count));
 }

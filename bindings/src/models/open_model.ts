@@ -1,27 +1,29 @@
 /** Opens a published model: configuration, then tensors one at a time straight into the core. */
-import { invalidOption } from "../base/checks.js";
+import { invalidOption, show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
-import { product } from "../base/tensor.js";
 import { openFiles } from "../files/model_files.js";
 import { resolveSource } from "../files/sources.js";
-import type { ModelFiles, ModelSource, Weights } from "../files/types.js";
+import { arrayOf } from "../files/safetensors.js";
+import type { ModelFiles, ModelSource, StreamedTensor, Weights } from "../files/types.js";
 import { readParameters } from "../module/parameters.js";
 import { trained } from "../module/trained.js";
+import type { Dtype } from "../module/types.js";
 import type { Handle, Instance } from "../runtime/instance.js";
 import type { NativeModel } from "../runtime/native.js";
 import { resolveTransformerConfig } from "../transformer/config.js";
-import { transformerParameters } from "../transformer/native_config.js";
+import { isMatrix, transformerParameters } from "../transformer/native_config.js";
+import { setFloats, setRaw } from "../transformer/raw_parameters.js";
 import { emptyTransformer } from "../transformer/transformer.js";
 import type { TransformerConfig } from "../transformer/types.js";
 import { labelsOf } from "./architectures/config_file.js";
 import { familyOf, type FoundFamily } from "./architectures/index.js";
-import { matchTensors, prefixOf } from "./architectures/placements.js";
+import { matchTensors, prefixOf, scaleName, type Placement } from "./architectures/placements.js";
 import { withLongTexts } from "./architectures/rope.js";
 import type { InputReaders } from "./input_readers.js";
 import { readSettings } from "./model_settings.js";
 import { PublishedModel } from "./opened_model.js";
 import { readInsideOptions, type InsideOptions } from "./open_options.js";
-import { ParameterPlacer, type ParameterAccess } from "./place_parameters.js";
+import { floatsOf, ParameterPlacer, type Given, type ParameterAccess } from "./place_parameters.js";
 import { prunedKeys, readPruned } from "./pruned_heads.js";
 import { placementsIn, type Published } from "./published.js";
 import { mostTokens } from "./text.js";
@@ -58,32 +60,60 @@ function readConfig(
   return { ofFile, ofModel: resolved({ ...config, heads, contextLength: contextLength - most + maxTokens }) };
 }
 
-/** A parameter goes to the core in pieces of about so many floats, which need room there beside the model. */
-const pieceFloats = 1 << 20;
-/** The core's matrices are packed in tiles of so many rows, which no piece may split. */
-const tileRows = 8;
-
 /** Parameters by name: the file's may have other shapes than the model's, which may have fewer positions. */
 function accessTo(model: PublishedModel): ParameterAccess {
   const own = new Map(transformerParameters(model.config).map((parameter) => [parameter.name, parameter]));
   const handle = trained.get(model)!.handle as Handle<NativeModel>;
+  const { dtype } = model.config;
   return {
     get({ name }) {
       return readParameters(handle, [own.get(name)!], (native, index, to) => native.getParameter(index, to))[name]!
         .data;
     },
-    set({ name }, data) {
-      const { index, shape } = own.get(name)!;
-      const rows = tileRows * product(shape.slice(1));
-      const most = Math.max(Math.floor(pieceFloats / rows), 1) * rows;
-      for (let first = 0, count = product(shape); first < count; first += most) {
-        const piece = data.subarray(first, Math.min(first + most, count));
-        handle.call({ piece }, {}, (native, { pointers }) =>
-          native.setParameterPart(index, first, piece.length, pointers.piece),
-        );
-      }
+    set({ name }, given) {
+      const parameter = own.get(name)!;
+      const { data, scales } = given;
+      const asItIs =
+        (data instanceof Uint16Array && dtype === "bf16") || (data instanceof Int8Array && dtype === "int8");
+      if (asItIs && isMatrix(parameter)) setRaw(handle, parameter, data, scales);
+      else setFloats(handle, parameter, floatsOf(given));
     },
   };
+}
+
+/** Tensors in the numbers of the file, as far as the core has such: BF16 stays BF16, and int8 comes with its scales. */
+class TensorReader {
+  readonly #scales = new Map<string, Float32Array>();
+
+  /** Undefined of scales, which are kept for their matrix. They come before it: safetensors files have wider types first. */
+  async read(tensor: StreamedTensor, placement: Placement | undefined): Promise<Given | undefined> {
+    if (placement === undefined) {
+      if (tensor.name.endsWith(scaleName(""))) this.#scales.set(tensor.name, (await tensor.floats()).slice());
+      return undefined;
+    }
+    const computes = placement.form.computes === true;
+    if (tensor.dtype === "BF16" && !computes) return { data: arrayOf(Uint16Array, await tensor.bytes()) };
+    if (tensor.dtype !== "I8") return { data: await tensor.floats() };
+    const scales = this.#scales.get(scaleName(tensor.name));
+    if (scales === undefined) {
+      const message = `${tensor.file}: tensor ${show(tensor.name)} comes before its scales`;
+      throw new HeadwiseError("invalid-file", message);
+    }
+    const given = { data: arrayOf(Int8Array, await tensor.bytes()), scales };
+    return computes ? { data: floatsOf(given) } : given;
+  }
+}
+
+/** "auto": as the file has its matrices, where the model has the same: factors that are multiplied into them make others. */
+function dtypeOf(asked: "auto" | Dtype, matched: ReadonlyMap<string, Placement>, { tensors }: Weights): Dtype {
+  if (asked !== "auto") return asked;
+  const placed = [...matched];
+  const types = placed.flatMap(([name, { parameters }]) =>
+    parameters.some(isMatrix) ? [tensors.get(name)!.dtype] : [],
+  );
+  if (types.includes("I8")) return "int8";
+  const folded = placed.some(([, { form }]) => form.isScale);
+  return !folded && types.length > 0 && types.every((type) => type === "BF16") ? "bf16" : "f32";
 }
 
 export type ReadersOf = (files: ModelFiles) => Promise<InputReaders>;
@@ -96,7 +126,7 @@ export async function openModel(
   readersOf?: ReadersOf,
 ): Promise<PublishedModel> {
   instance.checkAlive();
-  const { tower, maxTokens, key, cache, signal, onProgress } = readInsideOptions(optionsLike);
+  const { dtype: asked, tower, maxTokens, key, cache, signal, onProgress } = readInsideOptions(optionsLike);
   const files = openFiles(resolveSource(source), { cache, signal, onProgress });
   const found = familyOf(await files.json("config.json", true), tower);
   const [settings, readers] = await Promise.all([readSettings(files, found.config.values), readersOf?.(files) ?? {}]);
@@ -104,16 +134,21 @@ export async function openModel(
   let model: PublishedModel | undefined;
   try {
     const prefix = prefixOf(found.family, weights.tensors);
-    const { ofFile, ofModel } = readConfig(found, weights, prefix, maxTokens);
-    const labels = ofModel.labels > 0 ? Object.freeze(labelsOf(found.config)) : undefined;
+    const { ofFile, ofModel: asFloats } = readConfig(found, weights, prefix, maxTokens);
+    const labels = asFloats.labels > 0 ? Object.freeze(labelsOf(found.config)) : undefined;
     const published: Published = { ...found, settings, labels, prefix, tensors: weights.tensors, readers, key };
     const matched = matchTensors(found.family, found.name, placementsIn(published, ofFile), weights.tensors, prefix);
+    const ofModel = { ...asFloats, dtype: dtypeOf(asked, matched, weights) };
     instance.checkAlive();
     model = emptyTransformer(instance, ofModel, (native) => new PublishedModel(instance, native, ofModel, published));
-    const placer = new ParameterPlacer(ofFile, accessTo(model));
+    const copies = [...matched.values()].filter(({ isCopy }) => isCopy);
+    const shared = new Set(copies.flatMap(({ parameters }) => parameters));
+    const placer = new ParameterPlacer(ofFile, accessTo(model), shared);
+    const reader = new TensorReader();
     for await (const tensor of weights.stream()) {
       const placement = matched.get(tensor.name);
-      if (placement !== undefined) placer.place(tensor.name, placement, await tensor.floats());
+      const given = await reader.read(tensor, placement);
+      if (given !== undefined) placer.place(tensor.name, placement!, given);
     }
     return model;
   } catch (error) {

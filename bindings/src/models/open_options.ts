@@ -2,6 +2,7 @@
 import { checkFunction, integer, invalidOption, oneOf, type Check } from "../base/checks.js";
 import { optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
 import { checkSignal } from "../base/signals.js";
+import { dtypes } from "../runtime/native.js";
 import type { FilesOptions } from "../files/types.js";
 import type { OpenModelOptions } from "./opened_types.js";
 
@@ -17,7 +18,7 @@ const checkCache: Check<FilesOptions["cache"]> = (value, name) => {
 };
 
 const optionTable = {
-  dtype: withDefault(oneOf(["auto", "f32"]), "auto"),
+  dtype: withDefault(oneOf(["auto", ...dtypes]), "auto"),
   tower: optional(oneOf(["text", "vision"])),
   maxTokens: optional(integer(1)),
   cache: optional(checkCache),

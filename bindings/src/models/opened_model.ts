@@ -5,9 +5,11 @@ import { optional, readOptions, type OptionTable } from "../base/options.js";
 import { HeadwiseError } from "../base/errors.js";
 import type { Tensor, Tokens } from "../base/types.js";
 import type { Instance } from "../runtime/instance.js";
+import type { Dtype } from "../module/types.js";
 import type { NativeModel } from "../runtime/native.js";
 import { Model } from "../transformer/transformer.js";
 import type {
+  ConvertOptions,
   GenerateOptions,
   ResolvedTransformerConfig,
   TransformerOptions,
@@ -48,8 +50,8 @@ export class PublishedModel extends Model implements OpenedModel {
     return this.#files.name;
   }
 
-  get dtype(): "f32" {
-    return "f32";
+  get dtype(): Dtype {
+    return this.config.dtype;
   }
 
   get labels(): readonly string[] | undefined {
@@ -87,6 +89,10 @@ export class PublishedModel extends Model implements OpenedModel {
 
   override prune(heads: Readonly<Record<number, readonly number[]>>): PublishedModel {
     return super.prune(heads) as PublishedModel;
+  }
+
+  override convert(options: ConvertOptions): PublishedModel {
+    return super.convert(options) as PublishedModel;
   }
 
   override generate(prompt: string, options: GenerateOptions): Generator<GeneratedText, void, void>;

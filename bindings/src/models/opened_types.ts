@@ -2,19 +2,21 @@
 import type { Bytes, Tensor, Tokens } from "../base/types.js";
 import type { FilesOptions } from "../files/types.js";
 import type {
+  ConvertOptions,
   GenerateOptions,
   ModelInput,
   Transformer,
   TransformerOptions,
   TransformerResult,
 } from "../transformer/types.js";
+import type { Dtype } from "../module/types.js";
 import type { ImageLike } from "./pixels.js";
 import type { Tokenizer } from "./tokenizer_types.js";
 
 /** Options of `Headwise.openModel`. */
 export interface OpenModelOptions extends FilesOptions {
-  /** Number format of the parameters in memory; both are float32 so far. Default "auto". */
-  dtype?: "auto" | "f32";
+  /** Number format of the matrices in memory. Default "auto": BF16 and I8 files stay what they are, others become float32. */
+  dtype?: "auto" | Dtype;
   /** Which one, of a model that has two (CLIP). */
   tower?: "text" | "vision";
   /** The most tokens that a sequence may have. Default: as many as the model knows positions for. */
@@ -53,8 +55,11 @@ export interface SavedModel {
 
 /** Options of `OpenedModel.save`. */
 export interface SaveModelOptions {
-  /** Type in the file. Default F32. */
-  dtype?: "F32" | "F16" | "BF16";
+  /**
+   * Type in the file. Default F32. I8: matrices as int8, with their scales as F32 tensors named `<matrix>_scale`, [outputs]; all else as
+   * F32. Such files open again, with the same bits.
+   */
+  dtype?: "F32" | "F16" | "BF16" | "I8";
 }
 
 /** What is known of an opened model beside its parameters. */
@@ -62,7 +67,7 @@ export interface ModelFacts {
   /** The files' model_type. */
   readonly architecture: string;
   /** Number format of the parameters in memory. */
-  readonly dtype: "f32";
+  readonly dtype: Dtype;
   /** What a classifier's logits stand for. */
   readonly labels: readonly string[] | undefined;
 }
@@ -80,7 +85,7 @@ export interface ModelReaders {
 
 /** A published model: a transformer that knows its files' text and names. Make one with `Headwise.openModel`. */
 export interface OpenedModel
-  extends Omit<Transformer, "forward" | "generate" | "prune" | "save">, ModelFacts, ModelReaders {
+  extends Omit<Transformer, "forward" | "generate" | "prune" | "convert" | "save">, ModelFacts, ModelReaders {
   /**
    * As `Transformer.forward`. Text is one sequence, texts are a batch that is padded and masked. Without `positions`, a causal model
    * counts the tokens that are not masked, as transformers' `generate` does.
@@ -96,6 +101,8 @@ export interface OpenedModel
   generate(prompt: Tokens, options: GenerateOptions): Generator<number, void, void>;
   /** As `Transformer.prune`. */
   prune(heads: Readonly<Record<number, readonly number[]>>): OpenedModel;
+  /** As `Transformer.convert`. */
+  convert(options: ConvertOptions): OpenedModel;
   /**
    * The model as files by the family's own names. config.json says which heads were pruned: as `pruned_heads`, where
    * transformers 4 knows that of the family, else as `headwise_pruned_heads`. Refuses gates other than 1.

@@ -3,8 +3,14 @@ import { encodeUtf8 } from "../base/utf8.js";
 import { oneOf } from "../base/checks.js";
 import { readOptions, withDefault, type OptionTable } from "../base/options.js";
 import { HeadwiseError } from "../base/errors.js";
-import { writeSafetensors } from "../files/safetensors.js";
-import type { Parameters } from "../module/types.js";
+import { fileTypes, writeTensors } from "../files/safetensors.js";
+import type { Parameter } from "../module/config.js";
+import { readParameters } from "../module/parameters.js";
+import { trained } from "../module/trained.js";
+import type { Handle } from "../runtime/instance.js";
+import type { NativeModel } from "../runtime/native.js";
+import { isMatrix } from "../transformer/native_config.js";
+import { getInt8 } from "../transformer/raw_parameters.js";
 import type { AnyTransformer } from "../transformer/types.js";
 import type { SavedModel, SaveModelOptions } from "./opened_types.js";
 import { tensorsOfModel } from "./place_parameters.js";
@@ -12,17 +18,16 @@ import { prunedKeys, writePruned } from "./pruned_heads.js";
 import { placementsIn, type Published } from "./published.js";
 
 /** The type in a file, as config.json calls it. */
-const dtypes = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
+const dtypes = { F32: "float32", F16: "float16", BF16: "bfloat16", I8: "float32" } as const;
 
 const optionTable = {
-  dtype: withDefault(oneOf(["F32", "F16", "BF16"]), "F32"),
+  dtype: withDefault(oneOf([...fileTypes, "I8"]), "F32"),
 } satisfies OptionTable<SaveModelOptions>;
 
 /** config.json, with what differs of the model in it. */
 function configOf(
-  { config: { heads, numHeads } }: AnyTransformer,
+  { config: { heads, numHeads, contextLength } }: AnyTransformer,
   { family, config }: Published,
-  parameters: Parameters,
   dtype: keyof typeof dtypes,
 ): Record<string, unknown> {
   const values = { ...config.values };
@@ -30,7 +35,7 @@ function configOf(
   for (const name of prunedKeys) delete values[name];
   const pruned = writePruned(heads, numHeads);
   if (pruned !== undefined) values[prunedKeys[family.prunes ? 0 : 1]] = pruned;
-  if (family.positionsOption !== undefined) values[family.positionsOption] = parameters["positions.weight"]!.shape[0];
+  if (family.positionsOption !== undefined) values[family.positionsOption] = contextLength;
   return values;
 }
 
@@ -45,11 +50,31 @@ export function saveModel(
     const message = `save: layer ${gated} has head gates other than 1, for which ${published.name}'s files have no place`;
     throw new HeadwiseError("invalid-option", message);
   }
+  const whole = dtype === "I8" && model.config.dtype !== "int8" ? model.convert({ dtype: "int8" }) : model;
+  try {
+    const parameters = dtype === "I8" ? int8Of(whole) : floatsOf(model);
+    const tensors = tensorsOfModel(placementsIn(published, model.config), model.config, parameters);
+    const config = configOf(model, published, dtype);
+    return {
+      "config.json": encodeUtf8(`${JSON.stringify(config, null, 2)}\n`),
+      "model.safetensors": writeTensors(tensors, dtype === "I8" ? "F32" : dtype, { format: "pt" }),
+    };
+  } finally {
+    if (whole !== model) whole.dispose();
+  }
+}
+
+type Given = (parameter: Parameter) => { data: Float32Array | Int8Array; scales?: Float32Array };
+
+function floatsOf(model: AnyTransformer): Given {
   const parameters = model.parameters();
-  const tensors = tensorsOfModel(placementsIn(published, model.config), model.config, parameters);
-  const config = configOf(model, published, parameters, dtype);
-  return {
-    "config.json": encodeUtf8(`${JSON.stringify(config, null, 2)}\n`),
-    "model.safetensors": writeSafetensors(tensors, { dtype, metadata: { format: "pt" } }),
-  };
+  return ({ name }) => ({ data: parameters[name]!.data });
+}
+
+/** Matrices as the core has them, all else as floats. */
+function int8Of(model: AnyTransformer): Given {
+  const handle = trained.get(model)!.handle as Handle<NativeModel>;
+  const read = (parameter: Parameter) =>
+    readParameters(handle, [parameter], (native, index, to) => native.getParameter(index, to))[parameter.name]!;
+  return (parameter) => (isMatrix(parameter) ? getInt8(handle, parameter) : { data: read(parameter).data });
 }

@@ -15,7 +15,7 @@ import {
 } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import { group, optional, readOptions, withDefault, type Checked, type OptionTable } from "../base/options.js";
-import { type NativeConfig, weightFormats } from "../runtime/native.js";
+import { dtypes, type NativeConfig } from "../runtime/native.js";
 import type { MultiHeadAttentionConfig, ResolvedConfig } from "./types.js";
 
 /** Reads `alibi`: a boolean, or the slopes as float32. */
@@ -45,6 +45,7 @@ const configTable = {
   queryKeyNorm: withDefault(checkBoolean, false),
   normEpsilon: withDefault(float32("> 0"), 1e-6),
   seed: withDefault(seed, 0),
+  dtype: withDefault(oneOf(dtypes), "f32"),
 } satisfies OptionTable<MultiHeadAttentionConfig>;
 
 /** Checks the number of key/value heads and, for groups of unequal size, which head reads which. */
@@ -91,7 +92,7 @@ export function prunedConfig(config: ResolvedConfig, kept: readonly number[]): R
 export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig {
   if (config === undefined) throw invalidOption("multiHeadAttention", "a configuration { embedDim, numHeads }", config);
   const given = readOptions(config, "multiHeadAttention", configTable);
-  const { embedDim, numHeads, bias, softcap, alibi, queryKeyNorm, normEpsilon, seed } = given;
+  const { embedDim, numHeads, bias, softcap, alibi, queryKeyNorm, normEpsilon, seed, dtype } = given;
   if (given.headDim === undefined && !(embedDim % numHeads === 0)) {
     throw new HeadwiseError(
       "invalid-option",
@@ -118,6 +119,7 @@ export function resolveConfig(config: MultiHeadAttentionConfig): ResolvedConfig 
     queryKeyNorm,
     normEpsilon,
     seed,
+    dtype,
   };
 }
 
@@ -166,6 +168,6 @@ export function nativeConfig({ rope, headGroups: _, ...config }: ResolvedConfig)
     qkvBias: hasBias(config.bias, "qkv"),
     outBias: hasBias(config.bias, "out"),
     ...nativeRope(rope),
-    weightFormat: weightFormats.f32,
+    weightFormat: dtypes.indexOf(config.dtype),
   };
 }

@@ -145,7 +145,7 @@ export class Module implements MultiHeadAttention {
   }
 
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void {
-    writeParameters(this.#handle, this.#parameters, parameters, (native, index, from) =>
+    writeParameters(this.#handle, this.#parameters, parameters, this.config.dtype, (native, index, from) =>
       native.setParameter(index, from),
     );
     this.#tape = undefined;

@@ -1,12 +1,12 @@
 /** Copies parameters of modules and transformers out and in, by name. */
-import { show } from "../base/checks.js";
+import { invalidOption, show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
 import { readMembers } from "../base/options.js";
 import { checkTensor, refuseOtherShape } from "../base/tensor.js";
 import type { Tensor, TensorLike } from "../base/types.js";
 import type { Handle } from "../runtime/instance.js";
 import type { Parameter } from "./config.js";
-import type { Parameters } from "./types.js";
+import type { Dtype, Parameters } from "./types.js";
 
 /** @param get writes the parameter with an index to an address */
 export function readParameters<N extends object>(
@@ -21,12 +21,19 @@ export function readParameters<N extends object>(
   });
 }
 
+/** int8 has no infinity and no NaN. */
+export function refuseNotFinite({ data }: { data: Float32Array }, name: string): void {
+  const wrong = data.find((value) => !Number.isFinite(value));
+  if (wrong !== undefined) throw invalidOption(name, "finite numbers, for int8", wrong);
+}
+
 /** Sets all given parameters or, if it throws, none. `set` reads the parameter with an index from an address. */
 export function writeParameters<N extends object>(
   handle: Handle<N>,
   parameters: readonly Parameter[],
   values: Readonly<Record<string, TensorLike>>,
-  set: (native: N, index: number, from: number) => void,
+  dtype: Dtype,
+  set: (native: N, index: number, from: number) => number,
 ): void {
   const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
   const changes: Record<string, Tensor> = {};
@@ -38,8 +45,9 @@ export function writeParameters<N extends object>(
     }
     changes[name] = checkTensor(value, name);
     refuseOtherShape(changes[name], name, parameter.shape);
+    if (dtype === "int8") refuseNotFinite(changes[name], name);
   });
-  handle.call(changes, {}, (native, { pointers }) => {
-    for (const name of Object.keys(changes)) set(native, byName.get(name)!.index, pointers[name]!);
+  handle.call(changes, {}, (native, staged) => {
+    for (const name of Object.keys(changes)) staged.check(set(native, byName.get(name)!.index, staged.pointers[name]!));
   });
 }

@@ -41,7 +41,16 @@ export interface MultiHeadAttentionConfig {
   alibi?: boolean | readonly number[];
   /** Seed of the Xavier-uniform initialisation: an integer, 0 … 2^32 − 1. Default 0. */
   seed?: number;
+  /** Number format of the matrices in memory. Default `"f32"`. */
+  dtype?: Dtype;
 }
+
+/**
+ * Number format of matrices in memory; activations, norms, biases and tables of positions are float32. `"bf16"`: half of float32's
+ * memory, exact for numbers that come as BF16. `"int8"`: a quarter; symmetric, with a scale for each output (Dettmers et al. 2022,
+ * vector-wise). Only `"f32"` has gradients of weights.
+ */
+export type Dtype = "f32" | "bf16" | "int8";
 
 /**
  * A configuration with every default filled in. `headGroups` and `rope` are present only if the module has them. `alibi` is `false`

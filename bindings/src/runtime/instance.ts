@@ -50,8 +50,10 @@ export class Instance {
   check(status: number, bytes: number, what: string): void {
     if (status === kOk) return;
     if (status === kNoThreads) throw new HeadwiseError("unsupported", `threads: could not start ${what}`);
-    if (status === kNotF32)
-      throw new HeadwiseError("unsupported", "gradients of weights need them in F32, but these are in another format");
+    if (status === kNotF32) {
+      const message = 'gradients of weights need dtype "f32": convert({ dtype: "f32" }) makes such a copy';
+      throw new HeadwiseError("unsupported", message);
+    }
     if (status === kInvalidArgument) {
       throw new HeadwiseError(
         "invalid-option",

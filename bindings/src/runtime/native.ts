@@ -94,8 +94,8 @@ export interface ForwardArgs {
   heads: Pointer;
 }
 
-/** How the core keeps matrices in memory, by its numbers. */
-export const weightFormats = { f32: 0, bf16: 1, int8: 2 } as const;
+/** How the core keeps matrices in memory, in the order of its numbers. */
+export const dtypes = ["f32", "bf16", "int8"] as const;
 
 export interface NativeConfig {
   embedDim: number;

@@ -13,6 +13,7 @@ import {
   refuseOtherLength,
   seed,
 } from "../base/checks.js";
+import { dtypes } from "../runtime/native.js";
 import { HeadwiseError } from "../base/errors.js";
 import { group, optional, readOptions, withDefault, type Checked, type OptionTable } from "../base/options.js";
 import { prunedConfig, resolveConfig } from "../module/config.js";
@@ -94,6 +95,7 @@ const configTable = {
   projectionDim: withDefault(integer(0), 0),
   dropout: withDefault(float32(">= 0 and < 1"), 0),
   seed: withDefault(seed, 0),
+  dtype: withDefault(oneOf(dtypes), "f32"),
   heads: optional(checkHeads),
 } satisfies OptionTable<TransformerConfig>;
 
@@ -240,10 +242,11 @@ export function ropeOf({ rope, layerOptions }: ResolvedTransformerConfig, layer:
 
 /** The configuration of a layer's attention, with the heads that are left. */
 export function attentionConfig(config: ResolvedTransformerConfig, layer: number): ResolvedConfig {
-  const { embedDim, numHeads, numKvHeads, headDim, scale, softcap, queryKeyNorm, normEpsilon, seed, bias } = config;
+  const { embedDim, numHeads, numKvHeads, headDim, scale, softcap, queryKeyNorm, normEpsilon, seed, bias, dtype } =
+    config;
   const rope = ropeOf(config, layer);
   const whole = resolveConfig({
-    ...{ embedDim, numHeads, numKvHeads, headDim, scale, softcap, queryKeyNorm, normEpsilon, seed },
+    ...{ embedDim, numHeads, numKvHeads, headDim, scale, softcap, queryKeyNorm, normEpsilon, seed, dtype },
     bias: bias.qkv === bias.out ? bias.qkv : bias.qkv ? "qkv" : "out",
     alibi: config.positions === "alibi",
     ...(rope && { rope }),

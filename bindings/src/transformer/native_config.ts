@@ -2,7 +2,7 @@
 import { scaledFrequencies } from "../attention/rope_scaling.js";
 import { product } from "../base/tensor.js";
 import { parametersOf, type Parameter } from "../module/config.js";
-import { type NativeTransformerConfig, weightFormats } from "../runtime/native.js";
+import { dtypes, type NativeTransformerConfig } from "../runtime/native.js";
 import { attentionConfig, ropeOf } from "./config.js";
 import type { ResolvedTransformerConfig } from "./types.js";
 
@@ -64,9 +64,16 @@ export function* eachTransformerParameter(config: ResolvedTransformerConfig): Ge
 export const transformerParameters = (config: ResolvedTransformerConfig): Parameter[] =>
   Array.from(eachTransformerParameter(config), (parameter, index) => ({ ...parameter, index }));
 
-/** Bytes of the first model's parameters. */
+/** Whether the core keeps a parameter in the model's number format. Tables of positions and the like stay float32. */
+export const isMatrix = ({ name, shape }: Named): boolean =>
+  shape.length === 2 && !/^(positions\.weight|token_types\.weight|embedding\.registers)$/.test(name);
+
+/** Bytes of the first model's parameters, about. */
 export function transformerBytes(config: ResolvedTransformerConfig): number {
-  return 4 * transformerParameters(config).reduce((count, { shape }) => count + product(shape), 0);
+  return (
+    { f32: 4, bf16: 2, int8: 1 }[config.dtype] *
+    transformerParameters(config).reduce((count, { shape }) => count + product(shape), 0)
+  );
 }
 
 export function nativeTransformerConfig(config: ResolvedTransformerConfig): NativeTransformerConfig {
@@ -94,7 +101,7 @@ export function nativeTransformerConfig(config: ResolvedTransformerConfig): Nati
     classes: config.labels + config.projectionDim,
     classBias: config.labels > 0 && bias.readout,
     readoutBias: bias.readout,
-    weightFormat: weightFormats.f32,
+    weightFormat: dtypes.indexOf(config.dtype),
   };
 }
 

@@ -1,8 +1,8 @@
-import { checkHeadList, checkInteger, invalidOption } from "../base/checks.js";
+import { checkHeadList, checkInteger, invalidOption, oneOf } from "../base/checks.js";
 import { net, seal } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
 import { isObject } from "../base/kinds.js";
-import { readMembers, readOptions } from "../base/options.js";
+import { readMembers, readOptions, type OptionTable } from "../base/options.js";
 import { product } from "../base/tensor.js";
 import type { Bytes, TensorLike, Tokens } from "../base/types.js";
 import { Optimizer } from "../module/adamw.js";
@@ -12,11 +12,12 @@ import { readParameters, writeParameters } from "../module/parameters.js";
 import { freeingTrained, trained, type Moments } from "../module/trained.js";
 import type { AdamW, MultiHeadAttention, Parameters } from "../module/types.js";
 import { Handle, type Instance } from "../runtime/instance.js";
-import type { BatchCall, Engine, LossResult, NativeModel } from "../runtime/native.js";
+import { dtypes, type BatchCall, type Engine, type LossResult, type NativeModel } from "../runtime/native.js";
 import { callModel } from "./call.js";
 import { allHeads, attentionConfig, resolveTransformerConfig } from "./config.js";
 import { forward } from "./forward.js";
 import { checkGenerate, generate } from "./generate.js";
+import { copyParameters } from "./raw_parameters.js";
 import { saveTransformer } from "./save.js";
 import { checkInput, checkTargets, inputTable, readInput, type CheckedInput } from "./input.js";
 import {
@@ -30,6 +31,7 @@ import {
 import { refuseTooLarge } from "./tokens.js";
 import type {
   AnyTransformer,
+  ConvertOptions,
   Evaluation,
   GenerateOptions,
   InputOptions,
@@ -41,6 +43,8 @@ import type {
   TransformerOptions,
   TransformerResult,
 } from "./types.js";
+
+const convertTable = { dtype: oneOf(dtypes) } satisfies OptionTable<ConvertOptions>;
 
 /** A transformer, however it is saved. */
 export abstract class Model implements AnyTransformer {
@@ -138,7 +142,7 @@ export abstract class Model implements AnyTransformer {
   }
 
   setParameters(parameters: Readonly<Record<string, TensorLike>>): void {
-    writeParameters(this.#handle, this.#parameters, parameters, (native, index, from) =>
+    writeParameters(this.#handle, this.#parameters, parameters, this.config.dtype, (native, index, from) =>
       native.setParameter(index, from),
     );
     trained.get(this)!.changed();
@@ -183,6 +187,21 @@ export abstract class Model implements AnyTransformer {
     return this.derive(instance, keepHeads(this.#handle, kept, 4 * this.parameterCount), config);
   }
 
+  convert(optionsLike: ConvertOptions): Model {
+    const { dtype } = readOptions(optionsLike, "convert", convertTable);
+    const { instance } = this.#handle;
+    const config = Object.freeze({ ...this.config, dtype });
+    const copy = emptyTransformer(instance, config, (native) => this.derive(instance, native, config));
+    try {
+      copyParameters(this.#handle, copy.#handle, this.#parameters, this.config.dtype === dtype);
+      this.#attentions.forEach((attention, n) => copy.#attentions[n]!.setHeadGates(attention.headGates));
+      return copy;
+    } catch (error) {
+      copy.dispose();
+      throw error;
+    }
+  }
+
   /** A model of the same kind. */
   protected abstract derive(instance: Instance, native: NativeModel, config: ResolvedTransformerConfig): Model;
 
@@ -223,6 +242,10 @@ export abstract class Model implements AnyTransformer {
 export class BuiltModel extends Model implements Transformer {
   override prune(heads: Readonly<Record<number, readonly number[]>>): BuiltModel {
     return super.prune(heads) as BuiltModel;
+  }
+
+  override convert(options: ConvertOptions): BuiltModel {
+    return super.convert(options) as BuiltModel;
   }
 
   save(options?: SaveOptions): Bytes {

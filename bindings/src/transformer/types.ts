@@ -1,7 +1,7 @@
 /** The public types of transformers. */
 import type { Bytes, Tensor, TensorLike, Tokens } from "../base/types.js";
 import type { ResolvedRope, RopeConfig, WeightsStage } from "../attention/types.js";
-import type { AdamW, MultiHeadAttention, Parameters } from "../module/types.js";
+import type { AdamW, Dtype, MultiHeadAttention, Parameters } from "../module/types.js";
 
 /** Images as input of a model with `patches`. */
 export interface Images {
@@ -157,6 +157,8 @@ export interface TransformerConfig {
   dropout?: number;
   /** Seed of the initialisation and of dropout: an integer, 0 … 2^32 − 1. Default 0. */
   seed?: number;
+  /** Number format of the matrices in memory. Default `"f32"`. */
+  dtype?: Dtype;
   /** The remaining heads of each layer after pruning: ascending indices in 0 … H − 1. Default: all heads. */
   heads?: readonly (readonly number[])[];
 }
@@ -291,6 +293,11 @@ export interface GenerateOptions {
   edits?: readonly Edit[];
 }
 
+/** Options of `Transformer.convert`. */
+export interface ConvertOptions {
+  dtype: Dtype;
+}
+
 /** Options of `Transformer.save`. */
 export interface SaveOptions {
   /** Element type in the file: F32 (default) is bit-exact. */
@@ -344,6 +351,11 @@ export interface Transformer {
    * without heads adds only its output bias.
    */
   prune(heads: Readonly<Record<number, readonly number[]>>): Transformer;
+  /**
+   * A copy with matrices in another number format, for example a smaller one for inference. Deterministic. Throws `invalid-option` if a
+   * matrix has an infinity or NaN and `dtype` is `"int8"`. This model is unchanged.
+   */
+  convert(options: ConvertOptions): Transformer;
   /** The model as the bytes of a safetensors file, with the configuration and the head gates in its metadata. */
   save(options?: SaveOptions): Bytes;
   /** Frees the model's memory. Idempotent; any other use afterwards throws `disposed`. */
@@ -353,6 +365,7 @@ export interface Transformer {
 }
 
 /** A transformer, however it is saved. */
-export type AnyTransformer = Omit<Transformer, "save" | "prune"> & {
+export type AnyTransformer = Omit<Transformer, "save" | "prune" | "convert"> & {
   prune(heads: Readonly<Record<number, readonly number[]>>): AnyTransformer;
+  convert(options: ConvertOptions): AnyTransformer;
 };

@@ -96,6 +96,7 @@ const transformer: Surface<WorkerTransformer> = {
     gradients: "gradients",
     zeroGradients: "zeroGradients",
     prune: "prune",
+    convert: "convert",
     save: "save",
   },
   generators: ["generate"],

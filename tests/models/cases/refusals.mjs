@@ -197,7 +197,7 @@ export const refusalCases = [
       const source = await changed("gpt2");
       const refused = (code, parts, options, from = source) =>
         expectError(expect, code, parts, () => hw.openModel(from, options));
-      await refused("invalid-option", ["dtype", "bf16"], { dtype: "bf16" });
+      await refused("invalid-option", ["dtype", "f64"], { dtype: "f64" });
       await refused("invalid-option", ["tower"], { tower: "left" });
       await refused("invalid-option", ["tower", "gpt2"], { tower: "text" });
       await refused("invalid-option", ["maxTokens", "64"], { maxTokens: 65 });

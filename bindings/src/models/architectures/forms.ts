@@ -1,19 +1,22 @@
 /** How a file's tensor holds parameters: its shape, the way in and the way out. */
-import { allocate, product } from "../../base/tensor.js";
+import { product } from "../../base/tensor.js";
 import type { ResolvedTransformerConfig } from "../../transformer/types.js";
-import { transpose } from "../layouts.js";
+import type { Numbers } from "../../transformer/raw_parameters.js";
+import { transpose, zerosLike } from "../layouts.js";
 
 type Shape = readonly number[];
 
 export interface Form {
+  /** Whether it computes with the numbers, instead of moving them: then they must be floats. */
+  readonly computes?: boolean;
   /** Not the parameters themselves, but factors of their rows; saved as ones. */
   readonly isScale?: boolean;
   /** The tensor's shape, from those of the parameters that it holds. */
   shape(parts: readonly Shape[], config: ResolvedTransformerConfig): Shape;
   /** The parameters' data, perhaps views of the tensor's. */
-  read(data: Float32Array, parts: readonly Shape[], config: ResolvedTransformerConfig): Float32Array[];
+  read<Data extends Numbers>(data: Data, parts: readonly Shape[], config: ResolvedTransformerConfig): Data[];
   /** The tensor's data, perhaps the parameter's own. */
-  write(data: readonly Float32Array[], parts: readonly Shape[], config: ResolvedTransformerConfig): Float32Array;
+  write<Data extends Numbers>(data: readonly Data[], parts: readonly Shape[], config: ResolvedTransformerConfig): Data;
 }
 
 /** Whose parameters a tensor holds, and how. */
@@ -22,18 +25,17 @@ export interface Held {
   readonly form: Form;
 }
 
-const zeros = (count: number) => new Float32Array(allocate(4 * count));
 const counts = (parts: readonly Shape[]) => parts.map(product);
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 
-function split(data: Float32Array, lengths: readonly number[]): Float32Array[] {
+function split<Data extends Numbers>(data: Data, lengths: readonly number[]): Data[] {
   let end = 0;
-  return lengths.map((length) => data.subarray(end, (end += length)));
+  return lengths.map((length) => data.subarray(end, (end += length)) as Data);
 }
 
-function join(data: readonly Float32Array[]): Float32Array {
+function join<Data extends Numbers>(data: readonly Data[]): Data {
   if (data.length === 1) return data[0]!;
-  const all = zeros(sum(data.map(({ length }) => length)));
+  const all = zerosLike(data[0]!, sum(data.map(({ length }) => length)));
   let end = 0;
   for (const piece of data) {
     all.set(piece, end);
@@ -66,13 +68,13 @@ const inputsFirst: Form = {
 const byHead: Form = {
   shape: stacked.shape,
   read(data, parts, config) {
-    const result = parts.map((shape) => zeros(product(shape)));
+    const result = parts.map((shape) => zerosLike(data, product(shape)));
     for (const [part, to, from, length] of pieces(parts, config))
       result[part]!.set(data.subarray(from, from + length), to);
     return result;
   },
   write(data, parts, config) {
-    const result = zeros(sum(counts(parts)));
+    const result = zerosLike(data[0]!, sum(counts(parts)));
     for (const [part, at, to, length] of pieces(parts, config)) result.set(data[part]!.subarray(at, at + length), to);
     return result;
   },
@@ -89,9 +91,10 @@ function* pieces(parts: readonly Shape[], { headDim }: ResolvedTransformerConfig
 
 /** The parameter less one: norms that multiply by 1 + w. */
 const lessOne: Form = {
+  computes: true,
   shape: ([shape]) => shape!,
-  read: (data) => [data.map((weight) => weight + 1)],
-  write: ([data]) => data!.map((weight) => weight - 1),
+  read: (data) => [data.map((weight) => weight + 1) as typeof data],
+  write: ([data]) => data!.map((weight) => weight - 1) as typeof data & {},
 };
 
 /** With axes of 1 before its own. */
@@ -109,10 +112,11 @@ const ofPatches: Form = {
 
 /** A factor of each output of a linear layer, multiplied into its parameters. */
 const rowFactors: Form = {
+  computes: true,
   isScale: true,
   shape: ([weight]) => weight!.slice(0, 1),
   read: (data, parts) => parts.map(() => data),
-  write: (data, parts) => zeros(parts[0]![0]!).fill(1),
+  write: ([data], parts) => zerosLike(data!, parts[0]![0]!).fill(1) as typeof data & {},
 };
 
 const held =

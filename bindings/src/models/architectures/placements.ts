@@ -86,9 +86,27 @@ export function placementsOf(
   return placements;
 }
 
+/** The name of the scales of an int8 tensor. */
+export const scaleName = (name: string) => `${name}_scale`;
+
+/** The name of the int8 tensor whose scales a tensor is; undefined of others. */
+const scaled = (name: string, tensors: TensorInfos) => {
+  const matrix = name.endsWith("_scale") ? name.slice(0, -"_scale".length) : undefined;
+  return matrix !== undefined && tensors.get(matrix)?.dtype === "I8" ? matrix : undefined;
+};
+
 /** The names that files had before transformers 1.0. */
 const today = (name: string) =>
   name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
+
+/** An int8 tensor has scales, of its outputs, which are one of its axes. */
+function checkScales(name: string, shape: readonly number[], tensors: TensorInfos): void {
+  const scales = tensors.get(scaleName(name));
+  if (scales?.dtype === "F32" && scales.shape.length === 1 && shape.includes(scales.shape[0]!)) return;
+  const { file } = tensors.get(name)!;
+  const message = `${file}: tensor ${show(name)} is int8, and ${show(scaleName(name))} is not there as F32 of its outputs`;
+  throw new HeadwiseError("invalid-file", message);
+}
 
 /**
  * What each of a file's tensors is for; of those that hold no parameters there is nothing. Throws `unsupported` for a
@@ -103,7 +121,9 @@ export function matchTensors(
 ): Map<string, Placement> {
   const byName = new Map(placements.map((placement) => [placement.name, placement]));
   const matched = new Map<string, Placement>();
-  for (const [given, { shape, file }] of tensors) {
+  for (const [given, { dtype, shape, file }] of tensors) {
+    if (scaled(given, tensors) !== undefined) continue;
+    if (dtype === "I8") checkScales(given, shape, tensors);
     const placement = byName.get(today(given));
     if (placement === undefined || placement.isCopy) {
       const bare = given.startsWith(prefix) ? given.slice(prefix.length) : given;
