@@ -35,7 +35,16 @@ async function bundle() {
     mangle: { keepNames: { function: true, class: false } },
     codegen: { removeWhitespace: true },
   };
-  const write = async (input) => {
+  // One file for what pages with either entry need: fewer files are smaller, gzipped.
+  const codeSplitting = {
+    groups: [
+      {
+        name: "base",
+        test: /src\/(base|runtime\/(choose|limit|load_options|machine|threads)|files\/(safetensors|half_floats|json)|models\/(import|export)_parameters)/,
+      },
+    ],
+  };
+  const write = async (input, codeSplitting) => {
     const build = await rolldown({
       input,
       resolve: { alias: Object.fromEntries(glueNames.map((half) => [`./emscripten-${half}.mjs`, glueFile(half)])) },
@@ -43,13 +52,13 @@ async function bundle() {
       platform: "browser",
     });
     const comments = { legal: true, annotation: true, jsdoc: false };
-    await build.write({ dir: dist, chunkFileNames: "shared-[name].js", minify: small, comments });
+    await build.write({ dir: dist, chunkFileNames: "shared-[name].js", minify: small, comments, codeSplitting });
     await build.close();
   };
-  await write({ index: source("index.ts"), worker: source("worker/index.ts") });
+  await write({ index: source("index.ts"), worker: source("worker/index.ts") }, codeSplitting);
   // Built separately: a worker that is one file starts in every bundler, as a module and as a classic script.
-  await write({ "worker-host": source("worker/host.ts") });
-  await write({ thread: source("runtime/thread.ts") });
+  await write({ "worker-host": source("worker/host.ts") }, false);
+  await write({ thread: source("runtime/thread.ts") }, false);
   await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
 }
 

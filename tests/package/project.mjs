@@ -30,7 +30,7 @@ async function npm(args, cwd) {
  * What a page may download, JavaScript and one binary: bytes, gzipped. Of `headwise`, the code that opens published models comes
  * on demand; the worker of `headwise/worker` has it from the start, because its script is one file. Tokenizers are not counted.
  */
-export const sizeGates = { headwise: 112 * 1024, "headwise, with models": 128 * 1024, "headwise/worker": 152 * 1024 };
+export const sizeGates = { headwise: 112 * 1024, "headwise, with models": 128 * 1024, "headwise/worker": 156 * 1024 };
 
 /** The Node.js versions that the package is tested with: this one (20 or newer), 22 and 24. */
 export async function nodes() {
