@@ -5,7 +5,7 @@ import { describe, makeModelInputs, modelError, models } from "./models.mjs";
 import { ratio, summary } from "./statistics.mjs";
 
 // Of a result's largest value. F32 differs in the order of sums. What the others lose is in the table.
-const tolerances = { F32: 1e-5, int8: 0.2, int4: 0.6 };
+const tolerances = { F32: 1e-5, BF16: 0.05, int8: 0.2, int4: 0.6 };
 const SAMPLE_MS = 1;
 
 async function enter(row, inputs, options) {

@@ -52,12 +52,16 @@ export async function prepare(row, kind, inputs, { threads, simd, folders }) {
   };
 }
 
-export const graphs = () => [{ name: "", dtype: "F32" }];
+export const graphs = () => [
+  { name: "", dtype: "F32", format: "f32" },
+  { name: "", dtype: "BF16", format: "bf16" },
+  { name: "", dtype: "int8", format: "int8" },
+];
 
 /** A whole model; behind tokens in a cache, a generator's steps. */
-export async function prepareModel({ config, P }, _, { tokens, parameters }, { threads, simd, folders }) {
+export async function prepareModel({ config, P }, { format }, { tokens, parameters }, { threads, simd, folders }) {
   const hw = await instance({ folder: folders.headwise, simd, threads });
-  const model = hw.transformer(config);
+  const model = hw.transformer({ ...config, ...(format !== "f32" && { dtype: format }) });
   model.setParameters(parameters);
   const dispose = () => model.dispose();
   if (P === 0) {
@@ -102,7 +106,7 @@ const beforeOptions = (options) => ({ ...options, folders: { headwise: options.f
 export const before = {
   name: "before",
   threadCounts,
-  graphs,
+  graphs: () => graphs().slice(0, 1), // an older build may have F32 alone
   opener: (options) => opener(beforeOptions(options)),
   prepare: (row, kind, inputs, options) => prepare(row, kind, inputs, beforeOptions(options)),
   prepareModel: (row, details, inputs, options) => prepareModel(row, details, inputs, beforeOptions(options)),
