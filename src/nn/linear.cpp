@@ -64,12 +64,12 @@ void Linear::multiply_int8(Range inputs, Range tiles, Start start, const float* 
   const std::size_t row = simd::round_up(depth, 8), room = kQuantizedFloats / (row / 2 + 1);
   float* scales = context.quantized.data();
   auto* integers = reinterpret_cast<std::int16_t*>(scales + room);
-  for (; rows > 0; x += room * this->inputs(), out += room * outputs()) {
-    const std::size_t block = std::min(rows, room);
+  for (std::size_t first = 0; first < rows; first += room) {
+    const std::size_t block = std::min(rows - first, room);
     const RowPanels panels(block, std::min(context.tile_rows, kInt8TileRows));
     context.pool.parallel_for(panels.count, 4.0 * static_cast<double>(block * depth), [&](std::size_t p, std::size_t) {
       for (std::size_t i = panels.first_row(p); i < panels.first_row(p + 1); ++i) {
-        const float* x_i = x + i * this->inputs() + inputs.begin;
+        const float* x_i = x + (first + i) * this->inputs() + inputs.begin;
         std::int16_t* to = integers + i * row;
         const Quantizer quantizer = quantizer_of(largest_magnitude(x_i, count), max_activation(depth));
         scales[i] = quantizer.scale;
@@ -78,9 +78,8 @@ void Linear::multiply_int8(Range inputs, Range tiles, Start start, const float* 
       }
     });
     share_tiles(panels, tiles, depth, context.pool, [&](Range p, Range t) {
-      gemm_int8({integers, row, scales}, panels, p, matrix, t, start, bias(), out, outputs());
+      gemm_int8({integers, row, scales}, panels, p, matrix, t, start, bias(), out + first * outputs(), outputs());
     });
-    rows -= block;
   }
 }
 
