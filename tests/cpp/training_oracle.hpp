@@ -8,7 +8,7 @@ namespace headwise::test {
 
 using Mha = MultiHeadAttention;
 
-struct Case {
+struct TrainingCase {
   std::size_t B = 2, L = 9, S = 9, E = 12, H = 4, G = 4, D = 3, Dv = 3, key_dim = 12, value_dim = 12, output_dim = 12;
   bool qkv_bias = true, out_bias = true;
   std::size_t inputs = 1;  // 1: self-attention, 2: query and memory, 3: all different
@@ -24,7 +24,7 @@ struct Case {
   bool grad_weights = false, heads = false;
 };
 
-inline MultiHeadAttentionConfig config_of(const Case& c) {
+inline MultiHeadAttentionConfig config_of(const TrainingCase& c) {
   return {.embed_dim = c.E,
           .num_heads = c.H,
           .num_kv_heads = c.G,
@@ -49,7 +49,7 @@ struct Data {
   std::vector<std::int32_t> mask_integers, positions;
   std::vector<std::uint8_t> mask_bytes;
 
-  explicit Data(const Case& c)
+  explicit Data(const TrainingCase& c)
       : query(random_floats(c.B * c.L * c.E, 1)),
         key(c.inputs == 1 ? query : random_floats(c.B * c.S * c.key_dim, 2)),
         value(c.inputs == 1   ? query
@@ -67,13 +67,13 @@ struct Data {
     for (std::size_t n = 0; n < c.B * c.L; ++n) positions.push_back(static_cast<std::int32_t>(generator() % 50));
   }
 
-  Mask mask(const Case& c) const {
+  Mask mask(const TrainingCase& c) const {
     if (c.mask == MaskType::kFloat) return Mask(c.mask, mask_floats.data(), {c.B, 1, c.L, c.S});
     if (c.mask == MaskType::kInt32) return Mask(c.mask, mask_integers.data(), {1, 1, c.L, c.S});
     if (c.mask == MaskType::kUint8) return Mask(c.mask, mask_bytes.data(), {1, 1, c.L, c.S});
     return {};
   }
-  float mask_at(const Case& c, std::size_t b, std::size_t i, std::size_t j) const {
+  float mask_at(const TrainingCase& c, std::size_t b, std::size_t i, std::size_t j) const {
     if (c.mask == MaskType::kFloat) return mask_floats[(b * c.L + i) * c.S + j];
     if (c.mask == MaskType::kInt32) return mask_integers[i * c.S + j] == 0 ? -kInf : 0.0f;
     if (c.mask == MaskType::kUint8) return mask_bytes[i * c.S + j] == 0 ? -kInf : 0.0f;
@@ -96,12 +96,12 @@ struct Numbers {
 
 // The whole module in double precision.
 struct Oracle {
-  const Case& c;
+  const TrainingCase& c;
   const Data& in;
   Numbers at;
   std::vector<std::uint32_t> kv_heads;
 
-  Oracle(const Case& case_, const Data& inputs, Mha& mha) : c(case_), in(inputs) {
+  Oracle(const TrainingCase& case_, const Data& inputs, Mha& mha) : c(case_), in(inputs) {
     for (std::size_t p = 0; p < 4; ++p) {
       const Linear& linear = mha.projection(p);
       Floats weight(linear.inputs() * linear.outputs());

@@ -9,7 +9,7 @@ struct Module {
   Mha mha;
   AttentionTape tape;
 
-  Module(const Case& c, std::size_t threads) {
+  Module(const TrainingCase& c, std::size_t threads) {
     start(context, threads);
     REQUIRE(mha.create(config_of(c), c.kv_heads.empty() ? nullptr : c.kv_heads.data()) == Status::kOk);
     REQUIRE(mha.initialize(3, context) == Status::kOk);
@@ -22,7 +22,7 @@ struct Module {
   }
 
   // The output. What it was computed from is gone when it returns, but for the tape.
-  Floats forward(const Case& c, const Data& given, bool train = true) {
+  Floats forward(const TrainingCase& c, const Data& given, bool train = true) {
     Data in = given;
     std::vector<std::int32_t> offsets = c.offsets, key_lengths = c.key_lengths;
     Floats output(c.B * c.L * c.output_dim, kNaN);
@@ -57,7 +57,7 @@ struct Module {
   }
 
   // Gradients of the parameters in their own order (packed), of the gates, of the inputs.
-  std::vector<Floats> backward(const Case& c, const Data& in) {
+  std::vector<Floats> backward(const TrainingCase& c, const Data& in) {
     std::vector<Floats> all = {Floats(c.B * c.L * c.E, kNaN), Floats(c.B * c.S * c.key_dim, kNaN),
                                Floats(c.B * c.S * c.value_dim, kNaN)};
     const BackwardArgs args{.output = in.grad_output.data(),
@@ -75,163 +75,163 @@ struct Module {
   }
 };
 
-std::vector<Case> cases() {
+std::vector<TrainingCase> cases() {
   const Dropout dropout{0.25f, 99};
-  const Case wide{.L = 7,
-                  .S = 11,
-                  .E = 13,
-                  .H = 3,
-                  .G = 3,
-                  .D = 5,
-                  .Dv = 6,
-                  .key_dim = 9,
-                  .value_dim = 10,
-                  .output_dim = 8,
-                  .inputs = 3};
-  const auto with = [](Case c, const auto& change) {
+  const TrainingCase wide{.L = 7,
+                          .S = 11,
+                          .E = 13,
+                          .H = 3,
+                          .G = 3,
+                          .D = 5,
+                          .Dv = 6,
+                          .key_dim = 9,
+                          .value_dim = 10,
+                          .output_dim = 8,
+                          .inputs = 3};
+  const auto with = [](TrainingCase c, const auto& change) {
     change(c);
     return c;
   };
-  const Case plain;
+  const TrainingCase plain;
   return {
       plain,
-      with(plain, [](Case& c) { c.qkv_bias = false; }),
-      with(plain, [](Case& c) { c.qkv_bias = c.out_bias = false; }),
-      with(plain, [](Case& c) { c.causal = true; }),
-      with(plain, [](Case& c) { c.grad_weights = true; }),
-      with(plain, [](Case& c) { c.G = 2; }),
+      with(plain, [](TrainingCase& c) { c.qkv_bias = false; }),
+      with(plain, [](TrainingCase& c) { c.qkv_bias = c.out_bias = false; }),
+      with(plain, [](TrainingCase& c) { c.causal = true; }),
+      with(plain, [](TrainingCase& c) { c.grad_weights = true; }),
+      with(plain, [](TrainingCase& c) { c.G = 2; }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.G = 1;
              c.heads = true;
            }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.G = 2;
              c.kv_heads = {0, 0, 0, 1};
              c.gates = {1, 0, 1, 1};
            }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.gates = {0.5f, 0, -2, 1};
            }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.gates = {0, 0, 0, 0};
              c.grad_weights = true;
            }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.gates = {0.5f, 0, -2, 1};
              c.heads = true;
              c.grad_weights = true;
            }),
-      with(plain, [](Case& c) { c.rope_dim = 2; }),
+      with(plain, [](TrainingCase& c) { c.rope_dim = 2; }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.rope_dim = 2;
              c.offsets = {3, -4};
              c.causal = true;
            }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.D = 6;
              c.rope_dim = 4;
              c.interleaved = true;
              c.positions = true;
            }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.alibi = true;
              c.offsets = {1, 2};
            }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.alibi = true;
              c.causal = true;
              c.G = 2;
              c.softcap = 1.5f;
            }),
-      with(plain, [](Case& c) { c.softcap = 0.5f; }),
-      with(plain, [&](Case& c) { c.dropout = dropout; }),
+      with(plain, [](TrainingCase& c) { c.softcap = 0.5f; }),
+      with(plain, [&](TrainingCase& c) { c.dropout = dropout; }),
       with(plain,
-           [&](Case& c) {
+           [&](TrainingCase& c) {
              c.dropout = dropout;
              c.grad_weights = true;
              c.causal = true;
              c.softcap = 2;
            }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.window = {2, 1};
            }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.window = {2, Window::kOpen};
              c.causal = true;
              c.L = c.S = 40;
            }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.key_lengths = {9, 4};
            }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.key_lengths = {0, 4};
              c.grad_weights = true;
            }),
-      with(plain, [](Case& c) { c.mask = MaskType::kFloat; }),
+      with(plain, [](TrainingCase& c) { c.mask = MaskType::kFloat; }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.mask = MaskType::kInt32;
              c.causal = true;
            }),
       with(plain,
-           [&](Case& c) {
+           [&](TrainingCase& c) {
              c.mask = MaskType::kUint8;
              c.dropout = dropout;
            }),
       wide,
       with(wide,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.inputs = 2;
              c.value_dim = c.key_dim;
            }),
       with(wide,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.rope_dim = 4;
              c.G = 1;
              c.offsets = {1, 5};
            }),
       with(wide,
-           [&](Case& c) {
+           [&](TrainingCase& c) {
              c.dropout = dropout;
              c.mask = MaskType::kFloat;
              c.gates = {0, 2, 1};
            }),
       with(wide,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.L = 1;
              c.grad_weights = true;
            }),
       with(wide,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.L = 2;
              c.causal = true;
            }),
       with(wide,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.L = 70;
              c.S = 55;
              c.B = 1;
              c.window = {20, 30};
              c.rope_dim = 2;
            }),
-      with(wide, [](Case& c) { c.S = 0; }),
-      with(wide, [](Case& c) { c.L = 0; }),
-      with(wide, [](Case& c) { c.B = 0; }),
+      with(wide, [](TrainingCase& c) { c.S = 0; }),
+      with(wide, [](TrainingCase& c) { c.L = 0; }),
+      with(wide, [](TrainingCase& c) { c.B = 0; }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.B = 3;
              c.H = 1;
              c.G = 1;
@@ -240,7 +240,7 @@ std::vector<Case> cases() {
              c.L = c.S = 33;
            }),
       with(plain,
-           [](Case& c) {
+           [](TrainingCase& c) {
              c.E = c.key_dim = c.value_dim = c.output_dim = 160;
              c.H = c.G = 8;
              c.D = c.Dv = 20;
@@ -252,7 +252,7 @@ std::vector<Case> cases() {
 
 TEST_CASE("the oracle module's gradients are the slopes of its loss") {
   std::size_t checked = 0;
-  for (const Case& c : cases()) {
+  for (const TrainingCase& c : cases()) {
     if (c.B * c.L * c.S * c.E > 2200) continue;
     const Data in(c);
     Module module(c, 1);
@@ -274,7 +274,7 @@ TEST_CASE("the oracle module's gradients are the slopes of its loss") {
 
 TEST_CASE("the module's gradients agree with the double reference, on any number of threads") {
   std::size_t number = 0;
-  for (const Case& c : cases()) {
+  for (const TrainingCase& c : cases()) {
     INFO("case " << number);
     ++number;
     const Data in(c);
@@ -315,7 +315,7 @@ TEST_CASE("the module's gradients agree with the double reference, on any number
 }
 
 TEST_CASE("a training forward pass computes what the plain one computes") {
-  for (const Case& c : cases()) {
+  for (const TrainingCase& c : cases()) {
     const Data in(c);
     Module module(c, 1);
     const Floats plain = module.forward(c, in, false);
@@ -325,7 +325,7 @@ TEST_CASE("a training forward pass computes what the plain one computes") {
 }
 
 TEST_CASE("gradients accumulate until they are zeroed; a tape is good for one backward pass") {
-  Case c{.gates = {1, 0, 0.5f, 1}};
+  TrainingCase c{.gates = {1, 0, 0.5f, 1}};
   const Data in(c);
   Module module(c, 1);
   const BackwardArgs args{.output = in.grad_output.data()};
@@ -355,7 +355,7 @@ TEST_CASE("gradients accumulate until they are zeroed; a tape is good for one ba
 TEST_CASE("pruned modules start without gradients; memory is given back") {
   const std::size_t before = bytes_in_use.load();
   {
-    Case c;
+    TrainingCase c;
     const Data in(c);
     Module module(c, 1);
     module.forward(c, in);
@@ -374,7 +374,7 @@ TEST_CASE("pruned modules start without gradients; memory is given back") {
 
 TEST_CASE("padded tokens may hold anything where nothing asks for their gradients") {
   for (const bool weights : {false, true}) {
-    Case c{.L = 12, .S = 12, .key_lengths = {12, 7}, .dropout = {0.1f, 5}, .grad_weights = weights};
+    TrainingCase c{.L = 12, .S = 12, .key_lengths = {12, 7}, .dropout = {0.1f, 5}, .grad_weights = weights};
     Data in(c);
     std::fill_n(in.grad_output.begin() + 19 * 12, 5 * 12, 0.0f);
     for (std::size_t h = 0; weights && h < 4; ++h) {
