@@ -18,6 +18,7 @@ class Pooler {
   struct Saved {
     float* row;       // [B, E], hidden states of the rows that are pooled
     float* dense;     // [B, E], behind the linear layer
+    float* active;    // [B, E], behind the activation
     float* pooled;    // [B, E]
     float* classes;   // [B, K], then their gradient
     float* gradient;  // [B, E]
@@ -45,6 +46,8 @@ class Pooler {
   }
 
  private:
+  bool has_dense() const { return kind_ == Pooling::kDense || kind_ == Pooling::kDenseNorm; }
+
   Pooling kind_ = Pooling::kNone;
   Activation activation_ = Activation::kTanh;
   std::size_t E_ = 0;

@@ -19,10 +19,11 @@ enum class Positions : int { kNone = 0, kLearned = 1, kSinusoidal = 2, kRotary =
 
 // What becomes of one row of a sequence's hidden states.
 enum class Pooling : int {
-  kNone = 0,   // nothing
-  kRow = 1,    // it stays
-  kNorm = 2,   // a norm
-  kDense = 3,  // a linear layer and an activation
+  kNone = 0,       // nothing
+  kRow = 1,        // it stays
+  kNorm = 2,       // a norm
+  kDense = 3,      // a linear layer and an activation
+  kDenseNorm = 4,  // and then a norm
 };
 
 // Of one layer.

@@ -103,8 +103,8 @@ class NaiveTransformer {
     transform_norm_ = norm(c.head && c.head_transform);
     matrix_ = take_if(c.head && !c.tie_embeddings, c.vocab_size * E);
     head_bias_ = take_if(c.head && c.head_bias, c.vocab_size);
-    pooler_ = linear(c.pooling == Pooling::kDense, E, E, c.readout_bias);
-    pooler_norm_ = norm(c.pooling == Pooling::kNorm);
+    pooler_ = linear(c.pooling == Pooling::kDense || c.pooling == Pooling::kDenseNorm, E, E, c.readout_bias);
+    pooler_norm_ = norm(c.pooling == Pooling::kNorm || c.pooling == Pooling::kDenseNorm);
     classifier_ = linear(K > 0, K, E, c.class_bias);
   }
 
@@ -378,6 +378,9 @@ class NaiveTransformer {
     }
     if (config.pooling == Pooling::kNorm) return norm(rows, pooler_norm_, E);
     if (config.pooling == Pooling::kDense) return activate(linear(rows, E, pooler_), config.pooler_activation);
+    if (config.pooling == Pooling::kDenseNorm) {
+      return norm(activate(linear(rows, E, pooler_), config.pooler_activation), pooler_norm_, E);
+    }
     return rows;
   }
 

@@ -133,6 +133,10 @@ inline std::vector<Choice> choices() {
     c.class_token = c.embedding_norm = true, c.causal = c.head = c.final_norm = false;
     c.activation = Activation::kQuickGelu, c.pooling = Pooling::kNorm, c.classes = 4;
   });
+  add("modernbert: a classifier behind a linear layer, GELU and a norm", [](Choice&, TransformerConfig& c) {
+    c.norm.bias = c.causal = c.head = c.readout_bias = false;
+    c.pooling = Pooling::kDenseNorm, c.pooler_activation = Activation::kGeluErf, c.classes = 3, c.class_bias = true;
+  });
   add("a classifier behind a pooler", [](Choice&, TransformerConfig& c) {
     c.norm_before = c.final_norm = c.causal = c.head = false, c.norm_after_sum = true;
     c.pooling = Pooling::kDense, c.pooler_activation = Activation::kRelu, c.classes = 3, c.class_bias = true;

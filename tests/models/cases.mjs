@@ -3,6 +3,7 @@ import { modelNames } from "./goldens.mjs";
 import { formatCases } from "./cases/formats.mjs";
 import { goldenCases } from "./cases/goldens.mjs";
 import { insideCases } from "./cases/inside.mjs";
+import { modernbertCases } from "./cases/modernbert_classifier.mjs";
 import { refusalCases } from "./cases/refusals.mjs";
 import { textCases } from "./cases/text.mjs";
 
@@ -11,6 +12,7 @@ export const cases = [
   ...goldenCases(names),
   ...insideCases(names),
   ...formatCases(names),
+  ...modernbertCases,
   ...refusalCases,
   ...textCases,
 ];

@@ -89,7 +89,7 @@ const configTable = {
   headBias: off,
   headTransform: off,
   logitSoftcap: withDefault(float32(">= 0"), 0),
-  pooler: optional(oneOf(["none", "row", "norm", "tanh", "relu"])),
+  pooler: optional(oneOf(["none", "row", "norm", "tanh", "relu", "transform"])),
   pooledRow: withDefault(checkPooledRow, "first"),
   labels: withDefault(integer(0), 0),
   projectionDim: withDefault(integer(0), 0),

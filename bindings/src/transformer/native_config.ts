@@ -10,7 +10,11 @@ import type { ResolvedTransformerConfig } from "./types.js";
 const norms = ["layer", "rms"] as const;
 const activations = ["relu", "gelu", "gelu-erf", "quick-gelu", "silu", "tanh"] as const;
 const positionKinds = ["none", "learned", "sinusoidal", "rotary", "alibi"] as const;
-const poolers = { none: 0, row: 1, norm: 2, tanh: 3, relu: 3 } as const;
+const poolers = { none: 0, row: 1, norm: 2, tanh: 3, relu: 3, transform: 4 } as const;
+
+/** A classifier behind a transform has a bias, whether the transform has one or not (ModernBERT). */
+const hasClassBias = ({ labels, bias, pooler }: ResolvedTransformerConfig) =>
+  labels > 0 && (bias.readout || pooler === "transform");
 
 /** Number of elements of a patch. */
 export const patchDim = ({ patches }: ResolvedTransformerConfig) =>
@@ -55,9 +59,9 @@ export function* eachTransformerParameter(config: ResolvedTransformerConfig): Ge
   yield* norm(config.headTransform, "head_transform.norm");
   yield* some(config.head && !config.tieEmbeddings, "head.weight", V, E);
   yield* some(config.headBias, "head.bias", V);
-  yield* linear(poolers[pooler] === poolers.tanh, "pooler.dense", E, E, bias.readout);
-  yield* norm(pooler === "norm", "pooler.norm");
-  yield* linear(config.labels > 0, "classifier", config.labels, E, bias.readout);
+  yield* linear(poolers[pooler] >= poolers.tanh, "pooler.dense", E, E, bias.readout);
+  yield* norm(pooler === "norm" || pooler === "transform", "pooler.norm");
+  yield* linear(config.labels > 0, "classifier", config.labels, E, hasClassBias(config));
   yield* linear(config.projectionDim > 0, "projection", config.projectionDim, E, false);
 }
 
@@ -97,9 +101,9 @@ export function nativeTransformerConfig(config: ResolvedTransformerConfig): Nati
     patchBias: patches?.bias ?? false,
     classToken: patches?.classToken ?? false,
     pooling: poolers[pooler],
-    poolerActivation: activations.indexOf(pooler === "relu" ? "relu" : "tanh"),
+    poolerActivation: activations.indexOf(pooler === "transform" ? plain : pooler === "relu" ? "relu" : "tanh"),
     classes: config.labels + config.projectionDim,
-    classBias: config.labels > 0 && bias.readout,
+    classBias: hasClassBias(config),
     readoutBias: bias.readout,
     weightFormat: dtypes.indexOf(config.dtype),
   };

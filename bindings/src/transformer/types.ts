@@ -144,9 +144,9 @@ export interface TransformerConfig {
   logitSoftcap?: number;
   /**
    * How `pooled` is computed from the hidden state of one row. `"row"`: unchanged. `"norm"`: after a norm. `"tanh"`, `"relu"`: after a linear
-   * layer and this function. Default `"none"`; with `labels` or `projectionDim`, `"row"`.
+   * layer and this function. `"transform"`: after a linear layer, the model's activation and a norm, with a classifier that has a bias. Default `"none"`; with `labels` or `projectionDim`, `"row"`.
    */
-  pooler?: "none" | "row" | "norm" | "tanh" | "relu";
+  pooler?: "none" | "row" | "norm" | "tanh" | "relu" | "transform";
   /** Row of the pooler: the first (default), that of the largest token id, or that of the first token equal to `token` (if there is none, the first row). */
   pooledRow?: "first" | "largest" | { readonly token: number };
   /** Number of classes of a classifier: `logits` are then a linear layer of `pooled`. Default 0: no classifier. */

@@ -24,7 +24,7 @@ export interface Family {
   readonly config: (config: ConfigFile, file: ModelFile) => TransformerConfig;
   readonly tensors: TensorTable;
   /** Tensors whose names have no prefix. */
-  readonly heads?: TensorTable;
+  readonly heads?: TensorTable | readonly TensorTable[];
   /** Tensors that hold no parameters: masks, tables that are computed, what is used in pretraining alone. */
   readonly others?: RegExp;
   /** The option that says how many learned positions there are. */

@@ -1,10 +1,11 @@
 /** ModernBERT (Warner et al. 2024). */
+import { labelsOf } from "./config_file.js";
 import { activations, usualSizes, type Family } from "./family.js";
 import { plain } from "./forms.js";
 import { layerTypes, readRope } from "./rope.js";
 
 export const modernbert: Family = {
-  architectures: ["ModernBertModel", "ModernBertForMaskedLM"],
+  architectures: ["ModernBertModel", "ModernBertForMaskedLM", "ModernBertForSequenceClassification"],
   prefix: "model.",
   config(file, { has }) {
     const sizes = usualSizes(file);
@@ -15,15 +16,18 @@ export const modernbert: Family = {
     const local = readRope(file, headDim, { base: "local_rope_theta" }, "sliding_attention");
     const window = { left: half, right: half };
     const attentionBias = file.boolean("attention_bias", false);
-    const hasHead = has("head.dense.weight");
+    const classifies = has("classifier.weight");
+    const hasHead = has("head.dense.weight") && !classifies;
     const activation = file.choice("hidden_activation", activations, "gelu");
-    if (file.choice("classifier_activation", activations, "gelu") !== activation && hasHead)
+    if (file.choice("classifier_activation", activations, "gelu") !== activation && (hasHead || classifies))
       throw file.unsupported("classifier_activation", file.values.classifier_activation);
     file.only("classifier_bias", false);
     file.ignore(
-      `classifier_pooling deterministic_flash_attn layer_norm_eps position_embedding_type reference_compile repad_logits_with_grad
+      `deterministic_flash_attn layer_norm_eps position_embedding_type reference_compile repad_logits_with_grad
        sparse_prediction sparse_pred_ignore_index`.split(/\s+/),
     );
+    if (classifies) file.only("classifier_pooling", "cls");
+    else file.ignore(["classifier_pooling"]);
     const tied = file.boolean("tie_word_embeddings", true);
     const headBias = file.boolean("decoder_bias", true);
     return {
@@ -45,6 +49,7 @@ export const modernbert: Family = {
       })),
       head: hasHead,
       ...(hasHead && { headTransform: true, headBias, tieEmbeddings: tied }),
+      ...(classifies && { labels: labelsOf(file).length, pooler: "transform" as const }),
     };
   },
   tensors: {
@@ -58,9 +63,9 @@ export const modernbert: Family = {
     "layers.N.mlp.Wo": "layers.N.feed_forward.down",
     final_norm: "norm",
   },
-  heads: {
-    "head.dense": "head_transform.dense",
-    "head.norm": "head_transform.norm",
-    decoder: "head",
-  },
+  // With the same names: of a masked language model, or of a classifier.
+  heads: [
+    { "head.dense": "head_transform.dense", "head.norm": "head_transform.norm", decoder: "head" },
+    { "head.dense": "pooler.dense", "head.norm": "pooler.norm", classifier: "classifier" },
+  ],
 };

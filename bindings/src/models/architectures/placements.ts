@@ -69,7 +69,7 @@ export function placementsOf(
         }),
       );
     });
-  const all = [...place(family.tensors, prefix), ...place(family.heads ?? {}, "")];
+  const all = [...place(family.tensors, prefix), ...[family.heads ?? []].flat().flatMap((table) => place(table, ""))];
   const first = new Map<Parameter, Placement>(); // what holds a parameter
   for (const placement of all.filter(({ form }) => !form.isScale)) {
     const [parameter] = placement.parameters as [Parameter];
