@@ -59,6 +59,7 @@ export const moduleCases = [
         queryKeyNorm: false,
         normEpsilon: 1e-6,
         seed: 0,
+        dtype: "f32",
       });
       expect(mha.numHeads).to.equal(3);
       expect(mha.keptHeads).to.deep.equal([0, 1, 2]);
