@@ -18,6 +18,9 @@ import { main, root } from "./steps.mjs";
 const packed = join(root, "tests/models/goldens");
 const unpacked = join(root, "build/goldens");
 export const shared = process.env.HEADWISE_MODELS ?? join(root, "../shared/hf-models");
+/** TransformerLens's numbers for some of these models; "lens-gpt2" is those of gpt2, and that model. */
+const lensModels = join(shared, "../lens-models");
+const lensPrefix = "lens-";
 
 /** In the repository; the rest differ from one of these in numbers alone, or have fewer parts. */
 export const chosen = [
@@ -47,11 +50,19 @@ export const chosen = [
     "clip",
   ],
   ...["tokenizers", "torch-mha"],
+  ...["lens-gpt2", "lens-llama"],
 ];
 
 /** The step to which a value of golden.json is rounded, of tolerances 2e-4, 5e-5 and 1e-3 of the largest. */
 function stepOf(path, floats) {
   if (path.startsWith("gradient/")) return 2 ** (Math.ceil(Math.log2(Math.max(...floats.map(Math.abs)))) - 14);
+  if (path.startsWith("variants/")) {
+    const largest = floats.reduce(
+      (most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most),
+      0,
+    );
+    return largest && 2 ** (Math.ceil(Math.log2(largest)) - 18);
+  }
   if (/inputs|rope|state_dict/.test(path)) return 0; // what goes in is exact
   return path.endsWith("attentions") ? 2 ** -18 : 2 ** -16;
 }
@@ -73,6 +84,10 @@ function safetensors(tensors) {
   return Buffer.concat([length, json, ...Object.values(tensors).map(({ floats }) => Buffer.from(floats.buffer))]);
 }
 
+/** What no test reads, of golden.json and of lens.json. */
+const skipped = /^(checks|notes|final_norm_input|f64)$/;
+const skippedOfLens = /^(variants\/\w+\/(cache|loss_per_token)|f32_vs_f64)$/;
+
 /** golden.json as JSON without floats, and their tensors. */
 function split(text, round) {
   const tensors = {};
@@ -80,7 +95,7 @@ function split(text, round) {
     if (typeof value !== "object" || value === null) return value;
     if (Array.isArray(value)) return value.map((element, n) => walk(element, `${path}/${element?.name ?? n}`));
     if (value.base64 === undefined) {
-      const skip = ({ 0: name }) => !["checks", "notes", "final_norm_input", "f64"].includes(name);
+      const skip = ({ 0: name }) => !skipped.test(name) && !skippedOfLens.test(path ? `${path}/${name}` : name);
       const members = Object.entries(value).filter(skip);
       return Object.fromEntries(members.map(([name, member]) => [name, walk(member, path ? `${path}/${name}` : name)]));
     }
@@ -95,6 +110,15 @@ function split(text, round) {
 
 /** The files of a folder as they are unpacked, by name. */
 export async function convert(name, round) {
+  if (name.startsWith(lensPrefix)) {
+    const model = name.slice(lensPrefix.length);
+    const { json, tensors } = split(await readFile(join(lensModels, model, "lens.json"), "utf8"), round);
+    const parts = ["config.json", "model.safetensors"].map(async (file) => [
+      file,
+      await readFile(join(shared, model, file)),
+    ]);
+    return { ...Object.fromEntries(await Promise.all(parts)), "lens.json": json, "lens.safetensors": tensors };
+  }
   const folder = join(shared, name);
   const files = {};
   for (const file of (await readdir(folder, { recursive: true })).sort()) {
@@ -182,9 +206,11 @@ async function pack() {
 /** Writes the models to build/goldens, unless they are there, and returns their names: from the shared folder where that is. */
 export async function unpack() {
   const exact = existsSync(shared);
-  const names = exact
-    ? (await readdir(shared, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map(({ name }) => name)
-    : chosen;
+  const folders = async (path, prefix = "") => {
+    const entries = existsSync(path) ? await readdir(path, { withFileTypes: true }) : [];
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => prefix + name);
+  };
+  const names = exact ? [...(await folders(shared)), ...(await folders(lensModels, lensPrefix))] : chosen;
   const sources = [new URL(import.meta.url), ...(await readdir(packed)).map((file) => join(packed, file))];
   const stamp = `${exact} ${(await Promise.all(sources.map((source) => stat(source)))).map(({ mtimeMs }) => mtimeMs)}`;
   const index = join(unpacked, "index.json");

@@ -86,6 +86,7 @@ const stages = {
   },
   async models() {
     await test("Published models, in this Node and in browsers", () => nodeTests("node", [], "models"));
+    await test("Analyses of whole models, in this Node and in Chromium", () => nodeTests("node", [], "inside"));
     await test("Published models' files, in Node 24", async () =>
       nodeTests(await nodeOf("24"), [], "models", { names: ["files", "broken_files", "folder_cache", "tokenizer"] }));
   },

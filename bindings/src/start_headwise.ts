@@ -8,6 +8,7 @@ import { start } from "./runtime/start.js";
 import type { Choice } from "./runtime/choose.js";
 import { makeDisposable, type NotYetDisposable } from "./base/disposable.js";
 import { headImportance } from "./heads/importance.js";
+import type { AnalysisName } from "./inside/names.js";
 import { Instance } from "./runtime/instance.js";
 import { longMethod } from "./base/long_work.js";
 import { multiHeadAttention } from "./module/multi_head_attention.js";
@@ -17,11 +18,14 @@ import { transformer } from "./transformer/transformer.js";
 import { loadTransformer } from "./transformer/load.js";
 import type { Headwise } from "./types.js";
 
-/** What opens published models. Its code is large: pages load it on demand, and the worker, whose script is one file, at once. */
-export type Opening = (instance: Instance) => Pick<Headwise, "openModel" | "isCached" | "clearCache">;
+/**
+ * What opens published models, and what looks inside of models. Its code is large: pages load it on demand, and the worker, whose
+ * script is one file, at once.
+ */
+export type OnDemand = (instance: Instance) => Pick<Headwise, "openModel" | "isCached" | "clearCache" | AnalysisName>;
 
 /** Starts what was chosen, from where it is. */
-export async function startHeadwise(choice: Choice, source: Source, stage: Stage, opening: Opening): Promise<Headwise> {
+export async function startHeadwise(choice: Choice, source: Source, stage: Stage, later: OnDemand): Promise<Headwise> {
   const { simd, threads, reason } = choice;
   const instance = new Instance(await start(choice, source, stage), choice);
   return makeDisposable<NotYetDisposable<Headwise>>({
@@ -44,7 +48,7 @@ export async function startHeadwise(choice: Choice, source: Source, stage: Stage
     pruneByImportance: longMethod((...args: [never, never, never]) =>
       pruneByImportance(instance, ...args),
     ) as unknown as Headwise["pruneByImportance"],
-    ...opening(instance),
+    ...later(instance),
     dispose: () => instance.dispose(),
   });
 }

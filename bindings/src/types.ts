@@ -12,6 +12,7 @@ import type {
 import type { AdamW, AdamWOptions, MultiHeadAttention, MultiHeadAttentionConfig } from "./module/types.js";
 import type { FilesOptions, ModelSource } from "./files/types.js";
 import type { OpenedModel, OpenModelOptions } from "./models/opened_types.js";
+import type { Analyses } from "./inside/types.js";
 import type { Batch, Transformer, TransformerConfig } from "./transformer/types.js";
 import type {
   FineTune,
@@ -32,9 +33,10 @@ export type * from "./heads/types.js";
 export type * from "./models/types.js";
 export type * from "./models/opened_types.js";
 export type * from "./models/tokenizer_types.js";
+export type * from "./inside/types.js";
 
 /** An instance of the library, made by `load`: one WebAssembly memory and one pool of threads. */
-export interface Headwise {
+export interface Headwise extends Analyses<Transformer | OpenedModel> {
   /** The binary and the threads that `load` chose, and why. */
   readonly info: Info;
   /** Memory in use now. */

@@ -23,7 +23,19 @@ async function readJson(url) {
 
 /** Names of the models that are there; those of the repository, or all of the shared folder. */
 export const modelNames = async () =>
-  (await readJson(new URL("index.json", goldens))).names.filter((name) => !["tokenizers", "torch-mha"].includes(name));
+  (await readJson(new URL("index.json", goldens))).names.filter(
+    (name) => !/^(tokenizers|torch-mha|lens-.*)$/.test(name),
+  );
+
+/** Names of the models with numbers of TransformerLens. */
+export const lensNames = async () =>
+  (await readJson(new URL("index.json", goldens))).names.filter((name) => name.startsWith("lens-"));
+
+/** A model with numbers of TransformerLens: `folder`, and what ../shared/lens-models/README.md says of lens.json. */
+export async function openLens(name) {
+  const folder = new URL(`${name}/`, goldens);
+  return { folder, ...(await readGolden(folder, "lens")) };
+}
 
 /** The tensors of a safetensors file of float32, as { data, shape }. */
 function readTensors(bytes) {

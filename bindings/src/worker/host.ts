@@ -11,10 +11,13 @@ import { Cache } from "../module/kv_cache.js";
 import type { FileProgress } from "../files/types.js";
 import { PublishedModel } from "../models/opened_model.js";
 import { openModel } from "../models/open_model.js";
-import { startHeadwise, type Opening } from "../start_headwise.js";
+import { startHeadwise, type OnDemand } from "../start_headwise.js";
 import { clearCache, isCached } from "../files/model_files.js";
 import { withinLimits, type Stage } from "../runtime/limit.js";
-import { isWatched, watchedMethod, takeOptions, workOf, type LongWork } from "../base/long_work.js";
+import { isWatched, longMethod, watchedMethod, takeOptions, workOf, type LongWork } from "../base/long_work.js";
+import { takeMessages } from "../base/turns.js";
+import { analysis } from "../inside/analyses.js";
+import { analysisNames, type AnalysisName } from "../inside/names.js";
 import { detectMachine, nodeBuiltin } from "../runtime/machine.js";
 import { Module } from "../module/multi_head_attention.js";
 import { Model } from "../transformer/transformer.js";
@@ -43,19 +46,6 @@ const waiting = new Set<number>(); // calls that have not begun
 /** The last call that has begun: how to undo its changes of caches, and whether it was aborted. */
 let current: { id: number; undo: (() => void)[]; aborted: boolean } = { id: -1, undo: [], aborted: false };
 let last: Promise<unknown> = Promise.resolve();
-
-/** Lets pending messages be handled, such as aborts. In browsers a timer would wait for milliseconds. */
-function takeMessages(): Promise<void> {
-  if (typeof setImmediate === "function") return new Promise((resolve) => setImmediate(resolve));
-  return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(undefined);
-  });
-}
 
 async function reply<T>(work: () => T | Promise<T>): Promise<Reply<T>> {
   try {
@@ -174,10 +164,14 @@ async function hold(lock: string): Promise<boolean> {
   }
 }
 
-const opening: Opening = (instance) => ({
+const later: OnDemand = (instance) => ({
   openModel: watchedMethod((source, options) => openModel(instance, source, options)),
   isCached,
   clearCache,
+  ...(Object.fromEntries(analysisNames.map((name) => [name, longMethod(analysis(name, instance))])) as Record<
+    AnalysisName,
+    never
+  >),
 });
 
 const host: Host = {
@@ -198,7 +192,7 @@ const host: Host = {
     return reply(async () => {
       const from = typeof source === "string" ? new URL(source) : (source ?? (await locate(choice.binary, undefined)));
       const { signal } = starting;
-      const work = (stage: Stage) => startHeadwise(choice, from, stage, opening);
+      const work = (stage: Stage) => startHeadwise(choice, from, stage, later);
       try {
         headwise = await withinLimits({ signal }, work, (late) => late.dispose());
       } catch (error) {

@@ -1,4 +1,5 @@
 /** The messages between `headwise/worker` and the worker that computes. */
+import { analysisNames, type AnalysisName } from "../inside/names.js";
 import type { Source } from "../runtime/sources.js";
 import type { Choice } from "../runtime/choose.js";
 import type { ErrorCode } from "../base/errors.js";
@@ -46,6 +47,10 @@ interface Surface<T> {
   readonly generators?: readonly (keyof T & string)[];
 }
 
+const analysisMethods = Object.fromEntries(analysisNames.map((name) => [name, name])) as {
+  [Name in AnalysisName]: string;
+};
+
 const headwise: Surface<WorkerHeadwise> = {
   plain: ["info"],
   methods: {
@@ -62,6 +67,7 @@ const headwise: Surface<WorkerHeadwise> = {
     openModel: "openModel",
     isCached: "isCached",
     clearCache: "clearCache",
+    ...analysisMethods,
   },
 };
 

@@ -54,6 +54,8 @@ import type {
   PruneResult,
 } from "../heads/types.js";
 
+import type { Analyses } from "../inside/types.js";
+
 /** Options of `load` in `headwise/worker`. */
 export interface WorkerLoadOptions extends LoadOptions {
   /** The worker that computes, or a function that makes it, for pages that must start it themselves. Its script imports `headwise/worker-host`. */
@@ -172,7 +174,7 @@ export interface WorkerAdamW {
 }
 
 /** `Headwise` in `headwise/worker`: the same, with promises. Calls run in a worker, in the order of the calls. Inputs are copied. */
-export interface WorkerHeadwise {
+export interface WorkerHeadwise extends Analyses<WorkerTransformer | WorkerOpenedModel> {
   readonly info: Info;
   memory(options?: Abortable): Promise<MemoryUse>;
   attention<R extends AttentionReturn = {}>(

@@ -1,0 +1,17 @@
+/** The analyses of whole models: long work on an instance, by name. */
+import type { LongWork } from "../base/long_work.js";
+import type { Instance } from "../runtime/instance.js";
+import { attributeLogits } from "./attribute_logits.js";
+import { logitLens } from "./logit_lens.js";
+import type { AnalysisName } from "./names.js";
+
+export const analyses: Readonly<Record<AnalysisName, (instance: Instance, ...args: never) => LongWork<unknown>>> = {
+  logitLens,
+  attributeLogits,
+};
+
+/** The long work of one analysis. */
+export const analysis =
+  (name: AnalysisName, instance: Instance) =>
+  (...args: unknown[]): LongWork<unknown> =>
+    analyses[name](instance, ...(args as never));
