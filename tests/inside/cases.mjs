@@ -1,7 +1,8 @@
 // The cases of the analyses, the same in Node and in browsers, for both entries. `run({ hw, expect, load, entry, golden })`.
 import { lensNames, openGolden } from "../models/goldens.mjs";
+import { ablationCases } from "./cases/ablation.mjs";
 import { logitCases } from "./cases/logits.mjs";
 
 const names = await lensNames();
-const all = [...logitCases(names)];
+const all = [...logitCases(names), ...ablationCases(names)];
 export const cases = all.map((each) => ({ ...each, run: (context) => each.run({ ...context, golden: openGolden }) }));

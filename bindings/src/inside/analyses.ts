@@ -1,6 +1,7 @@
 /** The analyses of whole models: long work on an instance, by name. */
 import type { LongWork } from "../base/long_work.js";
 import type { Instance } from "../runtime/instance.js";
+import { ablateHeads } from "./ablate_heads.js";
 import { attributeLogits } from "./attribute_logits.js";
 import { logitLens } from "./logit_lens.js";
 import type { AnalysisName } from "./names.js";
@@ -8,6 +9,7 @@ import type { AnalysisName } from "./names.js";
 export const analyses: Readonly<Record<AnalysisName, (instance: Instance, ...args: never) => LongWork<unknown>>> = {
   logitLens,
   attributeLogits,
+  ablateHeads,
 };
 
 /** The long work of one analysis. */

@@ -25,9 +25,11 @@ export function checkLanguageModel(value: unknown, instance: Instance, call: str
   return model;
 }
 
-/** Tokens that a model reads; as `Tokens` they are its input. */
-export const tokensFor = ({ config }: Model, value: unknown, name: string): CheckedTokens =>
-  checkTokens(value, name, config.vocabSize, config.contextLength);
+/** Tokens that a model reads, always as [B, L]; as `Tokens` they are its input. */
+export function tokensFor({ config }: Model, value: unknown, name: string): CheckedTokens {
+  const tokens = checkTokens(value, name, config.vocabSize, config.contextLength);
+  return { ...tokens, shape: [tokens.batch, tokens.length] };
+}
 
 /** Two inputs that differ in their tokens alone. */
 export function tokenPair(model: Model, clean: unknown, corrupted: unknown): readonly [CheckedTokens, CheckedTokens] {

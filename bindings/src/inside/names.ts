@@ -1,4 +1,4 @@
 /** The analyses by name. Their code is loaded on demand, this list at once. */
-export const analysisNames = ["logitLens", "attributeLogits"] as const;
+export const analysisNames = ["logitLens", "attributeLogits", "ablateHeads"] as const;
 
 export type AnalysisName = (typeof analysisNames)[number];

@@ -1,4 +1,5 @@
 /** The public types of the analyses of whole models. */
+import type { Batch } from "../transformer/types.js";
 import type { Tensor, Tokens, Watchable } from "../base/types.js";
 
 /** Options of all analyses: progress, and a signal that stops them (code `aborted`). */
@@ -17,7 +18,7 @@ export interface LogitMetric {
   readonly position?: number;
 }
 
-/** What is measured of a forward pass: a logit difference, or (in `headwise`) a number that a function reads off all logits, [B, L, V] or [L, V]. */
+/** What is measured of a forward pass: a logit difference, or (in `headwise`) a number that a function reads off all logits, [B, L, V]. */
 export type Metric = LogitMetric | ((logits: Tensor) => number);
 
 /** Options of `logitLens`. */
@@ -54,6 +55,32 @@ export interface LogitAttribution {
   readonly total: number;
 }
 
+/** Options of `ablateHeads`. */
+export interface AblateHeadsOptions {
+  /**
+   * What replaces the output of a head. `"zero"`: 0. `"mean"`: its mean over all tokens of the batches. `"resample"`: its output at the same
+   * tokens of another sequence, drawn for each sequence.
+   */
+  with: "zero" | "mean" | "resample";
+  /** What is measured, as the mean over all sequences. Default: the mean cross-entropy in nats over the targets. */
+  metric?: Metric;
+  /** Of `"mean"`: over all tokens, or over the sequences, for each position. Default `"tokens"`. */
+  meanOver?: "tokens" | "batch";
+  /** Whether `"zero"` leaves the head its value bias, as after TransformerLens's `fold_value_biases`. Default false. */
+  foldValueBiases?: boolean;
+  /** Seed of `"resample"`: an integer, 0 … 2^32 − 1. Default 0. */
+  seed?: number;
+}
+
+/** Result of `ablateHeads`: what is measured without each head, [N, H]. */
+export interface HeadAblation extends Tensor {
+  /** What is measured of the whole model. */
+  readonly baseline: number;
+}
+
+/** Batches to measure on: tokens and the token to predict at each; without targets it is the next one. */
+export type Batches = readonly (Tokens | (Pick<Batch, "tokens"> & Partial<Batch>))[];
+
 /** Analyses of whole models. Maps of heads have the columns of the first model's heads; those that were pruned are NaN. docs/heads.md has the formulas and sources. */
 export interface Analyses<Model> {
   /**
@@ -70,4 +97,8 @@ export interface Analyses<Model> {
     tokens: Tokens,
     options: AttributeLogitsOptions & AnalysisOptions,
   ): Promise<LogitAttribution>;
+  /**
+   * The loss, or a metric, with the output of one head replaced at all tokens, for each head: [N, H]. One forward pass per head and batch.
+   */
+  ablateHeads(model: Model, batches: Batches, options: AblateHeadsOptions & AnalysisOptions): Promise<HeadAblation>;
 }
