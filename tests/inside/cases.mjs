@@ -2,7 +2,8 @@
 import { lensNames, openGolden } from "../models/goldens.mjs";
 import { ablationCases } from "./cases/ablation.mjs";
 import { logitCases } from "./cases/logits.mjs";
+import { patchingCases } from "./cases/patching.mjs";
 
 const names = await lensNames();
-const all = [...logitCases(names), ...ablationCases(names)];
+const all = [...logitCases(names), ...ablationCases(names), ...patchingCases(names)];
 export const cases = all.map((each) => ({ ...each, run: (context) => each.run({ ...context, golden: openGolden }) }));

@@ -3,6 +3,9 @@ import type { LongWork } from "../base/long_work.js";
 import type { Instance } from "../runtime/instance.js";
 import { ablateHeads } from "./ablate_heads.js";
 import { attributeLogits } from "./attribute_logits.js";
+import { attributionPatch } from "./attribution_patch.js";
+import { patch } from "./patch.js";
+import { pathPatch } from "./path_patch.js";
 import { logitLens } from "./logit_lens.js";
 import type { AnalysisName } from "./names.js";
 
@@ -10,6 +13,9 @@ export const analyses: Readonly<Record<AnalysisName, (instance: Instance, ...arg
   logitLens,
   attributeLogits,
   ablateHeads,
+  patch,
+  attributionPatch,
+  pathPatch,
 };
 
 /** The long work of one analysis. */

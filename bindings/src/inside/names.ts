@@ -1,4 +1,11 @@
 /** The analyses by name. Their code is loaded on demand, this list at once. */
-export const analysisNames = ["logitLens", "attributeLogits", "ablateHeads"] as const;
+export const analysisNames = [
+  "logitLens",
+  "attributeLogits",
+  "ablateHeads",
+  "patch",
+  "attributionPatch",
+  "pathPatch",
+] as const;
 
 export type AnalysisName = (typeof analysisNames)[number];

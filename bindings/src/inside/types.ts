@@ -1,5 +1,5 @@
 /** The public types of the analyses of whole models. */
-import type { Batch } from "../transformer/types.js";
+import type { Batch, Edit } from "../transformer/types.js";
 import type { Tensor, Tokens, Watchable } from "../base/types.js";
 
 /** Options of all analyses: progress, and a signal that stops them (code `aborted`). */
@@ -78,6 +78,54 @@ export interface HeadAblation extends Tensor {
   readonly baseline: number;
 }
 
+/**
+ * How finely a place is patched: `"head"`, [N, H]; `"token"`, [N, L]; `"both"`, [N, L, H]. At keys and values, H is the number of key/value
+ * heads; the token of `"weights"` is the query. Places without heads are patched by token.
+ */
+export type PatchBy = "head" | "token" | "both";
+
+/** Options of `patch`. */
+export interface PatchOptions {
+  /** The place, as in `Edit`. */
+  at: Edit["at"];
+  by: PatchBy;
+  metric: Metric;
+}
+
+/** Options of `attributionPatch`, which needs a metric that has a gradient. */
+export interface AttributionPatchOptions extends Omit<PatchOptions, "metric"> {
+  metric: LogitMetric;
+}
+
+/** The metric of the corrupted run with one part as in the clean run, not normalised: [N, H], [N, L] or [N, L, H]. NaN of heads that were pruned. */
+export interface PatchMap extends Tensor {
+  /** The metric of the clean run, and of the corrupted one. */
+  readonly clean: number;
+  readonly corrupted: number;
+}
+
+/** An estimate of how much the metric of the corrupted run changes by each patch; shapes as in `PatchMap`. */
+export interface AttributionMap extends Tensor {
+  /** The metric of the corrupted run. */
+  readonly corrupted: number;
+}
+
+/** What a head reads with: a head for `"query"`, a key/value head for `"key"` and `"value"`, by its index in `Edit`. */
+export interface Receiver {
+  layer: number;
+  head: number;
+  at: "query" | "key" | "value";
+}
+
+/** Options of `pathPatch`. */
+export interface PathPatchOptions {
+  /** Where the paths end. */
+  to: "logits" | readonly Receiver[];
+  metric: Metric;
+  /** Whether the feed-forwards, too, stay as in the corrupted run. Default false: paths may go through them. */
+  freezeFeedForward?: boolean;
+}
+
 /** Batches to measure on: tokens and the token to predict at each; without targets it is the next one. */
 export type Batches = readonly (Tokens | (Pick<Batch, "tokens"> & Partial<Batch>))[];
 
@@ -101,4 +149,26 @@ export interface Analyses<Model> {
    * The loss, or a metric, with the output of one head replaced at all tokens, for each head: [N, H]. One forward pass per head and batch.
    */
   ablateHeads(model: Model, batches: Batches, options: AblateHeadsOptions & AnalysisOptions): Promise<HeadAblation>;
+  /**
+   * Activation patching: the metric of the corrupted run when one part of it is as in the clean run (Vig et al. 2020; Meng et al. 2022).
+   * Both runs have the same number of tokens. One forward pass for each element of the map.
+   */
+  patch(model: Model, clean: Tokens, corrupted: Tokens, options: PatchOptions & AnalysisOptions): Promise<PatchMap>;
+  /** Attribution patching: `patch` less `corrupted`, estimated by the gradient at the corrupted run (Nanda 2023). Two passes forward, one with its way back. */
+  attributionPatch(
+    model: Model,
+    clean: Tokens,
+    corrupted: Tokens,
+    options: AttributionPatchOptions & AnalysisOptions,
+  ): Promise<AttributionMap>;
+  /**
+   * Path patching: the metric when each head gives what it gives in the clean run to some heads (or the logits) alone, directly; all
+   * heads between them are as in the corrupted run (Wang et al. 2022): [N, H] by sending head. Two forward passes per head.
+   */
+  pathPatch(
+    model: Model,
+    clean: Tokens,
+    corrupted: Tokens,
+    options: PathPatchOptions & AnalysisOptions,
+  ): Promise<PatchMap>;
 }

@@ -9,7 +9,8 @@ import type { Edit, ResolvedTransformerConfig } from "./types.js";
 
 const placeOf: Record<Edit["at"], PlaceName> = {
   ...{ query: "queries", key: "keys", value: "values", weights: "weights", heads: "heads" },
-  ...{ attention: "attention", feedForward: "feedForward", stream: "after" },
+  ...{ attention: "attention", feedForward: "feedForward" },
+  ...{ before: "before", middle: "middle", stream: "after" },
 };
 
 /** In the order of the core's numbers. */

@@ -195,16 +195,16 @@ export interface TransformerOptions extends InputOptions {
 
 /**
  * A change of a forward pass in one layer, as in activation patching. Exactly one of `set`, `add` and `scale` is given. Edits apply in the
- * order of the computation: query, key, value, weights, heads, attention, feedForward, stream.
+ * order of the computation: before, query, key, value, weights, heads, attention, middle, feedForward, stream.
  */
 export interface Edit {
   layer: number;
   /**
    * `"query"`, `"key"`, `"value"`: as attended with, after norm and rotary embedding. `"weights"`: the probabilities, which need not sum
    * to one afterwards. `"heads"`: the output of each head, before its gate. `"attention"`, `"feedForward"`: what each adds to the residual
-   * stream. `"stream"`: the residual stream after the layer.
+   * stream. `"before"`, `"middle"`, `"stream"`: the residual stream before the layer, between attention and feed-forward, and after the layer.
    */
-  at: "query" | "key" | "value" | "weights" | "heads" | "attention" | "feedForward" | "stream";
+  at: "query" | "key" | "value" | "weights" | "heads" | "attention" | "feedForward" | "before" | "middle" | "stream";
   /** The head that is changed; of `"key"` and `"value"` the key/value head. Default: all. */
   head?: number;
   /** The tokens that are changed; of `"weights"` the queries. Default: all. */
