@@ -1,9 +1,10 @@
 // The cases of the analyses, the same in Node and in browsers, for both entries. `run({ hw, expect, load, entry, golden })`.
 import { lensNames, openGolden } from "../models/goldens.mjs";
 import { ablationCases } from "./cases/ablation.mjs";
+import { circuitCases } from "./cases/circuits.mjs";
 import { logitCases } from "./cases/logits.mjs";
 import { patchingCases } from "./cases/patching.mjs";
 
 const names = await lensNames();
-const all = [...logitCases(names), ...ablationCases(names), ...patchingCases(names)];
+const all = [...logitCases(names), ...ablationCases(names), ...patchingCases(names), ...circuitCases(names)];
 export const cases = all.map((each) => ({ ...each, run: (context) => each.run({ ...context, golden: openGolden }) }));

@@ -6,6 +6,9 @@ import { attributeLogits } from "./attribute_logits.js";
 import { attributionPatch } from "./attribution_patch.js";
 import { patch } from "./patch.js";
 import { pathPatch } from "./path_patch.js";
+import { detectHeads } from "./detect_heads.js";
+import { composeHeads } from "./compose_heads.js";
+import { headCircuit } from "./head_circuit.js";
 import { logitLens } from "./logit_lens.js";
 import type { AnalysisName } from "./names.js";
 
@@ -16,6 +19,9 @@ export const analyses: Readonly<Record<AnalysisName, (instance: Instance, ...arg
   patch,
   attributionPatch,
   pathPatch,
+  detectHeads,
+  composeHeads,
+  headCircuit,
 };
 
 /** The long work of one analysis. */

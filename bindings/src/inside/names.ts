@@ -6,6 +6,9 @@ export const analysisNames = [
   "patch",
   "attributionPatch",
   "pathPatch",
+  "detectHeads",
+  "composeHeads",
+  "headCircuit",
 ] as const;
 
 export type AnalysisName = (typeof analysisNames)[number];

@@ -1,133 +1,32 @@
 /** The public types of the analyses of whole models. */
-import type { Batch, Edit } from "../transformer/types.js";
 import type { Tensor, Tokens, Watchable } from "../base/types.js";
+import type {
+  CircuitOptions,
+  Composition,
+  DetectHeadsOptions,
+  HeadCircuit,
+  HeadCircuitOptions,
+} from "./circuit_types.js";
+import type { AttributeLogitsOptions, LogitAttribution, LogitLensOptions } from "./logit_types.js";
+import type {
+  AblateHeadsOptions,
+  AttributionMap,
+  AttributionPatchOptions,
+  Batches,
+  HeadAblation,
+  PatchMap,
+  PatchOptions,
+  PathPatchOptions,
+} from "./patch_types.js";
+
+export type * from "./circuit_types.js";
+export type * from "./logit_types.js";
+export type * from "./patch_types.js";
 
 /** Options of all analyses: progress, and a signal that stops them (code `aborted`). */
 export interface AnalysisOptions extends Watchable {
   signal?: AbortSignal;
 }
-
-/**
- * A logit difference: the logit of `answer` less that of `against`, of the row's own token where there is an array [B]; the mean over the
- * rows. Without `against` it is the logit of `answer`.
- */
-export interface LogitMetric {
-  readonly answer: number | readonly number[];
-  readonly against?: number | readonly number[];
-  /** The token at which the logits are read; −1 is the last. Default: the last. */
-  readonly position?: number;
-}
-
-/** What is measured of a forward pass: a logit difference, or (in `headwise`) a number that a function reads off all logits, [B, L, V]. */
-export type Metric = LogitMetric | ((logits: Tensor) => number);
-
-/** Options of `logitLens`. */
-export interface LogitLensOptions {
-  /** The tokens whose logits are computed. Default `"last"`. */
-  positions?: "last" | "all" | readonly number[];
-  /** Scale of the last norm: of each stream's own, or that of the last stream (`"frozen"`), with which differences of rows are direct contributions. Default `"own"`. */
-  norm?: "own" | "frozen";
-  /** Whether the streams between attention and feed-forward are rows, too. Default false. */
-  middle?: boolean;
-}
-
-/** Options of `attributeLogits`. */
-export interface AttributeLogitsOptions extends LogitMetric {
-  /** Whether the parts are heads, or whole attentions. */
-  by: "head" | "layer";
-  /** Whether a head's value bias counts as `bias` instead of as the head's (TransformerLens's `fold_value_biases`). Default false. */
-  foldValueBiases?: boolean;
-}
-
-/** Result of `attributeLogits`: the parts of a logit difference. They sum to `total`. */
-export interface LogitAttribution {
-  /** [N, H], with `by: "head"`. NaN for heads that were pruned. */
-  readonly heads?: Tensor;
-  /** [N], with `by: "layer"`: attention, with the bias of its output. */
-  readonly attention?: Tensor;
-  /** [N] */
-  readonly feedForward: Tensor;
-  /** The stream before the first layer: embeddings of tokens and positions. */
-  readonly embedding: number;
-  /** The biases: of the last norm and the language head; with `by: "head"` also of the attentions' outputs. */
-  readonly bias: number;
-  /** The model's logit difference, before `logitSoftcap` where there is one. */
-  readonly total: number;
-}
-
-/** Options of `ablateHeads`. */
-export interface AblateHeadsOptions {
-  /**
-   * What replaces the output of a head. `"zero"`: 0. `"mean"`: its mean over all tokens of the batches. `"resample"`: its output at the same
-   * tokens of another sequence, drawn for each sequence.
-   */
-  with: "zero" | "mean" | "resample";
-  /** What is measured, as the mean over all sequences. Default: the mean cross-entropy in nats over the targets. */
-  metric?: Metric;
-  /** Of `"mean"`: over all tokens, or over the sequences, for each position. Default `"tokens"`. */
-  meanOver?: "tokens" | "batch";
-  /** Whether `"zero"` leaves the head its value bias, as after TransformerLens's `fold_value_biases`. Default false. */
-  foldValueBiases?: boolean;
-  /** Seed of `"resample"`: an integer, 0 … 2^32 − 1. Default 0. */
-  seed?: number;
-}
-
-/** Result of `ablateHeads`: what is measured without each head, [N, H]. */
-export interface HeadAblation extends Tensor {
-  /** What is measured of the whole model. */
-  readonly baseline: number;
-}
-
-/**
- * How finely a place is patched: `"head"`, [N, H]; `"token"`, [N, L]; `"both"`, [N, L, H]. At keys and values, H is the number of key/value
- * heads; the token of `"weights"` is the query. Places without heads are patched by token.
- */
-export type PatchBy = "head" | "token" | "both";
-
-/** Options of `patch`. */
-export interface PatchOptions {
-  /** The place, as in `Edit`. */
-  at: Edit["at"];
-  by: PatchBy;
-  metric: Metric;
-}
-
-/** Options of `attributionPatch`, which needs a metric that has a gradient. */
-export interface AttributionPatchOptions extends Omit<PatchOptions, "metric"> {
-  metric: LogitMetric;
-}
-
-/** The metric of the corrupted run with one part as in the clean run, not normalised: [N, H], [N, L] or [N, L, H]. NaN of heads that were pruned. */
-export interface PatchMap extends Tensor {
-  /** The metric of the clean run, and of the corrupted one. */
-  readonly clean: number;
-  readonly corrupted: number;
-}
-
-/** An estimate of how much the metric of the corrupted run changes by each patch; shapes as in `PatchMap`. */
-export interface AttributionMap extends Tensor {
-  /** The metric of the corrupted run. */
-  readonly corrupted: number;
-}
-
-/** What a head reads with: a head for `"query"`, a key/value head for `"key"` and `"value"`, by its index in `Edit`. */
-export interface Receiver {
-  layer: number;
-  head: number;
-  at: "query" | "key" | "value";
-}
-
-/** Options of `pathPatch`. */
-export interface PathPatchOptions {
-  /** Where the paths end. */
-  to: "logits" | readonly Receiver[];
-  metric: Metric;
-  /** Whether the feed-forwards, too, stay as in the corrupted run. Default false: paths may go through them. */
-  freezeFeedForward?: boolean;
-}
-
-/** Batches to measure on: tokens and the token to predict at each; without targets it is the next one. */
-export type Batches = readonly (Tokens | (Pick<Batch, "tokens"> & Partial<Batch>))[];
 
 /** Analyses of whole models. Maps of heads have the columns of the first model's heads; those that were pruned are NaN. docs/heads.md has the formulas and sources. */
 export interface Analyses<Model> {
@@ -171,4 +70,19 @@ export interface Analyses<Model> {
     corrupted: Tokens,
     options: PathPatchOptions & AnalysisOptions,
   ): Promise<PatchMap>;
+  /** How well each head's attention fits a pattern, on a text or on random tokens twice: [N, H] (TransformerLens's `detect_head`). */
+  detectHeads(model: Model, options: DetectHeadsOptions & AnalysisOptions): Promise<Tensor>;
+  /**
+   * How much the output of one head reaches the queries, keys or values of another, by their weights: [N, H, N, H], from the first two
+   * axes to the last two; 0 unless the second layer is later (Elhage et al. 2021).
+   */
+  composeHeads(model: Model, composition: Composition, options?: CircuitOptions & AnalysisOptions): Promise<Tensor>;
+  /** The circuit of a head between tokens, by its weights, without positions (Elhage et al. 2021). `head`: an index of the layer's current heads. */
+  headCircuit(
+    model: Model,
+    layer: number,
+    head: number,
+    circuit: "QK" | "OV",
+    options?: HeadCircuitOptions & AnalysisOptions,
+  ): Promise<HeadCircuit>;
 }
