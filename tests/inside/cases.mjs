@@ -3,8 +3,15 @@ import { lensNames, openGolden } from "../models/goldens.mjs";
 import { ablationCases } from "./cases/ablation.mjs";
 import { circuitCases } from "./cases/circuits.mjs";
 import { logitCases } from "./cases/logits.mjs";
+import { mapCases } from "./cases/maps.mjs";
 import { patchingCases } from "./cases/patching.mjs";
 
 const names = await lensNames();
-const all = [...logitCases(names), ...ablationCases(names), ...patchingCases(names), ...circuitCases(names)];
+const all = [
+  ...logitCases(names),
+  ...ablationCases(names),
+  ...patchingCases(names),
+  ...circuitCases(names),
+  ...mapCases,
+];
 export const cases = all.map((each) => ({ ...each, run: (context) => each.run({ ...context, golden: openGolden }) }));

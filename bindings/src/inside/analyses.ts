@@ -9,6 +9,9 @@ import { pathPatch } from "./path_patch.js";
 import { detectHeads } from "./detect_heads.js";
 import { composeHeads } from "./compose_heads.js";
 import { headCircuit } from "./head_circuit.js";
+import { clusterHeads } from "./cluster_heads.js";
+import { rollout } from "./rollout.js";
+import { weighValues } from "./weigh_values.js";
 import { logitLens } from "./logit_lens.js";
 import type { AnalysisName } from "./names.js";
 
@@ -22,6 +25,9 @@ export const analyses: Readonly<Record<AnalysisName, (instance: Instance, ...arg
   detectHeads,
   composeHeads,
   headCircuit,
+  rollout,
+  weighValues,
+  clusterHeads,
 };
 
 /** The long work of one analysis. */

@@ -61,3 +61,31 @@ export interface HeadCircuit {
   /** The strongest pairs: query and key token, or token that is read and token whose logit it raises. */
   readonly pairs: readonly TokenPair[];
 }
+
+/** Options of `rollout`. */
+export interface RolloutOptions {
+  /** The share of the residual stream in each layer. Default 0.5. */
+  residual?: number;
+}
+
+/** A head, by its indices in the first model. */
+export interface HeadIndex {
+  readonly layer: number;
+  readonly head: number;
+}
+
+/** Options of `clusterHeads`. */
+export interface ClusterHeadsOptions {
+  /** Number of groups; at most that of heads. Default 8. */
+  clusters?: number;
+}
+
+/** Result of `clusterHeads`. Numbers of heads are indices of `heads`. */
+export interface HeadClusters {
+  readonly heads: readonly HeadIndex[];
+  /** Between all heads: [heads, heads], 0 … log 2. */
+  readonly distances: Tensor;
+  /** All heads, so that similar ones are neighbours: the leaves of the tree. */
+  readonly order: readonly number[];
+  readonly clusters: readonly (readonly number[])[];
+}

@@ -9,6 +9,9 @@ export const analysisNames = [
   "detectHeads",
   "composeHeads",
   "headCircuit",
+  "rollout",
+  "weighValues",
+  "clusterHeads",
 ] as const;
 
 export type AnalysisName = (typeof analysisNames)[number];

@@ -1,11 +1,14 @@
 /** The public types of the analyses of whole models. */
-import type { Tensor, Tokens, Watchable } from "../base/types.js";
+import type { Tensor, TensorLike, Tokens, Watchable } from "../base/types.js";
 import type {
   CircuitOptions,
+  ClusterHeadsOptions,
   Composition,
   DetectHeadsOptions,
   HeadCircuit,
   HeadCircuitOptions,
+  HeadClusters,
+  RolloutOptions,
 } from "./circuit_types.js";
 import type { AttributeLogitsOptions, LogitAttribution, LogitLensOptions } from "./logit_types.js";
 import type {
@@ -85,4 +88,16 @@ export interface Analyses<Model> {
     circuit: "QK" | "OV",
     options?: HeadCircuitOptions & AnalysisOptions,
   ): Promise<HeadCircuit>;
+  /**
+   * Attention rollout: how much of each input token reaches each output token through all layers, [B, L, L] or [L, L], from the weights of
+   * each layer as `forward` captures them (Abnar & Zuidema 2020).
+   */
+  rollout(weights: readonly TensorLike[], options?: RolloutOptions & AnalysisOptions): Promise<Tensor>;
+  /**
+   * Value-weighted attention: the norm of what each query gets from each key, |α_ij v_j W_O|, of each layer [B, H, L, L] (Kobayashi et al.
+   * 2020), with the layer's current heads.
+   */
+  weighValues(model: Model, tokens: Tokens, options?: AnalysisOptions): Promise<Tensor[]>;
+  /** Groups of heads whose attention on these texts is similar: Jensen–Shannon divergence, average linkage (Clark et al. 2019). */
+  clusterHeads(model: Model, tokens: Tokens, options?: ClusterHeadsOptions & AnalysisOptions): Promise<HeadClusters>;
 }
