@@ -1,6 +1,5 @@
 import { onDemand } from "./base/on_demand.js";
 import { readOptions } from "./base/options.js";
-import { runInTurns } from "./base/turns.js";
 import { analysisNames, type AnalysisName } from "./inside/names.js";
 import { choose, startChosen } from "./runtime/choose.js";
 import { withinLimits, type Stage } from "./runtime/limit.js";
@@ -13,17 +12,14 @@ import type { Headwise } from "./types.js";
 
 const models = () => onDemand(() => import("./models/open_here.js"));
 
-const inside = () => onDemand(() => import("./inside/analyses.js"), "analyses");
+const inside = () => onDemand(() => import("./inside/run_here.js"), "analyses");
 
 const later: OnDemand = (instance) => ({
   openModel: async (...args) => (await models()).openHere(instance, ...args),
   isCached: async (...args) => (await models()).isCached(...args),
   clearCache: async (...args) => (await models()).clearCache(...args),
   ...(Object.fromEntries(
-    analysisNames.map((name) => [
-      name,
-      async (...args: unknown[]) => runInTurns((await inside()).analysis(name, instance), args),
-    ]),
+    analysisNames.map((name) => [name, async (...args: unknown[]) => (await inside()).runHere(name, instance, args)]),
   ) as Record<AnalysisName, never>),
 });
 

@@ -5,6 +5,7 @@ import { circuitCases } from "./cases/circuits.mjs";
 import { logitCases } from "./cases/logits.mjs";
 import { mapCases } from "./cases/maps.mjs";
 import { patchingCases } from "./cases/patching.mjs";
+import { reportCases } from "./cases/report.mjs";
 
 const names = await lensNames();
 const all = [
@@ -13,5 +14,6 @@ const all = [
   ...patchingCases(names),
   ...circuitCases(names),
   ...mapCases,
+  ...reportCases,
 ];
 export const cases = all.map((each) => ({ ...each, run: (context) => each.run({ ...context, golden: openGolden }) }));

@@ -12,6 +12,7 @@ import { headCircuit } from "./head_circuit.js";
 import { clusterHeads } from "./cluster_heads.js";
 import { rollout } from "./rollout.js";
 import { weighValues } from "./weigh_values.js";
+import { headReport } from "./head_report.js";
 import { logitLens } from "./logit_lens.js";
 import type { AnalysisName } from "./names.js";
 
@@ -28,6 +29,7 @@ export const analyses: Readonly<Record<AnalysisName, (instance: Instance, ...arg
   rollout,
   weighValues,
   clusterHeads,
+  headReport,
 };
 
 /** The long work of one analysis. */

@@ -16,7 +16,7 @@ import type { DetectHeadsOptions } from "./types.js";
 /** Whether query i of a text is to attend to key j. */
 type Pattern = (i: number, j: number, text: Int32Array) => number;
 
-const patterns: Readonly<Record<"previous" | "duplicate" | "induction", Pattern>> = {
+export const patterns: Readonly<Record<"previous" | "duplicate" | "induction", Pattern>> = {
   previous: (i, j) => Number(j === i - 1),
   duplicate: (i, j, text) => Number(j < i && text[j] === text[i]),
   induction: (i, j, text) => Number(j >= 1 && j <= i && text[j - 1] === text[i]),
@@ -42,8 +42,11 @@ const optionTable = {
 
 type Options = ReturnType<typeof readOptions<typeof optionTable>>;
 
+/** What the scores depend on beside the pattern. */
+type ScoreOptions = Pick<Options, "error" | "excludeBos" | "excludeCurrentToken" | "rounded">;
+
 /** Tokens that are given, or random ones, twice, as [B, L]. */
-function textsFor(model: Model, { tokens, random: given }: Options): CheckedTokens {
+export function textsFor(model: Model, { tokens, random: given }: Pick<Options, "tokens" | "random">): CheckedTokens {
   if (tokens !== undefined) {
     if (given === undefined) return tokensFor(model, tokens, "tokens");
     throw new HeadwiseError("invalid-option", "detectHeads: expected tokens or random, got both");
@@ -62,8 +65,16 @@ function textsFor(model: Model, { tokens, random: given }: Options): CheckedToke
   return tokensFor(model, { data: Int32Array.from(rows.flat()), shape: [batch, rows[0]!.length] }, "random");
 }
 
-/** Scores of the heads of a layer, whose weights are [B, H, L, L], summed over the batch. */
-function scoresOf({ data, shape }: Tensor, texts: readonly Int32Array[], pattern: Pattern, options: Options): number[] {
+export const rowsOfTokens = ({ data, batch, length }: CheckedTokens) =>
+  Array.from({ length: batch }, (_, b) => data.subarray(b * length, (b + 1) * length));
+
+/** Scores of the heads of a layer, whose weights are [B, H, L, L]: means over the batch. */
+export function scoresOf(
+  { data, shape }: Tensor,
+  texts: readonly Int32Array[],
+  pattern: Pattern,
+  options: ScoreOptions,
+): number[] {
   const [, H, L] = shape as [number, number, number];
   const { excludeBos, excludeCurrentToken, error } = options;
   return Array.from({ length: H }, (_, h) => {
@@ -83,7 +94,7 @@ function scoresOf({ data, shape }: Tensor, texts: readonly Int32Array[], pattern
       if (error === "mul") score += all === 0 ? 0 : matched / all;
       else score += 1 - (options.rounded ? Number((apart / L).toFixed(3)) : apart / L);
     }
-    return score;
+    return score / texts.length;
   });
 }
 
@@ -95,7 +106,7 @@ export function* detectHeads(
   const options = readOptions(optionsLike, "detectHeads", optionTable);
   const model = checkTextModel(modelLike, instance, "detectHeads");
   const tokens = textsFor(model, options);
-  const { batch, length: L } = tokens;
+  const { length: L } = tokens;
   let pattern: Pattern;
   if (typeof options.pattern === "string") pattern = patterns[options.pattern];
   else {
@@ -103,7 +114,7 @@ export function* detectHeads(
     if (!sameShape(shape, [L, L])) throw invalidShape("pattern", `[${L}, ${L}], by query and key`, shape);
     pattern = (i, j) => data[i * L + j]!;
   }
-  const texts = Array.from({ length: batch }, (_, b) => tokens.data.subarray(b * L, (b + 1) * L));
+  const texts = rowsOfTokens(tokens);
   const { count, of } = headColumns(model.config);
   const map = unknownTensor(of.length, count);
   const step = counter(of.length);
@@ -111,7 +122,7 @@ export function* detectHeads(
     const { layers } = model.forward(tokens, { capture: { weights: "probabilities", layers: [n] }, logits: "none" });
     const scores = columns.length === 0 ? [] : scoresOf(layers[n]!.weights!, texts, pattern, options);
     if (scores.some(Number.isNaN)) throw notMeasurable(`attention weights in layer ${n} are NaN`);
-    scores.forEach((score, h) => (map.data[n * count + columns[h]!] = score / batch));
+    scores.forEach((score, h) => (map.data[n * count + columns[h]!] = score));
     yield step();
   }
   return map;

@@ -1,13 +1,16 @@
 /** The public types of metrics, and of analyses of logits. */
 import type { Tensor } from "../base/types.js";
 
+/** A token of the vocabulary (or the text of one token, where the model has a tokenizer), or one for each row of the batch. */
+export type Answer = number | string | readonly (number | string)[];
+
 /**
  * A logit difference: the logit of `answer` less that of `against`, of the row's own token where there is an array [B]; the mean over the
  * rows. Without `against` it is the logit of `answer`.
  */
 export interface LogitMetric {
-  readonly answer: number | readonly number[];
-  readonly against?: number | readonly number[];
+  readonly answer: Answer;
+  readonly against?: Answer;
   /** The token at which the logits are read; −1 is the last. Default: the last. */
   readonly position?: number;
 }

@@ -12,6 +12,7 @@ export const analysisNames = [
   "rollout",
   "weighValues",
   "clusterHeads",
+  "headReport",
 ] as const;
 
 export type AnalysisName = (typeof analysisNames)[number];

@@ -75,4 +75,4 @@ export interface PathPatchOptions {
 }
 
 /** Batches to measure on: tokens and the token to predict at each; without targets it is the next one. */
-export type Batches = readonly (Tokens | (Pick<Batch, "tokens"> & Partial<Batch>))[];
+export type Batches = readonly (Tokens | string | (Pick<Batch, "tokens"> & Partial<Batch>))[];

@@ -21,30 +21,32 @@ import type {
   PatchOptions,
   PathPatchOptions,
 } from "./patch_types.js";
+import type { HeadReport, HeadReportOptions } from "./report_types.js";
 
 export type * from "./circuit_types.js";
 export type * from "./logit_types.js";
 export type * from "./patch_types.js";
+export type * from "./report_types.js";
 
 /** Options of all analyses: progress, and a signal that stops them (code `aborted`). */
 export interface AnalysisOptions extends Watchable {
   signal?: AbortSignal;
 }
 
-/** Analyses of whole models. Maps of heads have the columns of the first model's heads; those that were pruned are NaN. docs/heads.md has the formulas and sources. */
+/** Analyses of whole models. Maps of heads have the columns of the first model's heads; those that were pruned are NaN. Text is for models with a tokenizer. docs/heads.md has the formulas and sources. */
 export interface Analyses<Model> {
   /**
    * The logits that the residual stream before each layer, and after the last one, gives through the last norm and the language head:
    * [N + 1, B, positions, V] (nostalgebraist 2020). With `middle` [2 N + 1, …].
    */
-  logitLens(model: Model, tokens: Tokens, options?: LogitLensOptions & AnalysisOptions): Promise<Tensor>;
+  logitLens(model: Model, tokens: Tokens | string, options?: LogitLensOptions & AnalysisOptions): Promise<Tensor>;
   /**
    * Direct logit attribution: how much each head (or attention), feed-forward, the embedding and the biases add to a logit difference,
    * with the divisors of the norms on the way as they are in this pass (Elhage et al. 2021). The parts sum to the difference.
    */
   attributeLogits(
     model: Model,
-    tokens: Tokens,
+    tokens: Tokens | string,
     options: AttributeLogitsOptions & AnalysisOptions,
   ): Promise<LogitAttribution>;
   /**
@@ -55,12 +57,17 @@ export interface Analyses<Model> {
    * Activation patching: the metric of the corrupted run when one part of it is as in the clean run (Vig et al. 2020; Meng et al. 2022).
    * Both runs have the same number of tokens. One forward pass for each element of the map.
    */
-  patch(model: Model, clean: Tokens, corrupted: Tokens, options: PatchOptions & AnalysisOptions): Promise<PatchMap>;
+  patch(
+    model: Model,
+    clean: Tokens | string,
+    corrupted: Tokens | string,
+    options: PatchOptions & AnalysisOptions,
+  ): Promise<PatchMap>;
   /** Attribution patching: `patch` less `corrupted`, estimated by the gradient at the corrupted run (Nanda 2023). Two passes forward, one with its way back. */
   attributionPatch(
     model: Model,
-    clean: Tokens,
-    corrupted: Tokens,
+    clean: Tokens | string,
+    corrupted: Tokens | string,
     options: AttributionPatchOptions & AnalysisOptions,
   ): Promise<AttributionMap>;
   /**
@@ -69,8 +76,8 @@ export interface Analyses<Model> {
    */
   pathPatch(
     model: Model,
-    clean: Tokens,
-    corrupted: Tokens,
+    clean: Tokens | string,
+    corrupted: Tokens | string,
     options: PathPatchOptions & AnalysisOptions,
   ): Promise<PatchMap>;
   /** How well each head's attention fits a pattern, on a text or on random tokens twice: [N, H] (TransformerLens's `detect_head`). */
@@ -97,7 +104,17 @@ export interface Analyses<Model> {
    * Value-weighted attention: the norm of what each query gets from each key, |α_ij v_j W_O|, of each layer [B, H, L, L] (Kobayashi et al.
    * 2020), with the layer's current heads.
    */
-  weighValues(model: Model, tokens: Tokens, options?: AnalysisOptions): Promise<Tensor[]>;
+  weighValues(model: Model, tokens: Tokens | string, options?: AnalysisOptions): Promise<Tensor[]>;
   /** Groups of heads whose attention on these texts is similar: Jensen–Shannon divergence, average linkage (Clark et al. 2019). */
-  clusterHeads(model: Model, tokens: Tokens, options?: ClusterHeadsOptions & AnalysisOptions): Promise<HeadClusters>;
+  clusterHeads(
+    model: Model,
+    tokens: Tokens | string,
+    options?: ClusterHeadsOptions & AnalysisOptions,
+  ): Promise<HeadClusters>;
+  /** What the field writes about heads, of every head: its attention on these texts, role scores, importance, and which logits it writes to. */
+  headReport(
+    model: Model,
+    texts: readonly (Tokens | string)[],
+    options?: HeadReportOptions & AnalysisOptions,
+  ): Promise<HeadReport>;
 }

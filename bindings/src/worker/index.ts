@@ -11,6 +11,9 @@ import { nodeBuiltin } from "../runtime/machine.js";
 import { startWorker } from "../runtime/threads.js";
 import type { WorkerHeadwise, WorkerLoadOptions } from "./types.js";
 import { Connection, type WorkerToUse } from "./connection.js";
+import { hasText } from "../inside/has_text.js";
+import { analysisNames } from "../inside/names.js";
+import type { HeadReport } from "../inside/types.js";
 import type { clearCache, isCached } from "../files/model_files.js";
 import type { ModelSource } from "../files/types.js";
 import type { OpenModelOptions } from "../models/opened_types.js";
@@ -20,6 +23,7 @@ export * from "../common.js";
 export type * from "./types.js";
 
 const models = () => onDemand(() => import("./open_model.js"));
+const texts = () => onDemand(() => import("../inside/text_arguments.js"), "analyses");
 
 /** The package's own worker. */
 function makeWorker(): WorkerToUse {
@@ -66,8 +70,19 @@ export async function load(optionsLike?: WorkerLoadOptions): Promise<WorkerHeadw
     return { connection, info: await connection.load(options, stage) };
   };
   const { connection, info } = await withinLimits(options, work, ({ connection }) => end(connection));
+  const all = members(connection, "headwise", 0, { info }) as Record<string, (...args: unknown[]) => Promise<unknown>>;
+  const reading = analysisNames.map((name) => [
+    name,
+    async (...args: unknown[]) => {
+      // Without text the call takes its place among the others at once.
+      const encoded = hasText(args.slice(1)) ? (await texts()).encodeArguments(name, args) : args;
+      const result = await all[name]!(...encoded);
+      return name === "headReport" ? (await texts()).finishReport(result as HeadReport, args[0]) : result;
+    },
+  ]);
   return makeDisposable({
-    ...members(connection, "headwise", 0, { info }),
+    ...all,
+    ...Object.fromEntries(reading),
     openModel: async (source: ModelSource, options?: OpenModelOptions) =>
       (await models()).openModel(connection, source, options),
     isCached: async (...args: Parameters<typeof isCached>) => (await models()).isCached(...args),

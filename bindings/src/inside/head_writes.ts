@@ -1,0 +1,86 @@
+/** The logits that each head raises and lowers, on average over a text. */
+import type { LongWork } from "../base/long_work.js";
+import type { Progress } from "../base/types.js";
+import type { Model } from "../transformer/transformer.js";
+import type { CheckedTokens } from "../transformer/tokens.js";
+import { centre, unembed, unembedSteps } from "./unembed.js";
+import { rowOf } from "./model.js";
+import type { HeadWrites, TokenLogit } from "./types.js";
+import { ParameterReader } from "./weights.js";
+
+/** Whether logits are an affine function of what heads write, once the divisors of the norms are given. */
+export const hasDirectLogits = ({ config }: Model) =>
+  config.head && !config.headTransform && config.normPlacement !== "after" && config.logitSoftcap === 0;
+
+export const writeSteps = (model: Model) => {
+  const heads = model.config.heads.flat().length;
+  return model.config.layers + unembedSteps(model, heads + 1);
+};
+
+/** The `count` largest entries, or smallest. */
+function extremes(logits: Float32Array, count: number, sign: 1 | -1): TokenLogit[] {
+  const best: TokenLogit[] = [];
+  logits.forEach((logit, token) => {
+    if (best.length === count && sign * logit <= sign * best.at(-1)!.logit) return;
+    const at = best.findIndex((other) => sign * other.logit < sign * logit);
+    best.splice(at < 0 ? best.length : at, 0, { token, logit });
+    best.length = Math.min(best.length, count);
+  });
+  return best;
+}
+
+/**
+ * Of each head, layer by layer: its contributions to the residual stream, through the norms with their divisors as they are, as the mean
+ * over the tokens, in logits that are centred over the vocabulary. `counts`: of each token, 0 for padding.
+ */
+export function* headWrites(
+  model: Model,
+  tokens: CheckedTokens,
+  mask: CheckedTokens,
+  top: number,
+  step: () => Progress,
+): LongWork<HeadWrites[]> {
+  const { config } = model;
+  const { embedDim: E, layers: N, vocabSize: V } = config;
+  const reader = new ParameterReader(model);
+  const options = { mask, logits: "none" } as const;
+  const { layers: last } = model.forward(tokens, { ...options, capture: { stream: ["after"], layers: [N - 1] } });
+  const rows = Array.from(mask.data.keys()).filter((row) => mask.data[row] === 1);
+  const scaleOf = (x: Float32Array) => (config.finalNorm ? centre(x, config).scale : 1);
+  const scales = new Map(rows.map((row) => [row, scaleOf(rowOf(last[N - 1]!.stream!.after!, row))]));
+  const means: Float32Array[] = [];
+  for (let n = 0; n < N; ++n) {
+    const capture = { heads: "contributions", layers: [n] } as const;
+    const heads = model.forward(tokens, { ...options, capture }).layers[n]!.heads!;
+    const [H, L] = heads.shape.slice(-3) as [number, number];
+    const rowAt = (row: number, h: number) => rowOf(heads, (Math.floor(row / L) * H + h) * L + (row % L));
+    const after = config.normPlacement === "both" ? reader.get(`layers.${n}.norm1_after.weight`) : undefined;
+    const outBias = reader.find(`layers.${n}.attention.out_proj.bias`);
+    const sums = Array.from({ length: H }, () => new Float64Array(E));
+    for (const row of rows) {
+      let scale = scales.get(row)!;
+      if (after) {
+        const whole = Float64Array.from({ length: E }, (_, e) => outBias?.[e] ?? 0);
+        for (let h = 0; h < H; ++h) rowAt(row, h).forEach((value, e) => (whole[e]! += value));
+        scale *= centre(whole, config).scale;
+      }
+      sums.forEach((sum, h) => rowAt(row, h).forEach((value, e) => (sum[e]! += value / scale)));
+    }
+    for (const sum of sums) {
+      const written = after ? centre(sum, config).centred.map((value, e) => value * after[e]!) : sum;
+      means.push(Float32Array.from(written, (value) => value / rows.length));
+    }
+    yield step();
+  }
+  const all = new Float32Array((means.length + 1) * E); // and a row of zeros, whose logits are those of the biases
+  means.forEach((mean, n) => all.set(mean, n * E));
+  const logits = yield* unembed(model, all, step);
+  const biases = logits.subarray(means.length * V);
+  return means.map((mean, n) => {
+    const scale = scaleOf(mean);
+    const written = logits.slice(n * V, (n + 1) * V).map((value, v) => (value - biases[v]!) * scale);
+    const middle = written.reduce((sum, value) => sum + value, 0) / V;
+    const centred = written.map((value) => value - middle);
+    return { raises: extremes(centred, top, 1), lowers: extremes(centred, top, -1) };
+  });
+}
