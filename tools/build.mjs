@@ -35,12 +35,14 @@ async function bundle() {
     mangle: { keepNames: { function: true, class: false } },
     codegen: { removeWhitespace: true },
   };
-  // One file for what pages with either entry need: fewer files are smaller, gzipped.
+  // One file for what pages with either entry need, one for what all pages with `headwise` need: fewer files are smaller, gzipped.
   const codeSplitting = {
     groups: [
+      { name: "core", test: /src\/(attention|module|transformer|heads)\//, priority: 1 },
       {
         name: "base",
-        test: /src\/(base|runtime\/(choose|limit|load_options|machine|threads)|files\/(safetensors|half_floats|json)|models\/(import|export)_parameters)/,
+        priority: 2,
+        test: /src\/(base|runtime\/(choose|limit|load_options|machine|sources|threads)|files\/(safetensors|half_floats|json)|models\/(import|export)_parameters)/,
       },
     ],
   };

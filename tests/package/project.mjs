@@ -28,9 +28,18 @@ async function npm(args, cwd) {
 
 /**
  * What a page may download, JavaScript and one binary: bytes, gzipped. Of `headwise`, the code that opens published models comes
- * on demand; the worker of `headwise/worker` has it from the start, because its script is one file. Tokenizers are not counted.
+ * on demand, and that of the analyses; the worker of `headwise/worker` has both from the start, because its script is one file.
+ * Tokenizers are not counted.
  */
-export const sizeGates = { headwise: 112 * 1024, "headwise, with models": 128 * 1024, "headwise/worker": 156 * 1024 };
+export const sizeGates = {
+  headwise: 112 * 1024,
+  "headwise, with models": 128 * 1024,
+  "headwise, with models and analyses": 160 * 1024,
+  "headwise/worker": 188 * 1024,
+};
+
+/** Of modules that are imported on demand, those that a page with models needs, and one with analyses. */
+const demanded = { models: /open_here|open_model|tokenizers/, analyses: /run_here|text_arguments/ };
 
 /** The Node.js versions that the package is tested with: this one (20 or newer), 22 and 24. */
 export async function nodes() {
@@ -75,14 +84,18 @@ export async function makeProject() {
   };
 }
 
-/** Names of a folder's modules that `file` imports, itself included; with `onDemand` also those that it imports later. */
-export async function importsOf(folder, file, { onDemand = false } = {}, found = new Set()) {
+/**
+ * Names of a folder's modules that `file` imports, itself included; with `onDemand` also those that it imports later: all, or those
+ * for "models" or "analyses".
+ */
+export async function importsOf(folder, file, { onDemand = [] } = {}, found = new Set()) {
   if (found.has(file)) return found;
   if (!existsSync(join(folder, file))) throw new Error(`${file} is imported and not there`);
   found.add(file);
   const text = await readFile(join(folder, file), "utf8");
-  const imports = onDemand ? /\b(?:import|from)\s*\(?["'`]([^"'`]+)["'`]/g : /\b(?:import|from)\s*["'`]([^"'`]+)["'`]/g;
-  for (const [, specifier] of text.matchAll(imports)) {
+  const imports = /\b(?:import|from)\s*(\(?)["'`]([^"'`]+)["'`]/g;
+  for (const [, later, specifier] of text.matchAll(imports)) {
+    if (later && onDemand !== "all" && !onDemand.some((purpose) => demanded[purpose].test(specifier))) continue;
     if (!specifier.startsWith("./")) throw new Error(`${file} imports ${specifier}, which is not in the package`);
     await importsOf(folder, specifier.slice(2), { onDemand }, found);
   }

@@ -76,7 +76,11 @@ test("the example of a cache prints what its comment says", async () => {
 
 test("the examples of opened models do what their comments say, on small models", async () => {
   await unpack();
-  const parts = ["MiniLM", "gpt2"].map((name) => examples.find((code) => code.includes(name)));
+  const parts = ["MiniLM", "const gpt2", "attributeLogits"].map((name) => examples.find((code) => code.includes(name)));
+  // The small model knows other words.
+  parts[2] = parts[2]
+    .replace(/(clean|corrupted) = ".*?"/g, '$1 = "word$1 word5 word9"')
+    .replace(/" (Mary|John)"/g, '"word4"');
   const small = [];
   for (const name of ["bert-mlm", "gpt2"]) {
     await cp(new URL(`${name}/`, goldens), join(project.folder, name), { recursive: true });
@@ -91,7 +95,9 @@ test("the examples of opened models do what their comments say, on small models"
     const lines = stdout.trim().split("\n");
     ok(Math.abs(Number(lines[0])) > 0);
     match(lines[1], /^\[ \d+, 6, 6 \]$/);
-    equal(lines.length, 2 + 20);
+    match(lines[22], /^\[ 3, 4 \] \[ 3, 4 \]$/);
+    match(lines[23], /^\| head \| previous .* attribution .* raises \| lowers \|$/);
+    equal(lines.length, 2 + 20 + 1 + 2 + 12);
   }
 });
 

@@ -7,7 +7,19 @@ import { fileURLToPath } from "node:url";
 
 const source = fileURLToPath(new URL("../../bindings/src", import.meta.url));
 /** From the ground up. The instance (load.ts, types.ts) uses all rooms but the worker, which answers its calls. */
-const rooms = ["base", "files", "runtime", "attention", "module", "transformer", "heads", "models", "inside", ".", "worker"];
+const rooms = [
+  "base",
+  "files",
+  "runtime",
+  "attention",
+  "module",
+  "transformer",
+  "heads",
+  "models",
+  "inside",
+  ".",
+  "worker",
+];
 
 const roomOf = (file) => (file.includes("/") ? file.split("/")[0] : ".");
 

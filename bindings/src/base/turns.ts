@@ -3,16 +3,22 @@ import { checkOnProgress, takeOptions, type LongWork } from "./long_work.js";
 import { optional } from "./options.js";
 import { aborted, checkSignal } from "./signals.js";
 
+/** One channel for all turns. Chromium loses messages of channels that are collected before they arrive. */
+let channel: MessageChannel | undefined;
+const waiting: (() => void)[] = [];
+
+function openChannel(): MessageChannel {
+  const opened = new MessageChannel();
+  opened.port1.onmessage = () => waiting.shift()!();
+  return opened;
+}
+
 /** Lets pending messages be handled, such as aborts. In browsers a timer would wait for milliseconds. */
 export function takeMessages(): Promise<void> {
   if (typeof setImmediate === "function") return new Promise((resolve) => setImmediate(resolve));
   return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(undefined);
+    waiting.push(resolve);
+    (channel ??= openChannel()).port2.postMessage(undefined);
   });
 }
 

@@ -3,7 +3,6 @@ import { HeadwiseError } from "../base/errors.js";
 import { isObject } from "../base/kinds.js";
 import { hasMembers } from "../base/options.js";
 import { isTensorLike } from "../base/tensor.js";
-import { encodeInput } from "../models/text.js";
 import type { Tokenizer } from "../models/tokenizer_types.js";
 import type { AnalysisName } from "./names.js";
 
@@ -13,8 +12,13 @@ const readsTexts: readonly AnalysisName[] = [
   ...(["weighValues", "clusterHeads", "headReport"] as const),
 ];
 
+function encodeText(tokenizer: Tokenizer | undefined, text: string, specialTokens: boolean): Int32Array {
+  if (tokenizer !== undefined) return tokenizer.encode(text, { specialTokens });
+  throw new HeadwiseError("invalid-option", "the model has no tokenizer.json: expected tokens, got text");
+}
+
 function encode(tokenizer: Tokenizer | undefined, value: unknown): unknown {
-  if (typeof value === "string") return encodeInput(tokenizer, value, undefined)[0];
+  if (typeof value === "string") return encodeText(tokenizer, value, true);
   return Array.isArray(value) && value.some((each) => typeof each === "string")
     ? value.map((each) => encode(tokenizer, each))
     : value;
@@ -24,8 +28,7 @@ function encode(tokenizer: Tokenizer | undefined, value: unknown): unknown {
 function encodeToken(tokenizer: Tokenizer | undefined, value: unknown, name: string): unknown {
   if (Array.isArray(value)) return value.map((each, n) => encodeToken(tokenizer, each, `${name}[${n}]`));
   if (typeof value !== "string") return value;
-  if (tokenizer === undefined) return encodeInput(tokenizer, value, undefined);
-  const ids = tokenizer.encode(value, { specialTokens: false });
+  const ids = encodeText(tokenizer, value, false);
   if (ids.length === 1) return ids[0];
   const shown = JSON.stringify(value);
   throw new HeadwiseError("invalid-option", `${name}: expected a text of one token, got ${shown} of ${ids.length}`);
