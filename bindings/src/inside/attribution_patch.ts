@@ -2,7 +2,7 @@
 import { HeadwiseError } from "../base/errors.js";
 import type { LongWork } from "../base/long_work.js";
 import { readOptions, type OptionTable } from "../base/options.js";
-import type { Tokens } from "../base/types.js";
+import type { Tensor, Tokens } from "../base/types.js";
 import { counter, notMeasurable } from "../heads/batches.js";
 import type { Instance } from "../runtime/instance.js";
 import { differentiate } from "./differentiate.js";
@@ -35,10 +35,8 @@ export function* attributionPatch(
     );
   const difference = checkDifference(metric, "metric", model, clean);
   const grid = new Grid(model, at, by, clean);
-  const step = counter(3);
-  const restored = grid.capture(clean);
-  yield step();
-  const present = grid.capture(corrupted);
+  const step = counter(2);
+  const [restored, present] = grid.capture(clean, corrupted) as [Tensor[], Tensor[]];
   yield step();
   const { value, gradients } = differentiate(model, corrupted, difference, grid.place);
   if (!Number.isFinite(value)) throw notMeasurable(`the metric is ${value}`);

@@ -10,7 +10,7 @@ import { counter, notMeasurable } from "../heads/batches.js";
 import type { Instance } from "../runtime/instance.js";
 import type { CheckedTokens } from "../transformer/tokens.js";
 import type { Model } from "../transformer/transformer.js";
-import { checkTextModel, headColumns, tokensFor, unknownTensor } from "./model.js";
+import { checkTextModel, eachLayer, headColumns, tokensFor, unknownTensor } from "./model.js";
 import type { DetectHeadsOptions } from "./types.js";
 
 /** Whether query i of a text is to attend to key j. */
@@ -118,11 +118,10 @@ export function* detectHeads(
   const { count, of } = headColumns(model.config);
   const map = unknownTensor(of.length, count);
   const step = counter(of.length);
-  for (const [n, columns] of of.entries()) {
-    const { layers } = model.forward(tokens, { capture: { weights: "probabilities", layers: [n] }, logits: "none" });
-    const scores = columns.length === 0 ? [] : scoresOf(layers[n]!.weights!, texts, pattern, options);
+  for (const [n, { weights }] of eachLayer(model, tokens, { weights: "probabilities" }, texts.length * L * L)) {
+    const scores = scoresOf(weights!, texts, pattern, options);
     if (scores.some(Number.isNaN)) throw notMeasurable(`attention weights in layer ${n} are NaN`);
-    scores.forEach((score, h) => (map.data[n * count + columns[h]!] = score));
+    scores.forEach((score, h) => (map.data[n * count + of[n]![h]!] = score));
     yield step();
   }
   return map;

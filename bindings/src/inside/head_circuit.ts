@@ -82,7 +82,7 @@ export function* headCircuit(
   // The circuit is W_E first second W_U, or W_E first second W_Eᵀ.
   const [first, second, ends] = kind === "QK" ? [q, k, "embedding.weight"] : [v, written, outputMatrix(model)];
   const [sources, targets] = [0, 1].map(() => new Float32Array(V * D));
-  const step = counter(Math.ceil(V / rowsAtOnce) + pairSteps);
+  const step = counter(Math.ceil(V / rowsAtOnce) + pairSteps(V));
   for (let row = 0; row < V; row += rowsAtOnce) {
     const embedded = reader.rows("embedding.weight", row, rowsAtOnce).map((value) => value * embeddingScale);
     const ending = kind === "QK" ? embedded : reader.rows(ends, row, rowsAtOnce);
@@ -104,6 +104,6 @@ export function* headCircuit(
       shape: [D, 2],
     },
     copying: size! > 0 ? sum! / size! : 0,
-    pairs: yield* largestPairs(sources!, targets!, D, count, step),
+    pairs: yield* largestPairs(instance, sources!, targets!, D, count, step),
   };
 }

@@ -2,7 +2,7 @@
 import { analyzeHeads } from "../attention/analyze_heads.js";
 import { integer, invalidOption, oneOf, readList } from "../base/checks.js";
 import { part, type LongWork } from "../base/long_work.js";
-import type { Tokens } from "../base/types.js";
+import type { Tensor, Tokens } from "../base/types.js";
 import { optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
 import { importanceOf } from "../heads/importance.js";
 import type { Instance } from "../runtime/instance.js";
@@ -12,7 +12,7 @@ import { attributeLogits } from "./attribute_logits.js";
 import { attributionPatch } from "./attribution_patch.js";
 import { patterns, rowsOfTokens, scoresOf, textsFor } from "./detect_heads.js";
 import { hasDirectLogits, headWrites, writeSteps } from "./head_writes.js";
-import { checkTextModel, tokensFor } from "./model.js";
+import { checkTextModel, eachLayer, tokensFor } from "./model.js";
 import { checkTexts } from "./texts.js";
 import type { HeadReport, HeadReportOptions, ReportedHead, ReportPair } from "./types.js";
 
@@ -47,24 +47,24 @@ function padded(model: Model, value: unknown): { tokens: CheckedTokens; mask: Ch
 }
 
 /** Statistics of the heads of a layer over the tokens that are no padding. */
-function statisticsOf(instance: Instance, model: Model, layer: number, tokens: CheckedTokens, mask: CheckedTokens) {
-  const { layers } = model.forward(tokens, {
-    mask,
-    capture: { weights: "probabilities", layers: [layer] },
-    logits: "none",
-  });
-  const { weights } = layers[layer]!;
-  if (weights!.data.length === 0) return [];
+function statisticsOf(
+  instance: Instance,
+  { config }: Model,
+  layer: number,
+  weights: Tensor,
+  tokens: CheckedTokens,
+  mask: CheckedTokens,
+) {
+  if (weights.data.length === 0) return [];
   const { batch: B, length: L } = tokens;
   const visible = new Uint8Array(B * L * L);
   for (let n = 0; n < visible.length; ++n) {
     const b = Math.floor(n / (L * L));
     visible[n] = mask.data[b * L + (Math.floor(n / L) % L)]! & mask.data[b * L + (n % L)]!;
   }
-  const { causal, layerOptions } = model.config;
-  const window = layerOptions[layer]!.window;
-  return analyzeHeads(instance, weights!, {
-    ...{ causal, tokens, mask: { data: visible, shape: [B, 1, L, L] } },
+  const window = config.layerOptions[layer]!.window;
+  return analyzeHeads(instance, weights, {
+    ...{ causal: config.causal, tokens, mask: { data: visible, shape: [B, 1, L, L] } },
     ...(window && { window }),
   });
 }
@@ -72,12 +72,11 @@ function statisticsOf(instance: Instance, model: Model, layer: number, tokens: C
 type Roles = ReportedHead["roles"];
 
 /** Scores of the heads of a layer on random tokens, twice. */
-function rolesOf(model: Model, layer: number, random: CheckedTokens): Roles[] {
-  const { layers } = model.forward(random, { capture: { weights: "probabilities", layers: [layer] }, logits: "none" });
+function rolesOf(weights: Tensor, random: CheckedTokens): Roles[] {
   const options = { error: "mul", excludeBos: false, excludeCurrentToken: false, rounded: false } as const;
   const names = Object.keys(patterns) as (keyof Roles)[];
-  const scores = names.map((name) => scoresOf(layers[layer]!.weights!, rowsOfTokens(random), patterns[name], options));
-  return model.config.heads[layer]!.map(
+  const scores = names.map((name) => scoresOf(weights, rowsOfTokens(random), patterns[name], options));
+  return scores[0]!.map(
     (_, h) => Object.fromEntries(names.map((name, n) => [name, scores[n]![h]!])) as unknown as Roles,
   );
 }
@@ -102,15 +101,20 @@ export function* headReport(
       method,
     );
   const direct = hasDirectLogits(model) && top > 0;
-  const total = N + 10 + (direct ? writeSteps(model) : 0) + (pair ? 4 : 0);
+  const total = 2 * N + 10 + (direct ? writeSteps(model) : 0) + (pair ? 4 : 0);
   let done = 0;
   const step = () => ({ done: ++done, total });
   const random = textsFor(model, { tokens: undefined, random: undefined });
   const statistics: ReturnType<typeof statisticsOf>[] = [];
   const roles: Roles[][] = [];
-  for (let n = 0; n < N; ++n) {
-    statistics.push(statisticsOf(instance, model, n, tokens, mask));
-    roles.push(rolesOf(model, n, random));
+  const capture = { weights: "probabilities" } as const;
+  const floatsOf = ({ batch, length }: CheckedTokens) => batch * length * length;
+  for (const [n, { weights }] of eachLayer(model, tokens, capture, floatsOf(tokens), { mask })) {
+    statistics.push(statisticsOf(instance, model, n, weights!, tokens, mask));
+    yield step();
+  }
+  for (const [, { weights }] of eachLayer(model, random, capture, floatsOf(random))) {
+    roles.push(rolesOf(weights!, random));
     yield step();
   }
   // Each text for itself: padding must not count.

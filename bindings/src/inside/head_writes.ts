@@ -4,7 +4,7 @@ import type { Progress } from "../base/types.js";
 import type { Model } from "../transformer/transformer.js";
 import type { CheckedTokens } from "../transformer/tokens.js";
 import { centre, unembed, unembedSteps } from "./unembed.js";
-import { rowOf } from "./model.js";
+import { eachLayer, rowOf } from "./model.js";
 import type { HeadWrites, TokenLogit } from "./types.js";
 import { ParameterReader } from "./weights.js";
 
@@ -49,9 +49,9 @@ export function* headWrites(
   const scaleOf = (x: Float32Array) => (config.finalNorm ? centre(x, config).scale : 1);
   const scales = new Map(rows.map((row) => [row, scaleOf(rowOf(last[N - 1]!.stream!.after!, row))]));
   const means: Float32Array[] = [];
-  for (let n = 0; n < N; ++n) {
-    const capture = { heads: "contributions", layers: [n] } as const;
-    const heads = model.forward(tokens, { ...options, capture }).layers[n]!.heads!;
+  const floats = tokens.data.length * E;
+  for (const [n, captured] of eachLayer(model, tokens, { heads: "contributions" }, floats, { mask })) {
+    const heads = captured.heads!;
     const [H, L] = heads.shape.slice(-3) as [number, number];
     const rowAt = (row: number, h: number) => rowOf(heads, (Math.floor(row / L) * H + h) * L + (row % L));
     const after = config.normPlacement === "both" ? reader.get(`layers.${n}.norm1_after.weight`) : undefined;

@@ -5,7 +5,7 @@ import type { Tensor } from "../base/types.js";
 import type { Instance } from "../runtime/instance.js";
 import { checkTokens, type CheckedTokens } from "../transformer/tokens.js";
 import { checkTransformer, type Model } from "../transformer/transformer.js";
-import type { ResolvedTransformerConfig } from "../transformer/types.js";
+import type { Capture, CapturedLayer, InputOptions, ResolvedTransformerConfig } from "../transformer/types.js";
 
 export const unsupported = (call: string, why: string) => new HeadwiseError("unsupported", `${call}: ${why}`);
 
@@ -68,6 +68,28 @@ export const keyValueColumns = (config: ResolvedTransformerConfig): Columns => (
   count: config.numKvHeads,
   of: config.heads.map((heads) => [...new Set(heads.map((head) => keyValueHead(config, head)))]),
 });
+
+/** Floats that one pass may capture. */
+const mostFloats = 1 << 24;
+
+/** What is captured of each layer, in turn: of so many layers at a time as memory allows, `floats` for each of their heads. */
+export function* eachLayer(
+  model: Model,
+  tokens: CheckedTokens,
+  capture: Capture,
+  floats: number,
+  options: InputOptions = {},
+): Generator<readonly [number, CapturedLayer], void, void> {
+  const heads = model.config.heads.map(({ length }) => length);
+  for (let first = 0, end = 0; first < heads.length; first = end) {
+    let sum = 0;
+    do sum += heads[end++]! * floats;
+    while (end < heads.length && sum + heads[end]! * floats <= mostFloats);
+    const layers = Array.from({ length: end - first }, (_, n) => first + n);
+    const captured = model.forward(tokens, { ...options, capture: { ...capture, layers }, logits: "none" }).layers;
+    for (const n of layers) yield [n, captured[n]!];
+  }
+}
 
 /** A tensor of NaN, to be filled. */
 export const unknownTensor = (...shape: number[]): Tensor => ({

@@ -34,11 +34,11 @@ export function* patch(
   const map = grid.map();
   const cells = [...grid.cells()];
   const step = counter(cells.length);
-  const values = grid.capture(clean);
+  const [values] = grid.capture(clean);
   const ends = { clean: measure(clean), corrupted: measure(corrupted) };
   for (const { layer, head, token, at: index } of cells) {
     const tokens = token === undefined ? undefined : [token];
-    const edit: Edit = { layer, at, head, tokens, set: values[layer]! };
+    const edit: Edit = { layer, at, head, tokens, set: values![layer]! };
     map.data[index] = measure(corrupted, [edit]);
     yield step();
   }

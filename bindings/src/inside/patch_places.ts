@@ -65,10 +65,18 @@ export class Grid {
     this.#model = model;
   }
 
-  /** What is at the place in each layer. */
-  capture(tokens: CheckedTokens): Tensor[] {
-    const { layers } = this.#model.forward(tokens, { capture: this.#place.capture, logits: "none" });
-    return layers.map(this.#place.of);
+  /** What is at the place in each layer, of inputs of one shape, which run as one batch. */
+  capture(...inputs: readonly CheckedTokens[]): Tensor[][] {
+    const { batch, length } = inputs[0]!;
+    const tokens = Int32Array.from(inputs.flatMap(({ data }) => [...data]));
+    const rows = { data: tokens, shape: [inputs.length * batch, length] };
+    const { layers } = this.#model.forward(rows, { capture: this.#place.capture, logits: "none" });
+    return inputs.map((_, n) =>
+      layers.map(this.#place.of).map(({ data, shape }) => {
+        const size = data.length / inputs.length;
+        return { data: data.subarray(n * size, (n + 1) * size), shape: [batch, ...shape.slice(1)] };
+      }),
+    );
   }
 
   /** [N, H], [N, L] or [N, L, H]; NaN of heads that were pruned. */

@@ -1,5 +1,4 @@
 /** The way from the residual stream to the logits: the last norm and the language head. */
-import type { LongWork } from "../base/long_work.js";
 import type { Model } from "../transformer/transformer.js";
 import type { ResolvedTransformerConfig } from "../transformer/types.js";
 import { unsupported } from "./model.js";

@@ -6,7 +6,7 @@ import { counter } from "../heads/batches.js";
 import type { Instance } from "../runtime/instance.js";
 import { attentionConfig } from "../transformer/config.js";
 import { gramRoot } from "./folded.js";
-import { checkTextModel, tokensFor } from "./model.js";
+import { checkTextModel, eachLayer, tokensFor } from "./model.js";
 import { layerMatrices, ParameterReader } from "./weights.js";
 
 export function* weighValues(
@@ -17,15 +17,14 @@ export function* weighValues(
 ): LongWork<Tensor[]> {
   readOptions(optionsLike, "weighValues", {});
   const model = checkTextModel(modelLike, instance, "weighValues");
-  const { batch: B, length: L, data } = tokensFor(model, tokensLike, "tokens");
+  const tokens = tokensFor(model, tokensLike, "tokens");
+  const { batch: B, length: L } = tokens;
   const { layers: N, embedDim: E, headDim: D } = model.config;
   const step = counter(N);
   const reader = new ParameterReader(model);
   const weighed: Tensor[] = [];
-  for (let n = 0; n < N; ++n) {
-    const capture = { weights: "probabilities", values: true, layers: [n] } as const;
-    const { layers } = model.forward({ data, shape: [B, L] }, { capture, logits: "none" });
-    const { weights, values } = layers[n]!;
+  const capture = { weights: "probabilities", values: true } as const;
+  for (const [n, { weights, values }] of eachLayer(model, tokens, capture, B * L * L)) {
     const { numHeads: H, numKvHeads: G, headGroups } = attentionConfig(model.config, n);
     const gates = model.attention(n).headGates;
     const roots = layerMatrices(model, n, reader).map(({ o }) => gramRoot(o, E));
