@@ -10,6 +10,12 @@ export interface ChunkReader {
   cancel(): void;
 }
 
+/** Reads chunks as the stream makes them. */
+export function plainReaderOf(stream: ReadableStream<Uint8Array>): ChunkReader {
+  const reader = stream.getReader();
+  return { read: async () => (await reader.read()).value, cancel: () => void reader.cancel().catch(() => {}) };
+}
+
 /**
  * Reads into one buffer again and again, if the stream supports it. A new buffer for each chunk would make hundreds of MB of garbage
  * for a file of 2 GB before the engine collects it.
@@ -19,8 +25,7 @@ export function readerOf(stream: ReadableStream<Uint8Array>): ChunkReader {
   try {
     reader = stream.getReader({ mode: "byob" });
   } catch {
-    const plain = stream.getReader();
-    return { read: async () => (await plain.read()).value, cancel: () => void plain.cancel().catch(() => {}) };
+    return plainReaderOf(stream);
   }
   let buffer = new ArrayBuffer(chunkBytes);
   return {
