@@ -1,4 +1,5 @@
 /** One call of a transformer in the core. */
+import type { Tensor } from "../base/types.js";
 import type { Handle, Staged } from "../runtime/instance.js";
 import type { BatchCall, NativeModel } from "../runtime/native.js";
 import { positionsFor } from "./image_positions.js";
@@ -7,7 +8,7 @@ import { frequencyTable, layerFrequencies } from "./native_config.js";
 import { refuseTooLarge } from "./tokens.js";
 import type { ResolvedTransformerConfig } from "./types.js";
 
-type Arrays = Readonly<Record<string, Int32Array | Float32Array | Float64Array | undefined>>;
+type Arrays = Readonly<Record<string, Int32Array | Float32Array | Float64Array | Tensor | undefined>>;
 type Shapes = Readonly<Record<string, readonly number[] | undefined>>;
 
 /** Copies an input and `others` into WebAssembly memory and reserves memory for `outputs`. */

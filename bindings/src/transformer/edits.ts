@@ -35,7 +35,7 @@ const editTable = {
 export interface StagedEdits {
   readonly count: number;
   /** Inputs of the call, by name. */
-  readonly arrays: Readonly<Record<string, Float32Array | Int32Array>>;
+  readonly arrays: Readonly<Record<string, Tensor | Int32Array>>;
   /** The core's EditCall of each, once the inputs have addresses. */
   words(pointers: Readonly<Record<string, number>>): number[];
 }
@@ -68,7 +68,7 @@ export function checkEdits(
   length: number,
   anyLength = false,
 ): StagedEdits {
-  const arrays: Record<string, Float32Array | Int32Array> = {};
+  const arrays: Record<string, Tensor | Int32Array> = {};
   const checked = readList(value, name, "an array of edits").map((each, n) => {
     const prefix = `${name}[${n}]`;
     const edit = readOptions(each, prefix, editTable, `${prefix}.`);
@@ -82,26 +82,36 @@ export function checkEdits(
     if (edit.head !== undefined && !hasHeads) throw invalidOption(`${prefix}.head`, `none at "${edit.at}"`, edit.head);
     if (edit.head !== undefined) checkInteger(edit.head, `${prefix}.head`, 0, shape[0]! - 1);
     if (edit.tokens !== undefined)
-      arrays[`tokens ${n}`] = Int32Array.from(
+      arrays[`${prefix}.tokens`] = Int32Array.from(
         edit.tokens.map((token) => checkInteger(token, `${prefix}.tokens`, 0, length - 1)),
       ).sort();
     const operation = given[0]!;
     const change = edit[operation]!;
+    const at = `${prefix}.${operation}`;
     const values = typeof change === "number" ? { data: Float32Array.of(change), shape: [] } : change;
     const grows = (axis: number) => anyLength && (axis === shape.length - 2 || (place === "weights" && axis > 0));
     const whole = [...leading, ...shape.map((extent, axis) => (grows(axis) ? 1 : extent))];
-    arrays[`values ${n}`] = values.data;
-    const strides = stridesOf(values, whole, hasHeads, `${prefix}.${operation}`);
-    return { n, layer, place: places.indexOf(place), operation: operations.indexOf(operation), edit, strides };
+    arrays[at] = values; // with its shape, because a getter of a later edit may detach it
+    const strides = stridesOf(values, whole, hasHeads, at);
+    return {
+      n,
+      prefix,
+      at,
+      layer,
+      place: places.indexOf(place),
+      operation: operations.indexOf(operation),
+      edit,
+      strides,
+    };
   });
   checked.sort((one, other) => one.layer - other.layer || one.place - other.place || one.n - other.n);
   return {
     count: checked.length,
     arrays,
     words: (pointers) =>
-      checked.flatMap(({ n, layer, place, operation, edit, strides }) => [
+      checked.flatMap(({ prefix, at, layer, place, operation, edit, strides }) => [
         ...[layer, place, operation, edit.head ?? -1],
-        ...[pointers[`tokens ${n}`] ?? 0, edit.tokens?.length ?? 0, pointers[`values ${n}`]!],
+        ...[pointers[`${prefix}.tokens`] ?? 0, edit.tokens?.length ?? 0, pointers[at]!],
         ...strides,
       ]),
   };

@@ -4,7 +4,7 @@ import { net } from "../base/disposable.js";
 import { HeadwiseError } from "../base/errors.js";
 import { optional, readOptions, withDefault, type OptionTable } from "../base/options.js";
 import { random } from "../base/random.js";
-import type { Tokens } from "../base/types.js";
+import type { Tensor, Tokens } from "../base/types.js";
 import { freeing, type Handle } from "../runtime/instance.js";
 import type { NativeModel, NativeSequence } from "../runtime/native.js";
 import { dependsOnLength, setFrequencies } from "./call.js";
@@ -84,7 +84,7 @@ function* steps(
       }
       setFrequencies(handle, config, context.length);
       const decoded = sequence;
-      const inputs = { ...edits.arrays, fresh: Int32Array.from(fresh) } as Record<string, Int32Array | Float32Array>;
+      const inputs = { ...edits.arrays, fresh: Int32Array.from(fresh) } as Record<string, Int32Array | Tensor>;
       const outputs = { logits: [vocabSize], edits: [edits.count * editWords] };
       const { logits } = handle.call(inputs, outputs, (model, staged) => {
         const pointers: Readonly<Record<string, number>> = staged.pointers;

@@ -127,7 +127,7 @@ export const insideCases = (names) => [
   },
   {
     name: "refuses edits that fit no place",
-    async run({ hw, expect }) {
+    async run({ hw, expect, entry }) {
       const { model } = await opened(hw, "gpt2");
       const refused = (edit, code, ...parts) =>
         expectError(expect, code, parts, () => model.forward([1, 2, 3], { edits: [edit] }));
@@ -143,6 +143,22 @@ export const insideCases = (names) => [
         { layer: 0, at: "stream", set: { data: new Float32Array(2), shape: [2] } },
         ...["invalid-shape", "edits[0].set", "broadcasts"],
       );
+      const buffer = new ArrayBuffer(4 * model.config.embedDim);
+      const early = { data: new Float32Array(buffer), shape: [model.config.embedDim] };
+      const late = {
+        layer: 0,
+        get at() {
+          structuredClone(buffer, { transfer: [buffer] });
+          return "heads";
+        },
+        set: 0,
+      };
+      const detached = [{ layer: 0, at: "stream", set: early }, late];
+      if (entry === "headwise") {
+        await expectError(expect, "invalid-shape", ["edits[0].set", "now has 0"], () =>
+          model.forward([1, 2, 3], { edits: detached }),
+        );
+      }
       const text = () =>
         model.generate([1], {
           maxTokens: 1,
