@@ -3,7 +3,7 @@ import { checkOnProgress, takeOptions, type LongWork } from "./long_work.js";
 import { optional } from "./options.js";
 import { aborted, checkSignal } from "./signals.js";
 
-/** One channel for all turns. Chromium loses messages of channels that are collected before they arrive. */
+/** One channel for all turns; a new one for each would be garbage. */
 let channel: MessageChannel | undefined;
 const waiting: (() => void)[] = [];
 
