@@ -49,7 +49,13 @@ async function bundle() {
   const write = async (input, codeSplitting) => {
     const build = await rolldown({
       input,
-      resolve: { alias: Object.fromEntries(glueNames.map((half) => [`./emscripten-${half}.mjs`, glueFile(half)])) },
+      resolve: {
+        alias: {
+          ...Object.fromEntries(glueNames.map((half) => [`./emscripten-${half}.mjs`, glueFile(half)])),
+          // Its modules: of what its package.json exports, one CommonJS file, nothing could be left out.
+          "ml-matrix": join(root, "node_modules/ml-matrix/src/index.js"),
+        },
+      },
       transform: { define: { HEADWISE_VERSION: JSON.stringify(version) } },
       platform: "browser",
     });
