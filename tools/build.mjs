@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { glueFile, glueNames, writeGlue } from "./glue.mjs";
+import { workerAnalyses } from "./worker_analyses.mjs";
 import { installPackages, installPrograms, toolchainEnvironment } from "./setup.mjs";
 import { main, root, run, step, upToDate, writeIfChanged } from "./steps.mjs";
 
@@ -46,7 +47,7 @@ async function bundle() {
       },
     ],
   };
-  const write = async (input, codeSplitting) => {
+  const write = async (input, { plugins, ...output }) => {
     const build = await rolldown({
       input,
       resolve: {
@@ -58,15 +59,19 @@ async function bundle() {
       },
       transform: { define: { HEADWISE_VERSION: JSON.stringify(version) } },
       platform: "browser",
+      plugins,
     });
     const comments = { legal: true, annotation: true, jsdoc: false };
-    await build.write({ dir: dist, chunkFileNames: "shared-[name].js", minify: small, comments, codeSplitting });
+    await build.write({ dir: dist, chunkFileNames: "shared-[name].js", minify: small, comments, ...output });
     await build.close();
   };
-  await write({ index: source("index.ts"), worker: source("worker/index.ts") }, codeSplitting);
+  await write({ index: source("index.ts"), worker: source("worker/index.ts") }, { codeSplitting });
   // Built separately: a worker that is one file starts in every bundler, as a module and as a classic script.
-  await write({ "worker-host": source("worker/host.ts") }, false);
-  await write({ thread: source("runtime/thread.ts") }, false);
+  await write(
+    { "worker-host": source("worker/host.ts") },
+    { chunkFileNames: "worker-[name].js", plugins: [workerAnalyses] },
+  );
+  await write({ thread: source("runtime/thread.ts") }, { codeSplitting: false });
   await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
 }
 

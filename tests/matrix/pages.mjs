@@ -169,7 +169,14 @@ export const pages = [
     write: "the recipe below",
     files: { "recipe.js": recipeScript(recipe(copied, "js"), "headwise/worker") },
     checks: {
-      build: withCopy(["rollup", "recipe.js", "--plugin=node-resolve", "--format=es", "--file=public/main.js"]),
+      build: withCopy([
+        "rollup",
+        "recipe.js",
+        "--plugin=node-resolve",
+        "--format=es",
+        "--dir=public",
+        "--entryFileNames=main.js",
+      ]),
     },
   },
 ];

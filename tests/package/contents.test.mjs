@@ -24,6 +24,8 @@ const entries = { headwise: ["index.js"], "headwise/worker": ["worker.js", "work
 /** The modules of a page that loads an entry: without `onDemand`, before it opens a model. */
 async function modules(entry, { threads = true, onDemand = [] } = {}) {
   const files = [...entries[entry], ...(threads ? ["thread.js"] : [])];
+  const analyses = onDemand === "all" || onDemand.includes("analyses");
+  if (analyses && entry === "headwise/worker") files.push("worker-analyses.js"); // imported by its address
   const sets = await Promise.all(files.map((file) => importsOf(dist, file, { onDemand })));
   return new Set(sets.flatMap((set) => [...set]));
 }
@@ -57,7 +59,7 @@ test("it needs nothing else, and runs nothing when it is installed", async () =>
 });
 
 test("the scripts of workers are one file each, which bundlers can make classic scripts of", async () => {
-  for (const file of ["worker-host.js", "thread.js"])
+  for (const file of ["worker-host.js", "worker-analyses.js", "thread.js"])
     deepEqual([...(await importsOf(dist, file, { onDemand: "all" }))], [file]);
 });
 

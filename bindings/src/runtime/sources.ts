@@ -39,6 +39,13 @@ function ownFile(binary: Binary): URL {
   }
 }
 
+/** The address of one of the package's files in the folder that the option `wasm` names. */
+export function inFolder(folder: string | URL, file: string): URL {
+  const url = toUrl(folder === "" ? "./" : folder);
+  url.pathname += url.pathname.endsWith("/") ? file : `/${file}`;
+  return url;
+}
+
 /** The source of a binary, by the option `wasm`. */
 export async function locate(binary: Binary, option: LoadOptions["wasm"]): Promise<Source> {
   const file = `headwise-${binary}.wasm`;
@@ -47,9 +54,7 @@ export async function locate(binary: Binary, option: LoadOptions["wasm"]): Promi
     const source = await option(file);
     return typeof source === "string" ? toUrl(source) : source;
   }
-  const url = toUrl(option === "" ? "./" : option);
-  url.pathname += url.pathname.endsWith("/") ? file : `/${file}`;
-  return url;
+  return inFolder(option, file);
 }
 
 function couldNotLoad(address: string, cause: unknown): HeadwiseError {

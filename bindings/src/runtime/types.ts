@@ -6,7 +6,10 @@ export interface LoadOptions {
   threads?: number | "auto";
   /** Instruction set of the binary. `"auto"` (default): relaxed SIMD if the engine has it, otherwise simd128. */
   simd?: "auto" | "relaxed" | "simd128";
-  /** Folder of the four `.wasm` files, or a function from file name to source. Default: the folder of the package's code. */
+  /**
+   * Folder of the four `.wasm` files (and of `worker-analyses.js`, for analyses in `headwise/worker`), or a function from file name to
+   * source. Default: the folder of the package's code.
+   */
   wasm?: string | URL | ((file: string) => WasmSource | Promise<WasmSource>);
   /** How long to wait for workers and files, in milliseconds: an integer >= 1. After that `load` rejects and names what did not answer. Default 30,000. */
   timeout?: number;

@@ -95,8 +95,8 @@ export class Connection {
     this.end(new HeadwiseError("worker-lost", `${this.#use.name} is gone: ${why}`));
   }
 
-  /** Chooses and starts the binary. */
-  load(options: Checked<typeof loadTable>, stage: Stage): Promise<Info> {
+  /** Chooses and starts the binary. `analyses`: the address of worker-analyses.js. */
+  load(options: Checked<typeof loadTable>, analyses: string, stage: Stage): Promise<Info> {
     const { threads, simd, wasm } = options;
     const { name, given } = this.#use;
     const choose = async (refused?: string) => {
@@ -115,7 +115,7 @@ export class Connection {
       const from = typeof source === "string" ? ` from ${source}` : "";
       const threads = choice.threads > 1 ? ` and ${choice.threads - 1} more workers (thread.js)` : "";
       stage.waitFor(`${name}, which starts ${file}${from}${threads}`, "worker-lost");
-      const info = await this.#request(() => this.#host.start(choice, source));
+      const info = await this.#request(() => this.#host.start(choice, source, analyses));
       if ("refused" in info) throw new ThreadsRefused("unsupported", info.refused);
       return info;
     };

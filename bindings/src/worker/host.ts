@@ -14,9 +14,9 @@ import { openModel } from "../models/open_model.js";
 import { startHeadwise, type OnDemand } from "../start_headwise.js";
 import { clearCache, isCached } from "../files/model_files.js";
 import { withinLimits, type Stage } from "../runtime/limit.js";
-import { isWatched, longMethod, watchedMethod, takeOptions, workOf, type LongWork } from "../base/long_work.js";
+import { isWatched, watchedMethod, takeOptions, workOf, type LongWork } from "../base/long_work.js";
+import { onDemand } from "../base/on_demand.js";
 import { takeMessages } from "../base/turns.js";
-import { analysis } from "../inside/analyses.js";
 import { analysisNames, type AnalysisName } from "../inside/names.js";
 import { detectMachine, nodeBuiltin } from "../runtime/machine.js";
 import { Module } from "../module/multi_head_attention.js";
@@ -40,9 +40,13 @@ const post = (message: ProgressMessage) => (parentPort ?? self).postMessage(mess
 let taken = false;
 let starting = new AbortController();
 let headwise: Headwise;
+/** The address of worker-analyses.js, from the other side: a bundler gives it any name. tools/build.mjs imports it from there. */
+let analysesAt: string;
 const objects = new Map<number, object>();
 let nextTarget = 1;
 const waiting = new Set<number>(); // calls that have not begun
+/** Methods that resolve to long work, when its code has been imported. */
+const startsLongWork = new WeakSet<object>();
 /** The last call that has begun: how to undo its changes of caches, and whether it was aborted. */
 let current: { id: number; undo: (() => void)[]; aborted: boolean } = { id: -1, undo: [], aborted: false };
 let last: Promise<unknown> = Promise.resolve();
@@ -130,7 +134,6 @@ function run({ id, target, method, args }: Call): unknown {
   const member = (object as Record<string, unknown>)[method];
   if (typeof member !== "function") return member;
   const resolved = args.map(resolve);
-  const work = workOf(member);
   const { rest, taken } = takeOptions(resolved, ["onProgress"]);
   const report = (progress: Progress | FileProgress) => taken.onProgress && post({ progressOf: id, progress });
   if (isWatched(member)) {
@@ -139,6 +142,9 @@ function run({ id, target, method, args }: Call): unknown {
     const options = { ...(rest.pop() as object), signal: controller.signal, onProgress: report };
     return (member.call(object, ...rest, options) as Promise<unknown>).then(describe);
   }
+  if (startsLongWork.has(member))
+    return (member(...rest) as Promise<LongWork<unknown>>).then((work) => inTurns(work, report)).then(describe);
+  const work = workOf(member);
   if (work === undefined) {
     if (taken.onProgress)
       throw new HeadwiseError("invalid-option", `${method}: unknown option "onProgress"; it is for long work`);
@@ -164,14 +170,19 @@ async function hold(lock: string): Promise<boolean> {
   }
 }
 
+const analyses = () => onDemand(() => import("../inside/analyses.js"), `analyses (${analysesAt})`);
+
 const later: OnDemand = (instance) => ({
   openModel: watchedMethod((source, options) => openModel(instance, source, options)),
   isCached,
   clearCache,
-  ...(Object.fromEntries(analysisNames.map((name) => [name, longMethod(analysis(name, instance))])) as Record<
-    AnalysisName,
-    never
-  >),
+  ...(Object.fromEntries(
+    analysisNames.map((name) => {
+      const method = async (...args: unknown[]) => (await analyses()).analysis(name, instance)(...args);
+      startsLongWork.add(method);
+      return [name, method];
+    }),
+  ) as Record<AnalysisName, never>),
 });
 
 const host: Host = {
@@ -188,8 +199,9 @@ const host: Host = {
       }
     });
   },
-  start(choice, source) {
+  start(choice, source, analyses) {
     return reply(async () => {
+      analysesAt = analyses;
       const from = typeof source === "string" ? new URL(source) : (source ?? (await locate(choice.binary, undefined)));
       const { signal } = starting;
       const work = (stage: Stage) => startHeadwise(choice, from, stage, later);

@@ -6,6 +6,7 @@ import { isObject } from "../base/kinds.js";
 import { onDemand } from "../base/on_demand.js";
 import { optional, readOptions, type OptionTable } from "../base/options.js";
 import { loadTable } from "../runtime/load_options.js";
+import { inFolder } from "../runtime/sources.js";
 import { withinLimits, type Stage } from "../runtime/limit.js";
 import { nodeBuiltin } from "../runtime/machine.js";
 import { startWorker } from "../runtime/threads.js";
@@ -43,6 +44,16 @@ function makeWorker(): WorkerToUse {
   });
 }
 
+/** Where the worker finds the code of the analyses: in the folder that `wasm` names, or beside this file. */
+function analysesAt(wasm: WorkerLoadOptions["wasm"]): string {
+  if (wasm !== undefined && typeof wasm !== "function") return inFolder(wasm, "worker-analyses.js").href;
+  try {
+    return new URL("./worker-analyses.js", import.meta.url).href; // in the form that bundlers recognise
+  } catch {
+    return ""; // some bundlers lose import.meta.url; only the analyses need this file
+  }
+}
+
 /** The worker that the user supplies, as a worker or as a function that makes it. */
 function workerFrom(given: unknown): WorkerToUse {
   const makes = typeof given === "function";
@@ -67,7 +78,7 @@ export async function load(optionsLike?: WorkerLoadOptions): Promise<WorkerHeadw
   const work = async (stage: Stage) => {
     const connection = new Connection(given === undefined ? makeWorker() : workerFrom(given));
     stage.free = () => connection.abandon();
-    return { connection, info: await connection.load(options, stage) };
+    return { connection, info: await connection.load(options, analysesAt(options.wasm), stage) };
   };
   const { connection, info } = await withinLimits(options, work, ({ connection }) => end(connection));
   const all = members(connection, "headwise", 0, { info }) as Record<string, (...args: unknown[]) => Promise<unknown>>;

@@ -154,8 +154,11 @@ export interface Host {
     lock: string,
     refused: string | undefined,
   ): Promise<Reply<{ choice: Choice; locked: boolean }>>;
-  /** Starts the binary, without a source from the package's own file. Returns the reason if its threads could not be started. */
-  start(choice: Choice, source: SentSource): Promise<Reply<Info | { refused: string }>>;
+  /**
+   * Starts the binary, without a source from the package's own file. `analyses`: the address of worker-analyses.js. Returns the reason
+   * if its threads could not be started.
+   */
+  start(choice: Choice, source: SentSource, analyses: string): Promise<Reply<Info | { refused: string }>>;
   /** Stops a start. The worker can be used again. */
   release(): void;
   /** Runs a call after all earlier ones. */

@@ -29,12 +29,13 @@ function modelFiles({ tensor, writeSafetensors }) {
   };
 }
 
-/** Logits of a published model. Service workers cannot import the code that opens it: there, the reason. */
+/** Logits of a published model, and an analysis of it. Service workers cannot import this code: there, the reason. */
 async function openAndRun(hw, entry) {
   try {
     const model = await hw.openModel(modelFiles(entry));
     const { logits } = await model.forward([1, 2, 3]);
-    return [...logits.data];
+    const lens = await hw.logitLens(model, [1, 2, 3]);
+    return [...logits.data, ...lens.data];
   } catch (error) {
     if (serviceWorker) return describe(error);
     throw error;
