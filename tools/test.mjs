@@ -24,6 +24,15 @@ async function test(title, work) {
   }
 }
 
+/** Runs tests two at a time: most keep one core busy. */
+async function twoAtATime(tests) {
+  const waiting = [...tests];
+  const lane = async () => {
+    while (waiting.length > 0) await waiting.shift()();
+  };
+  await Promise.all([lane(), lane()]);
+}
+
 /** Runs the test files of a folder with Node's test runner: all, or those with these names. `quick`: they may test less. */
 async function nodeTests(node, flags, folder, { concurrency = 1, names = ["*"], quick = false } = {}) {
   const reporter = ["--test", "--test-reporter=./tests/support/reporter.mjs", `--test-concurrency=${concurrency}`];
@@ -55,25 +64,30 @@ const stages = {
     const sanitizers = { ASAN_OPTIONS: "allocator_may_return_null=1", TSAN_OPTIONS: "allocator_may_return_null=1" };
     if (!quick) await test("The native bench compiles", () => cmake("native", environment, "headwise_bench_native"));
     const presets = { native: "native", ...(!quick && { asan: "ASan and UBSan", tsan: "TSan" }) };
-    for (const [preset, title] of Object.entries(presets)) {
-      await test(`C++, ${title}`, async () => {
-        await cmake(preset, environment);
-        await run(join(root, `build/${preset}/tests/cpp/headwise_tests`), ["--minimal"], {
-          env: { ...process.env, ...sanitizers },
-        });
-      });
-    }
+    const compileAndRun = async (preset) => {
+      await cmake(preset, environment);
+      const env = { ...process.env, ...sanitizers };
+      await run(join(root, `build/${preset}/tests/cpp/headwise_tests`), ["--minimal"], { env });
+    };
+    await twoAtATime(
+      Object.entries(presets).map(
+        ([preset, title]) =>
+          () =>
+            test(`C++, ${title}`, () => compileAndRun(preset)),
+      ),
+    );
   },
   async wasm(environment, quick) {
     const newer = quick ? [] : [await nodeOf("22"), await nodeOf("24")];
-    for (const preset of quick ? ["relaxed"] : binaries) {
-      await test(`C++, WebAssembly ${preset}, in ${1 + newer.length} version(s) of Node`, async () => {
-        await cmake(preset, environment);
-        const program = `build/${preset}/tests/cpp/headwise_tests.cjs`;
-        await run("node", [relaxed, program, "--minimal"]);
-        for (const node of newer) await run(node, [program, "--minimal"]);
-      });
-    }
+    const compileAndRun = async (preset) => {
+      await cmake(preset, environment);
+      const program = `build/${preset}/tests/cpp/headwise_tests.cjs`;
+      await run("node", [relaxed, program, "--minimal"]);
+      for (const node of newer) await run(node, [program, "--minimal"]);
+    };
+    const title = (preset) => `C++, WebAssembly ${preset}, in ${1 + newer.length} version(s) of Node`;
+    const presets = quick ? ["relaxed"] : binaries;
+    await twoAtATime(presets.map((preset) => () => test(title(preset), () => compileAndRun(preset))));
   },
   async js(_, quick) {
     const tests = (title, node, flags, options) =>
@@ -95,9 +109,13 @@ const stages = {
   },
   async fuzz(environment) {
     await installPrograms("fuzz");
-    for (const [name, fuzz] of Object.entries(fuzzers)) {
-      await test(`Random calls: ${name}`, () => fuzz(environment, 15, 1));
-    }
+    await twoAtATime(
+      Object.entries(fuzzers).map(
+        ([name, fuzz]) =>
+          () =>
+            test(`Random calls: ${name}`, () => fuzz(environment, 15, 1)),
+      ),
+    );
   },
   async package(_, quick) {
     const names = quick ? ["contents"] : ["*"];
@@ -107,7 +125,8 @@ const stages = {
     await test("The package in bundlers and runtimes", () => run("node", ["tests/matrix/run.mjs", "--guards"]));
   },
   async browser() {
-    await test("The package in Chromium, Firefox and WebKitGTK", () => nodeTests("node", [], "browser"));
+    await test("The package in Chromium, Firefox and WebKitGTK", () =>
+      nodeTests("node", [], "browser", { concurrency: 2 }));
   },
   async bench() {
     await test("The bench, on one small row", async () => nodeTests(await nodeOf("24"), [], "bench"));
@@ -116,7 +135,7 @@ const stages = {
     await test("The experiments, in small", () => nodeTests("node", [], "experiments"));
   },
   async page() {
-    await test("The page", () => nodeTests("node", [relaxed], "page"));
+    await test("The page", () => nodeTests("node", [relaxed], "page", { concurrency: 2 }));
   },
 };
 

@@ -1,11 +1,11 @@
-// The cases of the public API in three browsers, isolated under the Content Security Policy and without either; and what `load`
-// must choose by itself.
+// The cases of the public API in a browser, isolated under the Content Security Policy and without either; and what `load` must
+// choose by itself.
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { cases } from "../js/cases.mjs";
-import { browserNames, openBrowser } from "../support/browsers.mjs";
+import { openBrowser } from "../support/browsers.mjs";
 import { serve } from "../support/server.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -30,7 +30,8 @@ function runsOf(isolated, { simds, sharedMemory }) {
   });
 }
 
-for (const name of browserNames) {
+/** All of it in one browser. A test file for each, so that two run at a time. */
+export function apiTestsIn(name) {
   describe(name, () => {
     let browser;
     before(async () => (browser = await openBrowser(name)));

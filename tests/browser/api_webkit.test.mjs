@@ -1,0 +1,3 @@
+import { apiTestsIn } from "./api_cases.mjs";
+
+apiTestsIn("webkit");
