@@ -54,7 +54,7 @@ function checkText(text: unknown, name: string): string {
 
 /**
  * @param config of tokenizer_config.json; `{}` where there is none
- * @param sentences of sentence_bert_config.json, whose limit counts before those of the other files
+ * @param sentences of sentence_bert_config.json, whose limit counts before those of the other files, and which may ask for lower case
  */
 export function openTokenizer(
   { Tokenizer: Library }: TokenizerLibrary,
@@ -73,6 +73,7 @@ export function openTokenizer(
     throw fileError(file, `it cannot be used: ${(error as Error).message}`, error);
   }
 
+  const lowerCase = sentences.do_lower_case === true;
   const padding = member(json, "padding");
   const truncation = member(json, "truncation");
   const isLimit = (length: unknown): length is number => typeof length === "number" && length > 0 && length < noLimit;
@@ -89,7 +90,8 @@ export function openTokenizer(
 
   /** Ids and tokens; what is too long loses tokens of the text, not those that surround it. */
   function run(value: unknown, name: string, { specialTokens, maxTokens: most }: Checked<typeof encodeTable>) {
-    const text = checkText(value, name);
+    const given = checkText(value, name);
+    const text = lowerCase ? given.toLowerCase() : given;
     const { ids, tokens } = library.encode(text, { add_special_tokens: specialTokens });
     if (most === undefined || ids.length <= most) return { ids, tokens };
     const own = specialTokens ? library.encode(text, { add_special_tokens: false }).ids : ids;

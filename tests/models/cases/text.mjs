@@ -146,6 +146,19 @@ export const textCases = [
     },
   },
   {
+    name: "text becomes lower case where sentence_bert_config.json says so",
+    async run({ hw, expect }) {
+      const cased = encode({ ...tokenizer, normalizer: null });
+      for (const lower of [true, false]) {
+        const files = { "tokenizer.json": cased, "sentence_bert_config.json": encode({ do_lower_case: lower }) };
+        const model = await hw.openModel(await changed("gpt2", { files }));
+        const [id] = model.tokenizer.encode("WORD5");
+        expect(id === 5, `do_lower_case: ${lower}`).to.equal(lower);
+        await model.dispose();
+      }
+    },
+  },
+  {
     name: "text goes in, one or several, and comes out token by token",
     async run({ hw, expect }) {
       const model = await hw.openModel(await changed("gpt2", { files: tokenizerFiles }));
