@@ -59,7 +59,6 @@ async function bundle() {
       },
       transform: { define: { HEADWISE_VERSION: JSON.stringify(version) } },
       platform: "browser",
-      plugins,
     });
     const comments = { legal: true, annotation: true, jsdoc: false };
     await build.write({ dir: dist, chunkFileNames: "shared-[name].js", minify: small, comments, ...output });
@@ -90,7 +89,7 @@ export async function build() {
     await writeGlue();
   });
   const stamp = "dist/worker/index.d.ts"; // written last
-  if (!upToDate(stamp, ["bindings/src", "build/glue", "tsconfig.json", "package.json", "tools/build.mjs"])) {
+  if (!upToDate(stamp, ["bindings/src", "build/glue", "tsconfig.json", "package.json", "tools/build.mjs", "tools/worker_analyses.mjs"])) {
     await step("Bundling the package", bundle);
   }
   return environment;
