@@ -51,7 +51,7 @@ function readsOf(model, numHeads, values) {
 
 /** A page with these head counts chosen, and what tests do in the section. */
 export async function openMany(site, headCounts, options) {
-  const screen = await site.open(options);
+  const screen = await site.open({ view: "train", ...options });
   const { page } = screen;
   for (const heads of [1, 2, 4, 8]) {
     const selector = `[data-heads='${heads}']`;

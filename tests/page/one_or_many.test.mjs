@@ -31,8 +31,8 @@ test("nothing is loaded or computed before it is started, not even in view", asy
   const screen = await site.open();
   const workers = screen.page.workers().length;
   const requests = site.requests.length;
-  await screen.page.$eval(MANY, (element) => element.scrollIntoView());
-  await screen.page.$eval("[data-section=pruning]", (element) => element.scrollIntoView());
+  await screen.show("train");
+  await screen.show("prune");
   await new Promise((resolve) => setTimeout(resolve, 500));
   assert.equal(screen.page.workers().length, workers);
   assert.deepEqual(site.requests.slice(requests), []);
@@ -91,7 +91,7 @@ test("to the end: what came out is said, other numbers are asked, and another se
 });
 
 test("the example says every question's answer, and how it comes about", async () => {
-  const screen = await site.open();
+  const screen = await site.open({ view: "train" });
   const seen = { less: 0, equal: 0, more: 0 }; // what the first number is, beside the second
   for (let round = 0; round < 30 && Math.min(...Object.values(seen)) === 0; ++round) {
     const values = await screen.page.$$eval(`${MANY} .example li[data-key]`, (all) =>
@@ -150,7 +150,7 @@ test("pause holds, going on changes nothing, reset clears, head counts come and 
 });
 
 test("by keyboard alone: head counts, start, pause, a question, reset", async () => {
-  const screen = await site.open();
+  const screen = await site.open({ view: "train" });
   const label = (heads) => screen.page.$eval(`[data-heads='${heads}']`, (input) => input.checked);
   await screen.tabTo("#question");
   await screen.press("ArrowDown");
@@ -178,6 +178,7 @@ test("while four head counts train, the page answers: sentences, gates, question
   await screen.start();
   await screen.trains(25);
   await screen.page.evaluate(() => Object.assign(window.observed, { longest: 0, shift: 0 }));
+  await screen.show("show");
   await screen.type(SENTENCE);
   await compareCards(screen, oracle.compute(SENTENCE));
   for (const gates of [
@@ -187,6 +188,7 @@ test("while four head counts train, the page answers: sentences, gates, question
     await screen.toggleTo(gates);
     await compareCards(screen, oracle.compute(SENTENCE, { gates }));
   }
+  await screen.show("train");
   await screen.page.select("#question", "5");
   assert.match(await screen.page.$eval("[data-lane='8'] .answer", (element) => element.textContent), /B − D =/);
   const { longest, shift } = await screen.page.evaluate(() => window.observed);

@@ -45,19 +45,46 @@ test("a cached example is on screen before the model, its download shows progres
   await screen.done();
 });
 
+test("the strip leads to every part by links, back and forward; each part stays as it is", async () => {
+  const screen = await site.open({ wait: false, view: "" });
+  const { page } = screen;
+  const visible = () => page.$$eval("[data-view]:not([hidden])", (all) => all.map(({ dataset }) => dataset.view));
+  const current = () => page.$$eval("nav [aria-current=page]", (all) => all.map(({ hash }) => hash.slice(1)));
+  assert.deepEqual([await visible(), await current()], [["show"], ["show"]]);
+  for (const view of ["train", "prune", "show"]) {
+    await screen.tabTo(`nav [href="#${view}"]`);
+    await screen.press("Enter");
+    await page.waitForSelector(`[data-view=${view}]:not([hidden])`);
+    assert.deepEqual([await visible(), await current()], [[view], [view]]);
+  }
+  await screen.show("train");
+  await page.select("#question", "5");
+  await page.goBack();
+  assert.deepEqual(await visible(), ["show"]);
+  await page.goForward();
+  assert.deepEqual(await visible(), ["train"]);
+  assert.equal(await page.$eval("#question", ({ value }) => value), "5");
+  assert.match(await page.title(), /^Train – Headwise/);
+  await screen.done();
+});
+
 test("every control and map has a name, and says its state", async () => {
   const screen = await site.open();
   const nodes = [];
   const collect = (node) => (nodes.push(node), node.children?.forEach(collect));
   collect(await screen.page.accessibility.snapshot());
-  const of = (role) => nodes.filter((node) => node.role === role);
+  assert.equal(nodes.filter(({ role, checked }) => role === "switch" && checked).length, 4, "open gates");
+  assert.equal(nodes.filter(({ role }) => role === "application").length, 3);
+  for (const view of ["train", "prune"]) {
+    await screen.show(view);
+    collect(await screen.page.accessibility.snapshot());
+  }
   const controls = ["button", "switch", "textbox", "link", "checkbox", "radio", "combobox", "spinbutton", "slider"];
   for (const role of [...controls, "application", "progressbar", "image"]) {
-    assert.ok(of(role).length > 0, role);
-    for (const node of of(role)) assert.ok(node.name?.trim(), `a ${role} without a name`);
+    const all = nodes.filter((node) => node.role === role);
+    assert.ok(all.length > 0, role);
+    for (const node of all) assert.ok(node.name?.trim(), `a ${role} without a name`);
   }
-  assert.equal(of("switch").filter(({ checked }) => checked).length, 4, "four gates are open, causal is off");
-  assert.equal(of("application").length, 3);
   await screen.done();
 });
 

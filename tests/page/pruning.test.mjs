@@ -174,6 +174,7 @@ test("the page answers and keeps its places while heads are measured", async () 
   const screen = await openPruning();
   await screen.page.evaluate(() => Object.assign(window.observed, { longest: 0, shift: 0 }));
   await screen.start();
+  await screen.show("show");
   await screen.type("She saw the man with the telescope.");
   await screen.done();
   const { longest, shift } = await screen.page.evaluate(() => window.observed);
@@ -265,7 +266,7 @@ function randomLoss(count) {
 }
 
 async function openPruning(options) {
-  const screen = await site.open(options);
+  const screen = await site.open({ view: "prune", ...options });
   const { page } = screen;
   const workers = page.workers().length;
   const done = () => screen.reaches(PRUNING, "[data-phase=done]", { timeout: 120_000 });

@@ -9,16 +9,19 @@ import { openSite } from "./screen.mjs";
 /** The calls that each section makes, in an order in which each is made. */
 const sections = {
   "Four heads, and one": {
+    view: "show",
     where: "main",
     ends: "[data-phase=live]",
     calls: ["setHeadGates", "forward", "analyzeHeads", "multiHeadAttention", "setParameters"],
   },
   "One head or many": {
+    view: "train",
     where: MANY,
     ends: "[data-phase=running]",
     calls: ["transformer", "adamW", "evaluate", "forward", "trainStep"],
   },
   Pruning: {
+    view: "prune",
     where: "[data-section=pruning]",
     ends: "[data-phase=done]",
     calls: ["loadTransformer", "headImportance", "pruneByImportance", "prune", "generate"],
@@ -35,9 +38,9 @@ before(async () => {
 });
 after(() => site?.close());
 
-for (const [name, { where, ends, calls }] of Object.entries(sections)) {
+for (const [name, { view, where, ends, calls }] of Object.entries(sections)) {
   test(`${name}: a refused call and a lost worker are said, and can be tried again`, async () => {
-    const options = { init: failCalls };
+    const options = { view, init: failCalls };
     const screen = await (where === MANY ? openMany(site, [2], options) : site.open(options));
     const { page } = screen;
     const act = (action) => page.$eval(`${where} ${action}`, (button) => button.click());

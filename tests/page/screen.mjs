@@ -36,7 +36,7 @@ export async function openSite({ plain = false } = {}) {
 async function openPage(
   browser,
   url,
-  { wait = true, width = 1280, features = [], holdModel = false, failModel = 0, init, refused },
+  { view = "show", wait = true, width = 1280, features = [], holdModel = false, failModel = 0, init, refused },
 ) {
   const page = await browser.newPage();
   const messages = [];
@@ -68,7 +68,7 @@ async function openPage(
     failModel,
   );
   if (init) await page.evaluateOnNewDocument(init);
-  await page.goto(url);
+  await page.goto(`${url}#${view}`);
 
   const main = (name) => page.$eval("main", (element, name) => element.dataset[name], name);
   const runs = async () => Number(await main("runs"));
@@ -82,6 +82,11 @@ async function openPage(
   const settled = () => reaches("main", "[data-phase=live][aria-busy=false]");
   const screen = {
     page,
+    /** Goes to another part of the page by the strip. */
+    async show(view) {
+      await page.click(`nav [href="#${view}"]`);
+      await page.waitForSelector(`[data-view=${view}]:not([hidden])`);
+    },
     releaseModel: () => page.evaluate(() => window.observed.releaseModel()),
     async done() {
       assert.deepEqual(messages, [], "the console stays empty");
