@@ -1,7 +1,7 @@
 // Builds the npm package into dist/: the four WebAssembly binaries, the JavaScript around them, the types.
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { glueFile, glueNames, writeGlue } from "./glue.mjs";
@@ -49,6 +49,7 @@ async function bundle(environment) {
     ],
   };
   const licenses = gatherLicenses();
+  const parts = {}; // of each file: the modules in it, and their length before it was minified
   const write = async (input, { plugins = [], ...output }) => {
     const build = await rolldown({
       input,
@@ -64,7 +65,12 @@ async function bundle(environment) {
       platform: "browser",
     });
     const comments = { legal: true, annotation: true, jsdoc: false };
-    await build.write({ dir: dist, chunkFileNames: "shared-[name].js", minify: small, comments, ...output });
+    const files = { dir: dist, chunkFileNames: "shared-[name].js" };
+    const written = await build.write({ ...files, minify: small, comments, ...output });
+    for (const { fileName, modules } of written.output)
+      parts[fileName] = Object.fromEntries(
+        Object.entries(modules).map(([id, { renderedLength }]) => [relative(root, id), renderedLength]),
+      );
     await build.close();
   };
   await write({ index: source("index.ts"), worker: source("worker/index.ts") }, { codeSplitting });
@@ -74,8 +80,23 @@ async function bundle(environment) {
     { chunkFileNames: "worker-[name].js", plugins: [workerAnalyses] },
   );
   await write({ thread: source("runtime/thread.ts") }, { codeSplitting: false });
+  await writeFile(join(root, "build/parts.json"), JSON.stringify(parts));
   await writeFile(join(dist, "THIRD_PARTY_LICENSES.txt"), await packageLicenses(environment, licenses));
   await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
+}
+
+/** Makes the package of the compiled binaries. */
+export async function packageBinaries(environment) {
+  await mkdir(join(root, "dist"), { recursive: true });
+  for (const binary of binaries) {
+    const name = `headwise-${binary}.wasm`;
+    await writeIfChanged(join(root, "dist", name), await readFile(join(root, `build/${binary}/bindings`, name)));
+  }
+  await writeGlue();
+  const stamp = "dist/worker/index.d.ts"; // written last
+  const tools = ["build.mjs", "worker_analyses.mjs", "licenses"].map((name) => `tools/${name}`);
+  const inputs = ["bindings/src", "build/glue", "tsconfig.json", "package.json", ...tools];
+  if (!upToDate(stamp, inputs)) await step("Bundling the package", () => bundle(environment));
 }
 
 /** Builds the parts of the package that are not up to date. */
@@ -83,20 +104,10 @@ export async function build() {
   await installPackages();
   await installPrograms("build");
   const environment = await toolchainEnvironment();
-  await mkdir(join(root, "dist"), { recursive: true });
   await step("Compiling the core to WebAssembly, four ways", async () => {
-    for (const binary of binaries) {
-      await cmake(binary, environment, "headwise");
-      const name = `headwise-${binary}.wasm`;
-      await writeIfChanged(join(root, "dist", name), await readFile(join(root, `build/${binary}/bindings`, name)));
-    }
-    await writeGlue();
+    for (const binary of binaries) await cmake(binary, environment, "headwise");
   });
-  const stamp = "dist/worker/index.d.ts"; // written last
-  const inputs = ["bindings/src", "build/glue", "tsconfig.json", "package.json"];
-  if (!upToDate(stamp, [...inputs, "tools/build.mjs", "tools/worker_analyses.mjs", "tools/licenses"])) {
-    await step("Bundling the package", () => bundle(environment));
-  }
+  await packageBinaries(environment);
   return environment;
 }
 

@@ -9,13 +9,13 @@ import { fileURLToPath } from "node:url";
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
 /**
- * Runs a command in the repository. With `capture` it resolves with the standard output. Rejects if the command fails or takes more
+ * Runs a command in the repository, or in `cwd`. With `capture` it resolves with the standard output. Rejects if the command fails or takes more
  * than `timeout` ms. `onLine` is called for each line of the output, which is also shown.
  */
-export function run(command, args, { env = process.env, capture = false, onLine, timeout } = {}) {
+export function run(command, args, { cwd = root, env = process.env, capture = false, onLine, timeout } = {}) {
   return new Promise((done, fail) => {
     const stdio = ["ignore", capture || onLine ? "pipe" : "inherit", "inherit"];
-    const child = spawn(command, args, { cwd: root, env, stdio, timeout, killSignal: "SIGKILL" });
+    const child = spawn(command, args, { cwd, env, stdio, timeout, killSignal: "SIGKILL" });
     let output = "";
     child.stdout?.setEncoding("utf8").on("data", (text) => {
       output += text;

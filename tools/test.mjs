@@ -123,6 +123,7 @@ const stages = {
   async package(_, quick) {
     const names = quick ? ["contents"] : ["*"];
     await test("The package in an empty project", () => nodeTests("node", [], "package", { concurrency: 2, names }));
+    if (!quick) await test("The same bytes from another folder", () => run("node", ["tools/reproduce.mjs", "--quick"]));
   },
   async hosts() {
     await test("The package in bundlers and runtimes", () => run("node", ["tests/matrix/run.mjs", "--guards"]));

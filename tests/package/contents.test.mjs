@@ -8,8 +8,9 @@ import filePlugin from "@size-limit/file";
 import sizeLimit from "size-limit";
 
 import { binaries } from "../../tools/build.mjs";
+import { binariesOf, entries, filesOf, importsOf, modulesOf, sizeGates } from "../../tools/downloads.mjs";
 import { root } from "../../tools/steps.mjs";
-import { importsOf, makeProject, run, sizeGates } from "./project.mjs";
+import { makeProject, run } from "./project.mjs";
 
 let project;
 let dist;
@@ -19,17 +20,6 @@ before(async () => {
 });
 after(() => project?.remove());
 
-const entries = { headwise: ["index.js"], "headwise/worker": ["worker.js", "worker-host.js"] };
-
-/** The modules of a page that loads an entry: without `onDemand`, before it opens a model. */
-async function modules(entry, { threads = true, onDemand = [] } = {}) {
-  const files = [...entries[entry], ...(threads ? ["thread.js"] : [])];
-  const analyses = onDemand === "all" || onDemand.includes("analyses");
-  if (analyses && entry === "headwise/worker") files.push("worker-analyses.js"); // imported by its address
-  const sets = await Promise.all(files.map((file) => importsOf(dist, file, { onDemand })));
-  return new Set(sets.flatMap((set) => [...set]));
-}
-
 test("the tarball holds the package and nothing else", async () => {
   const sources = (await readdir(join(root, "bindings/src"), { recursive: true })).filter((name) =>
     /(?<!\.d)\.ts$/.test(name),
@@ -37,9 +27,9 @@ test("the tarball holds the package and nothing else", async () => {
   const declarations = sources.map((name) => name.replace(/\.ts$/, ".d.ts"));
   const compiled = binaries.map((binary) => `headwise-${binary}.wasm`);
   const scripts = new Set(
-    (await Promise.all(Object.keys(entries).map((entry) => modules(entry, { onDemand: "all" })))).flatMap((set) => [
-      ...set,
-    ]),
+    (await Promise.all(Object.keys(entries).map((entry) => modulesOf(dist, entry, { onDemand: "all" })))).flatMap(
+      (set) => [...set],
+    ),
   );
   const built = [...scripts, ...compiled, ...declarations, "THIRD_PARTY_LICENSES.txt"].map((name) => `dist/${name}`);
   deepEqual(project.files, ["CHANGELOG.md", "LICENSE", "README.md", "docs/heads.md", "package.json", ...built].sort());
@@ -98,16 +88,27 @@ test("each binary has an address of its own, for hosts that must import it", () 
 });
 
 for (const [download, sizeGate] of Object.entries(sizeGates)) {
-  // With `headwise` a page has one thread.
-  for (const binary of binaries.filter((each) => download === "headwise/worker" || !each.endsWith("threads"))) {
+  for (const binary of binariesOf(download)) {
     test(`${download}: with ${binary} at most ${sizeGate} bytes are downloaded, gzipped`, async (t) => {
-      const [entry, onDemand] = download.split(", with ");
-      const options = { threads: binary.endsWith("threads"), onDemand: onDemand?.split(" and ") };
-      const scripts = [...(await modules(entry, options))].filter((name) => !name.includes("tokenizers"));
-      const files = [...scripts, `headwise-${binary}.wasm`].map((name) => join(dist, name));
-      const [{ size }] = await sizeLimit([filePlugin], { checks: [{ files, gzip: true }] });
+      const names = await filesOf(dist, download, binary);
+      const [{ size }] = await sizeLimit([filePlugin], {
+        checks: [{ files: names.map((name) => join(dist, name)), gzip: true }],
+      });
       t.diagnostic(`${size} bytes`);
-      ok(size > 20_000 && size <= sizeGate, `${size} bytes: ${scripts.join(", ")}`);
+      ok(size > 20_000 && size <= sizeGate, `${size} bytes: ${names.join(", ")}`);
     });
   }
 }
+
+test("`npm run size` says what each part of a download costs", async () => {
+  const { code, stdout, text } = await run("npm", ["run", "size"]);
+  equal(code, 0, text);
+  for (const download of Object.keys(sizeGates)) {
+    const rows = stdout.split(`\n${download}: `)[1].split("\n\n")[0].trim().split("\n");
+    const parts = rows.slice(1).map((row) => row.match(/^ *([\d.]+) KB  (.+)$/));
+    for (const name of ["attention", "learning", "published models", "int8"])
+      ok(parts.find(([, , part]) => part === name)?.[1] > 0, `${download}: ${name}`);
+    const sum = parts.reduce((sum, [, size]) => sum + Number(size), 0);
+    ok(Math.abs(sum - parseFloat(rows[0])) < 0.05 * parts.length, `${download}: ${sum} of ${rows[0]}`);
+  }
+});

@@ -1,6 +1,5 @@
 // An empty project in a temporary folder with nothing but our packed tarball installed: what a user has.
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -25,21 +24,6 @@ async function npm(args, cwd) {
   if (code !== 0) throw new Error(`npm ${args.join(" ")}: ${text}`);
   return stdout;
 }
-
-/**
- * What a page may download, JavaScript and one binary: bytes, gzipped. The code that opens published models comes on demand, and that
- * of the analyses; only the script of `headwise/worker`'s worker opens models from the start. Tokenizers are not counted.
- */
-export const sizeGates = {
-  headwise: 112 * 1024,
-  "headwise, with models": 128 * 1024,
-  "headwise, with models and analyses": 160 * 1024,
-  "headwise/worker": 160 * 1024,
-  "headwise/worker, with models and analyses": 200 * 1024,
-};
-
-/** Of modules that are imported on demand, those that a page with models needs, and one with analyses. */
-const demanded = { models: /open_here|open_model|tokenizers/, analyses: /run_here|text_arguments/ };
 
 /** The Node.js versions that the package is tested with: this one (20 or newer), 22 and 24. */
 export async function nodes() {
@@ -82,24 +66,6 @@ export async function makeProject() {
     run: (program, args, options) => run(program, args, { cwd: folder, ...options }),
     remove: () => rm(folder, { recursive: true, force: true }),
   };
-}
-
-/**
- * Names of a folder's modules that `file` imports, itself included; with `onDemand` also those that it imports later: all, or those
- * for "models" or "analyses".
- */
-export async function importsOf(folder, file, { onDemand = [] } = {}, found = new Set()) {
-  if (found.has(file)) return found;
-  if (!existsSync(join(folder, file))) throw new Error(`${file} is imported and not there`);
-  found.add(file);
-  const text = await readFile(join(folder, file), "utf8");
-  const imports = /\b(?:import|from)\s*(\(?)["'`]([^"'`]+)["'`]/g;
-  for (const [, later, specifier] of text.matchAll(imports)) {
-    if (later && onDemand !== "all" && !onDemand.some((purpose) => demanded[purpose].test(specifier))) continue;
-    if (!specifier.startsWith("./")) throw new Error(`${file} imports ${specifier}, which is not in the package`);
-    await importsOf(folder, specifier.slice(2), { onDemand }, found);
-  }
-  return found;
 }
 
 /** Scaled dot-product attention of x [rows, width] with itself, one head, in the plainest JavaScript. */

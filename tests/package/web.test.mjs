@@ -7,9 +7,10 @@ import filePlugin from "@size-limit/file";
 import sizeLimit from "size-limit";
 import { build, createServer } from "vite";
 
+import { sizeGates } from "../../tools/downloads.mjs";
 import { openBrowser } from "../support/browsers.mjs";
 import { serve } from "../support/server.mjs";
-import { difference, inputSource, makeProject, rows, sizeGates, width } from "./project.mjs";
+import { difference, inputSource, makeProject, rows, width } from "./project.mjs";
 
 const isolation = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
