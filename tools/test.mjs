@@ -7,6 +7,7 @@ import { format } from "./format.mjs";
 import { fuzzers } from "./fuzz.mjs";
 import { page } from "./page.mjs";
 import { installPackages, installPrograms } from "./setup.mjs";
+import { soak } from "./soak.mjs";
 import { main, root, run, step } from "./steps.mjs";
 
 const relaxed = "--experimental-wasm-relaxed-simd"; // Node 20 has relaxed SIMD behind this flag, newer ones without
@@ -119,6 +120,9 @@ const stages = {
             test(`Random calls: ${name}`, () => fuzz(environment, 15, 1)),
       ),
     );
+  },
+  async soak() {
+    await test("Models opened, used and disposed at random for a minute", () => soak(60, 1));
   },
   async package(_, quick) {
     const names = quick ? ["contents"] : ["*"];
