@@ -67,7 +67,7 @@ void Linear::multiply_int8(Range inputs, Range tiles, Start start, const float* 
   for (std::size_t first = 0; first < rows; first += room) {
     const std::size_t block = std::min(rows - first, room);
     const RowPanels panels(block, std::min(context.tile_rows, kInt8TileRows));
-    context.pool.parallel_for(panels.count, 4.0 * static_cast<double>(block * depth), [&](std::size_t p, std::size_t) {
+    context.pool.parallel_for(panels.count, 12.0 * static_cast<double>(block * depth), [&](std::size_t p, std::size_t) {
       for (std::size_t i = panels.first_row(p); i < panels.first_row(p + 1); ++i) {
         const float* x_i = x + (first + i) * this->inputs() + inputs.begin;
         std::int16_t* to = integers + i * row;
