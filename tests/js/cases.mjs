@@ -6,6 +6,7 @@ import { attentionCases } from "./cases/attention.mjs";
 import { attentionOptionCases } from "./cases/attention_options.mjs";
 import { cacheCases } from "./cases/cache.mjs";
 import { errorCases } from "./cases/errors.mjs";
+import { formatCases } from "./cases/formats.mjs";
 import { generateCases } from "./cases/generate.mjs";
 import { headImportanceCases } from "./cases/head_importance.mjs";
 import { hostileCases } from "./cases/hostile.mjs";
@@ -50,6 +51,7 @@ export const cases = [
   ...transformerCases,
   ...transformerChoiceCases,
   ...generateCases,
+  ...formatCases,
   ...transformerTrainingCases,
   ...optimizerCases,
   ...transformerErrorCases,

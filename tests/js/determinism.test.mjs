@@ -1,6 +1,7 @@
 // Output is bit-identical for every number of threads, and from call to call.
 import { it } from "node:test";
 import { expect } from "chai";
+import { relaxedSimd } from "wasm-feature-detect";
 
 import { load } from "../../dist/index.js";
 import { random } from "./reference.mjs";
@@ -38,6 +39,17 @@ function compute(hw) {
     results.push(model.parameters(), model.gradients(), [...model.generate([1, 2, 3], { maxTokens: 70 })]);
     model.dispose();
   }
+  // Matrices in other formats, with few rows (threads share the columns) and many, and tokens one by one.
+  for (const dtype of ["bf16", "int8"]) {
+    const shape = { vocabSize: 50, contextLength: 128, layers: 2, embedDim: 192, numHeads: 6, feedForwardDim: 768 };
+    const model = hw.transformer({ ...shape, dtype });
+    for (const length of [1, 7, 32, 128]) {
+      const tokens = Int32Array.from({ length }, (_, n) => (7 * n) % 50);
+      results.push(model.forward(tokens, { capture: { weights: "probabilities", stream: ["after"] } }));
+    }
+    results.push(model.save({ dtype: "I8" }), [...model.generate([1, 2, 3], { maxTokens: 9 })]);
+    model.dispose();
+  }
   // A few queries share panels in other ways on other threads; a head has infinity among its values.
   const value = random([1, 3, 40, 8], 2);
   value.data[8 * 5] = Infinity;
@@ -61,6 +73,26 @@ function measureAndPrune(hw) {
   );
   return [importance, pruned.steps, pruned.model.parameters()];
 }
+
+it("int8 files are the same bytes from every binary", async () => {
+  const files = [];
+  for (const simd of (await relaxedSimd()) ? ["simd128", "relaxed"] : ["simd128"]) {
+    for (const threads of [1, 2]) {
+      const hw = await load({ simd, threads });
+      const model = hw.transformer({ vocabSize: 50, contextLength: 8, layers: 2, embedDim: 72, numHeads: 4 });
+      const shapes = Object.entries(model.parameters()).map(([key, { shape }]) => [key, shape]);
+      model.setParameters(Object.fromEntries(shapes.map(([key, shape], n) => [key, random(shape, n)])));
+      const int8 = model.convert({ dtype: "int8" });
+      files.push(
+        model.save({ dtype: "I8" }),
+        int8.save({ dtype: "I8" }),
+        hw.loadTransformer(int8.save()).save({ dtype: "I8" }),
+      );
+      hw.dispose();
+    }
+  }
+  for (const file of files) expect(file).to.deep.equal(files[0]);
+});
 
 for (const [name, work] of Object.entries({ compute, measureAndPrune })) {
   it(`1, 2 and 4 threads give the same bits: ${name}`, async () => {

@@ -31,11 +31,12 @@ export function floatsOf(name: string, dtype: string, bytes: Uint8Array): Float3
   return widen(arrayOf(Uint16Array, bytes), halfFloats[dtype]);
 }
 
-/**
- * Opens a safetensors file in memory without copying it, and checks its whole header. Throws `invalid-file` with the tensor's name
- * if the header is malformed.
- */
-export function readSafetensors(file: Uint8Array | ArrayBuffer): Safetensors {
+/** A file whose tensors' bytes can be had as well. */
+export interface OpenFile extends Safetensors {
+  bytes(name: string): Uint8Array;
+}
+
+export function openSafetensors(file: Uint8Array | ArrayBuffer): OpenFile {
   const tag = typeTag(file);
   if (tag !== "Uint8Array" && tag !== "ArrayBuffer" && tag !== "SharedArrayBuffer") {
     throw invalidOption("readSafetensors", "a Uint8Array or ArrayBuffer", file);
@@ -49,6 +50,12 @@ export function readSafetensors(file: Uint8Array | ArrayBuffer): Safetensors {
     if (found === undefined) throw new HeadwiseError("invalid-option", `safetensors: there is no tensor ${show(name)}`);
     return found;
   };
+  const bytesOf = (name: string) => {
+    const { begin, end } = entry(name);
+    const [from, to] = [dataStart + begin, dataStart + end];
+    if (to > bytes.byteLength) throw invalidTensor(name, "its bytes are gone: the file's buffer was transferred");
+    return bytes.subarray(from, to);
+  };
   return {
     metadata,
     names: [...entries.keys()],
@@ -57,15 +64,26 @@ export function readSafetensors(file: Uint8Array | ArrayBuffer): Safetensors {
       return { dtype, shape: [...shape] };
     },
     tensor(name) {
-      const { dtype, shape, begin, end } = entry(name);
-      const [from, to] = [dataStart + begin, dataStart + end];
-      if (to > bytes.byteLength) throw invalidTensor(name, "its bytes are gone: the file's buffer was transferred");
-      return { data: floatsOf(name, dtype, bytes.subarray(from, to)), shape: [...shape] };
+      const { dtype, shape } = entry(name);
+      return { data: floatsOf(name, dtype, bytesOf(name)), shape: [...shape] };
     },
+    bytes: bytesOf,
   };
 }
 
+/**
+ * Opens a safetensors file in memory without copying it, and checks its whole header. Throws `invalid-file` with the tensor's name
+ * if the header is malformed.
+ */
+export function readSafetensors(file: Uint8Array | ArrayBuffer): Safetensors {
+  const { metadata, names, info, tensor } = openSafetensors(file);
+  return { metadata, names, info, tensor };
+}
+
 export const fileTypes = ["F32", "F16", "BF16"] as const;
+
+/** The name of the scales of an int8 matrix: F32, one for each output. */
+export const scaleName = (matrix: string) => `${matrix}_scale`;
 
 function checkMetadata(value: unknown, name: string): Record<string, string> {
   const metadata = Object.create(null) as Record<string, string>;

@@ -1,12 +1,12 @@
 /** Puts a file's tensors into a model, one at a time as they come. */
 import { show } from "../base/checks.js";
 import { HeadwiseError } from "../base/errors.js";
-import type { TensorToWrite } from "../files/safetensors.js";
+import { scaleName, type TensorToWrite } from "../files/safetensors.js";
 import { halfFloats, widen } from "../files/half_floats.js";
 import type { Parameter } from "../module/config.js";
 import type { Numbers } from "../transformer/raw_parameters.js";
 import type { ResolvedTransformerConfig } from "../transformer/types.js";
-import { scaleName, type Placement } from "./architectures/placements.js";
+import type { Placement } from "./architectures/placements.js";
 
 /** What a tensor has for a parameter: floats, the bits of BF16, or int8 with a scale for each output. */
 export interface Given {

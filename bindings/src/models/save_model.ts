@@ -5,12 +5,7 @@ import { readOptions, withDefault, type OptionTable } from "../base/options.js";
 import { HeadwiseError } from "../base/errors.js";
 import { fileTypes, writeTensors } from "../files/safetensors.js";
 import type { Parameter } from "../module/config.js";
-import { readParameters } from "../module/parameters.js";
-import { trained } from "../module/trained.js";
-import type { Handle } from "../runtime/instance.js";
-import type { NativeModel } from "../runtime/native.js";
-import { isMatrix } from "../transformer/native_config.js";
-import { getInt8 } from "../transformer/raw_parameters.js";
+import { inInt8, type Int8OrFloats } from "../transformer/int8.js";
 import type { AnyTransformer } from "../transformer/types.js";
 import type { SavedModel, SaveModelOptions } from "./opened_types.js";
 import { tensorsOfModel } from "./place_parameters.js";
@@ -50,31 +45,15 @@ export function saveModel(
     const message = `save: layer ${gated} has head gates other than 1, for which ${published.name}'s files have no place`;
     throw new HeadwiseError("invalid-option", message);
   }
-  const whole = dtype === "I8" && model.config.dtype !== "int8" ? model.convert({ dtype: "int8" }) : model;
-  try {
-    const parameters = dtype === "I8" ? int8Of(whole) : floatsOf(model);
+  const write = (parameters: (parameter: Parameter) => Int8OrFloats): SavedModel => {
     const tensors = tensorsOfModel(placementsIn(published, model.config), model.config, parameters);
     const config = configOf(model, published, dtype);
     return {
       "config.json": encodeUtf8(`${JSON.stringify(config, null, 2)}\n`),
       "model.safetensors": writeTensors(tensors, dtype === "I8" ? "F32" : dtype, { format: "pt" }),
     };
-  } finally {
-    if (whole !== model) whole.dispose();
-  }
-}
-
-type Given = (parameter: Parameter) => { data: Float32Array | Int8Array; scales?: Float32Array };
-
-function floatsOf(model: AnyTransformer): Given {
+  };
+  if (dtype === "I8") return inInt8(model, write);
   const parameters = model.parameters();
-  return ({ name }) => ({ data: parameters[name]!.data });
-}
-
-/** Matrices as the core has them, all else as floats. */
-function int8Of(model: AnyTransformer): Given {
-  const handle = trained.get(model)!.handle as Handle<NativeModel>;
-  const read = (parameter: Parameter) =>
-    readParameters(handle, [parameter], (native, index, to) => native.getParameter(index, to))[parameter.name]!;
-  return (parameter) => (isMatrix(parameter) ? getInt8(handle, parameter) : { data: read(parameter).data });
+  return write(({ name }) => parameters[name]!);
 }

@@ -2,11 +2,12 @@
 import { HeadwiseError } from "../base/errors.js";
 import type { Instance } from "../runtime/instance.js";
 import { parseJson } from "../files/json.js";
-import { readSafetensors } from "../files/safetensors.js";
+import { openSafetensors } from "../files/safetensors.js";
 import { invalidFile } from "../files/safetensors_header.js";
 import type { Safetensors } from "../files/types.js";
 import { product, sameShape } from "../base/tensor.js";
 import { resolveTransformerConfig } from "./config.js";
+import { setInt8 } from "./int8.js";
 import { eachTransformerParameter } from "./native_config.js";
 import { format } from "./save.js";
 import { emptyTransformer } from "./transformer.js";
@@ -60,13 +61,14 @@ function readModel(file: Safetensors): { config: ResolvedTransformerConfig; gate
 }
 
 export function loadTransformer(instance: Instance, bytes: ArrayBuffer | Uint8Array): Transformer {
-  const file = readSafetensors(bytes);
+  const file = openSafetensors(bytes);
   const { config, gates } = readModel(file);
   const model = emptyTransformer(instance, config);
   try {
-    inFile("tensors", () =>
-      model.setParameters(Object.fromEntries(file.names.map((name) => [name, file.tensor(name)]))),
-    );
+    inFile("tensors", () => {
+      const floats = setInt8(model, file);
+      model.setParameters(Object.fromEntries(floats.map((name) => [name, file.tensor(name)])));
+    });
     inFile("head_gates", () => gates.forEach((layer, n) => model.attention(n).setHeadGates(Float32Array.from(layer))));
   } catch (error) {
     model.dispose();

@@ -300,8 +300,11 @@ export interface ConvertOptions {
 
 /** Options of `Transformer.save`. */
 export interface SaveOptions {
-  /** Element type in the file: F32 (default) is bit-exact. */
-  dtype?: "F32" | "F16" | "BF16";
+  /**
+   * Element type in the file: F32 (default) is bit-exact. I8 writes each matrix as int8 and its scales as the F32 tensor
+   * `<name>_scale`, [outputs]; such a file opens as a model with `dtype: "int8"`.
+   */
+  dtype?: "F32" | "F16" | "BF16" | "I8";
 }
 
 /** A transformer, made by `Headwise.transformer`. Each layer has attention and feed-forward. */

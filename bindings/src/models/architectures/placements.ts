@@ -2,6 +2,7 @@
 import { show } from "../../base/checks.js";
 import { HeadwiseError } from "../../base/errors.js";
 import { sameShape } from "../../base/tensor.js";
+import { scaleName } from "../../files/safetensors.js";
 import type { Weights } from "../../files/types.js";
 import type { Parameter } from "../../module/config.js";
 import { transformerParameters } from "../../transformer/native_config.js";
@@ -85,9 +86,6 @@ export function placementsOf(
   if (left !== undefined) throw new Error(`the family's table has no tensor for ${left.name}`);
   return placements;
 }
-
-/** The name of the scales of an int8 tensor. */
-export const scaleName = (name: string) => `${name}_scale`;
 
 /** The name of the int8 tensor whose scales a tensor is; undefined of others. */
 const scaled = (name: string, tensors: TensorInfos) => {
