@@ -6,11 +6,22 @@ import { load } from "../../dist/index.js";
 import { load as loadWorker } from "../../dist/worker.js";
 import { random } from "../js/reference.mjs";
 import { expect, expectSame } from "./attention_oracle.mjs";
+import { damagedFiles, formats } from "./formats.mjs";
 import { analysis, attention, rotaryEmbedding } from "./operators.mjs";
 import { caching, module } from "./modules.mjs";
 import { refusal, workerRefusal } from "./refusals.mjs";
 
-const properties = { attention, rotaryEmbedding, analysis, module, caching, refusal, workerRefusal };
+const properties = {
+  attention,
+  rotaryEmbedding,
+  analysis,
+  module,
+  caching,
+  formats,
+  damagedFiles,
+  refusal,
+  workerRefusal,
+};
 
 /** A call whose result is known, as bits. */
 function knownCase(hw) {
