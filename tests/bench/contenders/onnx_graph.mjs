@@ -1,8 +1,8 @@
-// An ONNX graph under construction, with linear layers in several number formats.
+// An ONNX graph under construction, with linear layers and tables in several number formats.
 import { constant, model, node } from "../../support/onnx_model.mjs";
 import { transpose } from "../inputs.mjs";
 
-/** Symmetric integers up to `largest`, and a scale for each `block` numbers of a weight. */
+/** Symmetric integers up to `largest`, and a scale for each `block` numbers. */
 function quantise(weight, block, largest) {
   const integers = new Int8Array(weight.length);
   const scales = new Float32Array(weight.length / block);
@@ -54,15 +54,24 @@ export class Graph {
     return this.constant(transpose(weight, outputs), [weight.length / outputs, outputs]);
   }
 
+  /** The rows `ids` of a table [count, *]; integers have one scale for all, as quantisers of graphs give a Gather. */
+  rows(table, count, ids) {
+    const dims = [count, table.length / count];
+    if (this.format === "MatMul") return this.add("Gather", [this.constant(table, dims), ids]);
+    const { integers, scales } = quantise(table, table.length, 127);
+    const found = this.add("Gather", [this.constant(integers, dims), ids]);
+    return this.add("DequantizeLinear", [found, this.constant(scales, []), this.constant(new Int8Array(1), [])]);
+  }
+
   /** x W^T.   weight: [outputs, inputs] */
   linear(x, weight, outputs) {
     if (this.format === "MatMul") return this.add("MatMul", [x, this.matrix(weight, outputs)]);
     const inputs = weight.length / outputs;
     const bits = /MatMulNBits (\d)/.exec(this.format)?.[1];
     if (bits !== undefined) return this.#blocks(x, weight, outputs, inputs, Number(bits));
-    const { integers, scales } = quantise(weight, inputs, 127);
+    const { integers, scales } = quantise(weight, this.format.endsWith("one scale") ? weight.length : inputs, 127);
     const matrix = this.matrix(integers, outputs);
-    const scale = this.constant(scales, [outputs]);
+    const scale = this.constant(scales, [scales.length]);
     if (this.format === "DynamicQuantizeMatMul") return this.contrib("DynamicQuantizeMatMul", [x, matrix, scale]);
     if (!this.#quantised.has(x)) this.#quantised.set(x, this.add("DynamicQuantizeLinear", [x], {}, 3));
     const [bytes, ownScale, zero] = this.#quantised.get(x);

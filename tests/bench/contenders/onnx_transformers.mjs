@@ -28,15 +28,29 @@ export function encoder({ config, L }, parameters, { format, attention }) {
   const vector = (name) => graph.constant(parameters[name].data, [parameters[name].data.length]);
   const norm = (name) => [vector(`${name}.weight`), vector(`${name}.bias`)];
   const epsilon = { floats: { epsilon: normEpsilon } };
-  const table = (name, rows) => graph.constant(parameters[`${name}.weight`].data, [rows, E]);
-  const tables = [table("embedding", vocabSize), table("positions", contextLength), table("token_types", tokenTypes)];
-  const types = graph.constant(new Int32Array(L), [1, L]);
-  let [x] = graph.contrib(
-    "EmbedLayerNormalization",
-    ["tokens", types, ...tables, ...norm("embedding_norm")],
-    epsilon,
-    2,
-  );
+  const embed = () => {
+    const types = graph.constant(new Int32Array(L), [1, L]);
+    const table = (name, rows) => graph.constant(parameters[`${name}.weight`].data, [rows, E]);
+    const tables = [table("embedding", vocabSize), table("positions", contextLength), table("token_types", tokenTypes)];
+    return graph.contrib(
+      "EmbedLayerNormalization",
+      ["tokens", types, ...tables, ...norm("embedding_norm")],
+      epsilon,
+      2,
+    );
+  };
+  // That operator takes tables in float32 alone.
+  const embedIntegers = () => {
+    const positions = parameters["positions.weight"].data.slice(0, L * E);
+    const [type] = [parameters["token_types.weight"].data];
+    const others = graph.constant(
+      positions.map((value, n) => value + type[n % E]),
+      [1, L, E],
+    );
+    const words = graph.rows(parameters["embedding.weight"].data, vocabSize, "tokens");
+    return [graph.contrib("SkipLayerNormalization", [words, others, ...norm("embedding_norm")], epsilon)];
+  };
+  let [x] = format === "MatMul" ? embed() : embedIntegers();
   const addAndNorm = (own, skip, name, bias) =>
     graph.contrib("SkipLayerNormalization", [own, skip, ...norm(name), ...(bias ? [vector(bias)] : [])], epsilon);
   for (let n = 0; n < layers; ++n) {
@@ -115,7 +129,7 @@ export function decoder({ config, L, P }, parameters, { format, attention }) {
   const attend = attention === "GroupQueryAttention" ? groupQueryAttention : multiHeadAttention;
 
   const pasts = Array.from({ length: layers }, (_, n) => ["key", "value"].map((part) => `past ${n} ${part}`));
-  let stream = graph.add("Gather", [graph.constant(parameters["embedding.weight"].data, [V, E]), "tokens"]);
+  let stream = graph.rows(parameters["embedding.weight"].data, V, "tokens");
   let x = graph.add("SimplifiedLayerNormalization", [stream, vector("layers.0.norm1.weight")], norm);
   const addAndNorm = (own, name) => {
     const inputs = [own, stream, vector(`${name}.weight`)];
