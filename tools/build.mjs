@@ -99,14 +99,17 @@ export async function packageBinaries(environment) {
   if (!upToDate(stamp, inputs)) await step("Bundling the package", () => bundle(environment));
 }
 
+/** Compiles what is not up to date. */
+export async function compile(environment) {
+  for (const binary of binaries) await cmake(binary, environment, "headwise");
+}
+
 /** Builds the parts of the package that are not up to date. */
 export async function build() {
   await installPackages();
   await installPrograms("build");
   const environment = await toolchainEnvironment();
-  await step("Compiling the core to WebAssembly, four ways", async () => {
-    for (const binary of binaries) await cmake(binary, environment, "headwise");
-  });
+  await step("Compiling the core to WebAssembly, four ways", () => compile(environment));
   await packageBinaries(environment);
   return environment;
 }

@@ -63,8 +63,10 @@ main(async () => {
     await step("Building the package in another folder", async () => {
       await copyRepository(folder);
       if (quick) await borrowBinaries(folder, environment);
-      const work = quick ? "packageBinaries(process.env)" : "build()";
-      const script = `import("./tools/build.mjs").then(({ build, packageBinaries }) => ${work})`;
+      const work = quick
+        ? "packageBinaries(process.env)"
+        : "compile(process.env).then(() => packageBinaries(process.env))";
+      const script = `import("./tools/build.mjs").then(({ compile, packageBinaries }) => ${work})`;
       await run(process.execPath, ["--input-type=module", "-e", script, "script"], { cwd: folder, env: environment });
     });
     await step("Comparing", async () => {

@@ -21,6 +21,10 @@ test("the newest section of CHANGELOG.md has it", async () => {
   equal((await read("CHANGELOG.md")).match(/^## \[(\d[^\]]*)\] - \d{4}-\d\d-\d\d$/m)?.[1], version);
 });
 
+test("CITATION.cff has it", async () => {
+  equal((await read("CITATION.cff")).match(/^version: (.*)$/m)?.[1], version);
+});
+
 test("the built package has it", async () => {
   const hw = await load({ threads: 1 });
   equal(hw.info.version, version);
