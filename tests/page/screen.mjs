@@ -15,15 +15,16 @@ export const darkWithReducedMotion = [
 ];
 
 /** Serves the page, as `npm start` does or from a sub-folder of a host without isolation headers, and opens a browser. */
-export async function openSite({ plain = false } = {}) {
+export async function openSite({ plain = false, ...more } = {}) {
   await access(join(folder, "index.html")).catch(() => assert.fail("web/dist is missing: run `npm run build` first"));
   const where = plain ? { isolated: false, mount: "/some/folder/" } : { isolated: true, csp: true };
-  const host = await serve(folder, where);
+  const host = await serve(folder, { ...where, ...more });
   const browser = await launchChromium();
   return {
     url: host.url,
     /** Paths that were asked for. */
     requests: host.requests,
+    served: host.served,
     open: (options = {}) => openPage(browser, host.url, options),
     async close() {
       await browser.close();
@@ -57,7 +58,7 @@ async function openPage(
       const { fetch } = window;
       const released = hold ? new Promise((resolve) => (window.observed.releaseModel = resolve)) : undefined;
       window.fetch = async (resource, options) => {
-        if (!String(resource).endsWith("layer0.safetensors")) return fetch(resource, options);
+        if (!String(resource).endsWith("first.safetensors")) return fetch(resource, options);
         if (failures-- > 0) return new Response(null, { status: 404 });
         const response = await fetch(resource, options);
         await released;
@@ -121,16 +122,28 @@ async function openPage(
       await page.waitForFunction((n) => Number(document.querySelector("main").dataset.runs) > n, {}, before);
       await settled();
     },
+    /** A changed text, as if by one key. */
+    insert: (text) =>
+      page.$eval(
+        "#sentence",
+        (field, text) => {
+          field.value = text;
+          field.dispatchEvent(new Event("input", { bubbles: true }));
+        },
+        text,
+      ),
     type: (text) =>
       screen.after(async () => {
         await page.$eval("#sentence", (element) => element.select());
         await page.locator("#sentence").fill(text);
       }),
     async toggleTo(gates) {
-      for (const [h, gate] of gates.entries()) {
-        const selector = `[data-head='${h + 1}'] [data-switch=gate]`;
-        const checked = await page.$eval(selector, (element) => element.checked);
-        if (checked !== Boolean(gate)) await screen.after(() => page.click(selector));
+      for (const [layer, of] of gates.entries()) {
+        for (const [h, gate] of of.entries()) {
+          const selector = `[data-head='${layer + 1}.${h + 1}'] [data-switch=gate]`;
+          const checked = await page.$eval(selector, (element) => element.checked);
+          if (checked !== Boolean(gate)) await screen.after(() => page.click(selector));
+        }
       }
     },
     /** Tab until the element has the focus: it is within reach of the keyboard. */
@@ -142,10 +155,12 @@ async function openPage(
       assert.fail(`${selector} cannot be reached with Tab`);
     },
     cell: () =>
-      page.$eval("output[aria-live]", (element) => ({
-        text: element.textContent,
+      page.$eval("[data-cell]", (element) => ({
+        text: element.firstChild.textContent.trim(),
         value: Number(element.dataset.value),
       })),
+    /** What a screen reader was told last. */
+    said: () => page.$eval("output[aria-live]", (element) => element.textContent),
     async cards() {
       const cards = await page.$$eval("[data-head] [data-metric]", (elements) =>
         elements.map((element) => ({

@@ -1,6 +1,8 @@
 // A static file server on the loopback address, with or without the headers that give a page threads.
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
 import { extname, join, normalize } from "node:path";
 
 const types = {
@@ -12,6 +14,9 @@ const types = {
   ".svg": "image/svg+xml",
   ".wasm": "application/wasm",
 };
+
+/** A slow host answers in chunks of this many bytes, those of several answers in turns. */
+const CHUNK = 8192;
 
 /** The headers of a cross-origin isolated page and of its files. */
 export const isolation = {
@@ -26,14 +31,24 @@ export const contentSecurityPolicy =
 
 /**
  * Serves a folder under `mount`. `isolated` sends the isolation headers, `csp` the policy above, `headers` additional ones. `cached`
- * allows browsers to cache.
- * @returns {Promise<{ url: string, requests: string[], close: () => Promise<void> }>} requests: the paths asked for
+ * allows browsers to cache. `bytesPerSecond` is what all answers together get at most, `compressed` sends text and WebAssembly gzipped, as
+ * hosts do.
+ * @returns {Promise<{ url: string, requests: string[], served: { bytes: number }, close: () => Promise<void> }>} requests: the paths asked for
  */
 export async function serve(
   folder,
-  { isolated = true, csp = false, cached = false, mount = "/", headers: more = {} } = {},
+  {
+    isolated = true,
+    csp = false,
+    cached = false,
+    mount = "/",
+    headers: more = {},
+    bytesPerSecond = Infinity,
+    compressed = false,
+  } = {},
 ) {
   const requests = [];
+  const served = { bytes: 0, free: 0 };
   const headers = {
     ...(isolated && isolation),
     ...(cached && { "Cache-Control": "max-age=3600" }),
@@ -49,7 +64,24 @@ export async function serve(
       const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
       const content = await readFile(file);
       const type = types[extname(file)] ?? "application/octet-stream";
-      response.writeHead(200, { "Content-Type": type, ...headers }).end(content);
+      const zip = compressed && extname(file) in types;
+      const body = zip ? gzipSync(content) : content;
+      const encoding = zip && { "Content-Encoding": "gzip" };
+      response.writeHead(200, {
+        "Content-Type": type,
+        "Content-Length": body.length,
+        ...encoding,
+        ...headers,
+      });
+      served.bytes += body.length;
+      if (bytesPerSecond === Infinity) return response.end(body);
+      for (let at = 0; at < body.length; at += CHUNK) {
+        // The line is busy until all chunks before are through.
+        served.free = Math.max(served.free, performance.now()) + (1000 * CHUNK) / bytesPerSecond;
+        await sleep(served.free - performance.now());
+        response.write(body.subarray(at, at + CHUNK));
+      }
+      response.end();
     } catch {
       response.writeHead(404, headers).end(); // no such file, or no such path: "%"
     }
@@ -58,6 +90,8 @@ export async function serve(
   return {
     url: `http://127.0.0.1:${server.address().port}${mount}`,
     requests,
+    /** `bytes`: of all answers. */
+    served,
     close: () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))),
   };
 }

@@ -1,11 +1,12 @@
 /**
- * Writes src/heads/example.json: one run of the default sentence on the real model, by the page's own engine and the built
- * library. Run it after a change of the model, the engine or the sentence: `node web/tools/make-example.mjs ["sentence"]`.
+ * Writes src/heads/example.json: one run of the default sentence on the real model, by the page's own code and the built
+ * library. Run it after a change of the model, the encoder or the sentence: `node web/tools/make-example.mjs ["sentence"]`.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { format } from "prettier";
 import { createServer } from "vite";
+import { load } from "../../dist/worker.js";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const output = here("../src/heads/example.json");
@@ -13,37 +14,35 @@ const text = process.argv[2] ?? JSON.parse(await readFile(output, "utf8")).text;
 
 const round = (value, decimals) => Number(value.toFixed(decimals));
 
-function steps({ data, shape }) {
-  const largest = round(
-    data.reduce((most, value) => Math.max(most, Math.abs(value)), 0),
-    4,
-  );
-  const bytes = Int8Array.from(data, (value) => Math.round((value / largest) * 127));
-  return { shape, largest, bytes: Buffer.from(bytes.buffer).toString("base64") };
-}
-
-const head = ({ weights, values, contributions, entropy, distance, share }) => ({
-  weights: Array.from(weights.data, (weight) => Math.round(weight * 1000)),
-  values: steps(values),
-  contributions: steps(contributions),
-  entropy: round(entropy, 4),
-  distance: round(distance, 4),
-  share: round(share, 4),
-});
-
 // Vite runs the TypeScript of the page here and serves the model to it.
 const server = await createServer({ configFile: here("../vite.config.ts"), server: { port: 0 }, logLevel: "warn" });
-let engine;
+let hw;
 try {
   await server.listen();
-  const { Engine } = await server.ssrLoadModule("/src/heads/engine.ts");
-  engine = await Engine.start(`${server.resolvedUrls.local[0]}model/`);
-  const run = await engine.run({ text, causal: false, gates: [1, 1, 1, 1] });
-  const example = { text, tokens: run.tokens, heads: run.heads.map(head), single: head(run.single) };
+  const base = `${server.resolvedUrls.local[0]}model/`;
+  const { Encoder } = await server.ssrLoadModule("/src/heads/encoder.ts");
+  const { loadFirst, loadRest } = await server.ssrLoadModule("/src/heads/model/index.ts");
+  hw = await load();
+  const encoder = await Encoder.make(hw, await loadFirst(base));
+  await encoder.complete(await loadRest(base));
+  const tokens = encoder.tokenize(text);
+  const gates = encoder.heads.map((count) => Array(count).fill(1));
+  const { weights, statistics } = await encoder.run({ tokens, gates, causal: false });
+  const layers = weights.map(({ data, shape: [heads, rows, columns] }, layer) =>
+    Array.from({ length: heads }, (_, head) => ({
+      weights: Array.from(data.subarray(head * rows * columns, (head + 1) * rows * columns), (w) =>
+        Math.round(w * 1000),
+      ),
+      statistics: Object.fromEntries(
+        Object.entries(statistics[layer][head]).map(([name, value]) => [name, round(value, 4)]),
+      ),
+    })),
+  );
+  const example = { text, tokens, layers };
   const json = await format(JSON.stringify(example), { parser: "json", printWidth: 120 });
   await writeFile(output, json);
-  console.log(`${output}: ${run.tokens.length} tokens, ${json.length} bytes`);
+  console.log(`${output}: ${tokens.length} tokens, ${json.length} bytes`);
 } finally {
-  await engine?.dispose();
+  await hw?.dispose();
   await server.close();
 }

@@ -1,5 +1,5 @@
 /** Tokens in words: what a label, a tick or the live region says. */
-import type { Token } from "./model/index";
+import type { Token } from "./subject";
 
 /** "▁" marks the start of a word in SentencePiece vocabularies. */
 const WORD_START = "▁";

@@ -1,123 +1,186 @@
-/** What the page is showing and what it is doing: the state that the components share. No DOM. */
+/** What the page shows of a model and what it is doing: the state that the components share. No DOM. */
 import type { Info } from "headwise";
-import { SINGLE } from "../colors";
-import { Engine, type HeadView, type Progress, type RunResult } from "./engine";
-import { example } from "./example";
+import { Effects } from "./effects.svelte";
+import { Side, type Shown } from "./side.svelte";
+import { outputChange } from "./statistics";
+import { sameHead, type HeadPlace, type Input, type Subject } from "./subject";
 
-/** `example`: the cached run is on screen, the library is on its way; `failed`: it will not come. */
-export type Phase = "example" | "live" | "failed";
+/**
+ * `waiting`: a cached run, or nothing, is on screen, and the model is on its way; `partial`: its first layers are live; `failed`: it will
+ * not come.
+ */
+export type Phase = "waiting" | "partial" | "live" | "failed";
 
-export interface Place {
-  readonly kind: "weights" | "values" | "contributions";
-  readonly feature: number;
+export interface Progress {
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
 }
 
-export class Session {
-  text = $state(example.text);
-  causal = $state(example.causal);
-  gates = $state<number[]>([...example.gates]);
+const open = (heads: readonly number[]) => heads.map((count) => Array<number>(count).fill(1));
 
-  phase = $state<Phase>("example");
+export class Session {
+  causal = $state(false);
+  gates = $state<number[][]>([]);
+  /** The text, and one to compare it with. */
+  readonly sides = [new Side(), new Side()] as const;
+  readonly effects = new Effects();
+
+  phase = $state<Phase>("waiting");
   progress = $state.raw<Progress | null>(null);
   info = $state.raw<Info | null>(null);
   error = $state<string | null>(null);
-  /** The run on screen. */
-  result = $state.raw<RunResult>(example);
   /** How many live runs have reached the screen. */
   runs = $state(0);
   /** True from a change of the input until its result is on screen. */
   busy = $state(false);
 
-  locked = $state<number | null>(null);
-  hovered = $state<number | null>(null);
-  #lastShown = $state(0);
-  /**
-   * The cell that the reader is at. It stays when the head changes: heads can be compared on one token. At first,
-   * in the example: "it" → "because". Kept within the tokens there are by `query` and `key`.
-   */
-  #query = $state(7);
-  #key = $state(6);
-  /** The map that the reader is on, and the feature there if it is one of outputs. */
-  place = $state.raw<Place>({ kind: "weights", feature: 0 });
+  pinned = $state.raw<HeadPlace | null>(null);
+  hovered = $state.raw<HeadPlace | null>(null);
+  #last = $state.raw<HeadPlace>({ layer: 0, head: 0 });
 
-  #engine: Engine | undefined;
+  subject = $state.raw<Subject | null>(null);
+  #current: AbortController | undefined;
+  #looking: AbortController | undefined;
 
-  readonly shown: number = $derived(this.hovered ?? this.locked ?? this.#lastShown);
-  readonly query: number = $derived(Math.min(this.#query, this.result.tokens.length - 1));
-  readonly key: number = $derived(Math.min(this.#key, this.result.tokens.length - 1));
-  readonly empty: boolean = $derived(this.text.trim() === "");
+  readonly shown: HeadPlace = $derived(this.hovered ?? this.pinned ?? this.#last);
+  readonly side: Side = $derived(this.sides[0]);
+  /** The sides that have something to show. */
+  readonly present: readonly Side[] = $derived(this.sides.filter(({ shown }) => shown !== null));
+  readonly allOpen: boolean = $derived(this.gates.every((of) => of.every((gate) => gate !== 0)));
+  /** Many heads are shown as maps alone. */
+  readonly many: boolean = $derived(this.gates.flat().length > 16);
 
-  head(index: number): HeadView {
-    return index === SINGLE ? this.result.single : this.result.heads[index];
+  constructor(heads: readonly number[], first: HeadPlace) {
+    this.gates = open(heads);
+    this.#last = first;
   }
 
-  preview(head: number | null): void {
-    if (head === null && this.hovered !== null) this.#lastShown = this.hovered;
+  /** Number of the head's hue: each of a few heads has its own, many share one. */
+  hue({ layer, head }: HeadPlace): number {
+    return this.gates[layer].length > 4 ? 0 : head;
+  }
+
+  preview(head: HeadPlace | null): void {
+    if (head === null && this.hovered !== null) this.#last = this.hovered;
     this.hovered = head;
   }
 
-  toggleLock(head: number): void {
-    this.#lastShown = head;
-    this.locked = this.locked === head ? null : head;
+  togglePin(head: HeadPlace): void {
+    this.#last = head;
+    this.pinned = this.pinned && sameHead(this.pinned, head) ? null : head;
   }
 
-  unlock(): void {
-    if (this.locked !== null) this.#lastShown = this.locked;
-    this.locked = null;
+  /** Frees the innermost pin: a cell, then the head. */
+  free(): void {
+    const side = this.sides.find(({ pinned }) => pinned !== null);
+    if (side) return side.free();
+    if (this.pinned) this.#last = this.pinned;
+    this.pinned = null;
   }
 
-  toQuery(query: number): void {
-    this.#query = query;
+  isOpen({ layer, head }: HeadPlace): boolean {
+    return this.gates[layer][head] !== 0;
   }
 
-  toCell(query: number, key: number): void {
-    this.#query = query;
-    this.#key = key;
-    this.place = { ...this.place, kind: "weights" };
+  setGate({ layer, head }: HeadPlace, on: boolean): void {
+    this.gates = this.gates.map((of, l) => of.map((gate, h) => (l === layer && h === head ? Number(on) : gate)));
   }
 
-  toFeature(kind: "values" | "contributions", query: number, feature: number): void {
-    this.#query = query;
-    this.place = { kind, feature };
+  openAll(): void {
+    this.gates = open(this.gates.map(({ length }) => length));
   }
 
-  setGate(head: number, open: boolean): void {
-    this.gates = this.gates.map((gate, h) => (h === head ? Number(open) : gate));
-  }
-
-  async start(modelBase: URL): Promise<void> {
-    this.error = null;
-    this.progress = null;
-    this.phase = "example";
-    try {
-      await this.#engine?.dispose(); // a second start, after a failure
-      this.#engine = undefined;
-      this.#engine = await Engine.start(modelBase, (progress) => (this.progress = progress));
-      this.info = this.#engine.info;
-      await this.run();
-    } catch (error) {
-      this.#fail(error);
+  /** A model that is ready: from now on runs are live. */
+  use(subject: Subject): void {
+    if (subject !== this.subject && subject.heads.join() !== this.gates.map(({ length }) => length).join()) {
+      this.gates = open(subject.heads);
+      this.#last = { layer: 0, head: 0 };
+      this.pinned = null;
     }
+    this.subject = subject;
   }
 
   /** Computes what the inputs say now; an older run that is still under way is dropped. */
   async run(): Promise<void> {
-    if (!this.#engine || this.empty) return;
+    const { subject } = this;
+    if (!subject || this.side.empty) return;
+    this.#current?.abort();
+    const { signal } = (this.#current = new AbortController());
     this.busy = true;
     try {
-      const result = await this.#engine.run({ text: this.text, causal: this.causal, gates: [...this.gates] });
-      if (!result) return; // a newer run owns the screen
-      this.result = result;
-      this.phase = "live";
+      const results = [];
+      for (const side of this.sides) results.push(await this.#result(subject, side, signal));
+      if (signal.aborted) return;
+      for (const [i, side] of this.sides.entries()) {
+        const result = results[i];
+        if (result) side.show(result);
+        else if (i === 1) side.clear(); // the first keeps the last result
+      }
+      this.phase = this.side.shown!.live < subject.heads.length ? "partial" : "live";
       this.error = null;
+      await this.look(signal);
+      if (signal.aborted) return;
       this.runs += 1;
       this.busy = false;
+      await this.effects.measure(subject, this.sides, signal);
     } catch (error) {
-      this.#fail(error);
+      if (!signal.aborted) this.fail(error);
     }
   }
 
-  #fail(error: unknown): void {
+  async #result(subject: Subject, side: Side, signal: AbortSignal): Promise<Shown | undefined> {
+    const { text } = side;
+    const tokens = subject.tokenize(text);
+    if (tokens.length === 0) return undefined;
+    const input: Input = { tokens, gates: this.gates.map((of) => [...of]), causal: this.causal || subject.causal };
+    const start = performance.now();
+    const run = await subject.run(input, signal);
+    const milliseconds = performance.now() - start;
+    const all = this.allOpen ? run : await subject.run({ ...input, gates: open(subject.heads) }, signal);
+    const change = run.hidden && all.hidden && outputChange(all.hidden, run.hidden);
+    const live = run.weights.length;
+    const result: Shown = { ...input, ...run, text, milliseconds, live, change, openEmbedding: all.embedding };
+    // Until the last layers are there, those of the cached run of the same text stay.
+    const cached = side.shown?.milliseconds === null && side.shown.text === text && this.allOpen && !input.causal;
+    if (!cached) return result;
+    const rest = <T>(own: readonly T[], of: readonly T[]) => [...own, ...of.slice(live)];
+    const { weights, statistics, change: kept } = side.shown!;
+    return {
+      ...result,
+      change: change ?? kept,
+      weights: rest(run.weights, weights),
+      statistics: rest(run.statistics, statistics),
+    };
+  }
+
+  /** Looks inside the layer of the shown head. */
+  async look(outer?: AbortSignal): Promise<void> {
+    const { subject } = this;
+    const { layer } = this.shown;
+    this.#looking?.abort();
+    const looking = (this.#looking = new AbortController());
+    const { signal } = looking;
+    outer?.addEventListener("abort", () => looking.abort());
+    for (const side of this.present) {
+      if (!subject || layer >= side.shown!.live) continue;
+      try {
+        const look = await subject.look(side.shown!, layer, signal);
+        if (signal.aborted) return;
+        side.look = look;
+      } catch (error) {
+        if (signal.aborted) return;
+        throw error;
+      }
+    }
+  }
+
+  /** Drops what is under way. */
+  stop(): void {
+    this.#current?.abort();
+    this.#looking?.abort();
+  }
+
+  fail(error: unknown): void {
     this.busy = false;
     this.phase = "failed";
     this.error = error instanceof Error ? error.message : String(error);

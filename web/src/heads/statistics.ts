@@ -1,28 +1,51 @@
 /** Plain arithmetic on the library's results: the only numbers on the page that the library does not give directly. */
 import type { Tensor } from "headwise";
+import type { Look } from "./subject";
 
-/** [H, rows, columns] → H views [rows, columns] of the same data. */
-export function splitHeads({ data, shape }: Tensor): Tensor[] {
-  const [heads, rows, columns] = shape as [number, number, number];
-  const size = rows * columns;
-  return Array.from({ length: heads }, (_, h) => ({
-    data: data.subarray(h * size, (h + 1) * size),
-    shape: [rows, columns],
-  }));
+/** Head `head` of [H, rows, columns]: a view [rows, columns]. */
+export function headMatrix({ data, shape }: Tensor, head: number): Tensor {
+  const [, rows, columns] = shape as [number, number, number];
+  return { data: data.subarray(head * rows * columns, (head + 1) * rows * columns), shape: [rows, columns] };
 }
 
-/** Frobenius norm: the root of the sum of all squares. */
-export function norm(values: Float32Array): number {
+/**
+ * What each head has of its layer's attention output, over all tokens: ⟨contribution, output⟩ / ‖output‖². With the output bias's part they
+ * add up to 1; a head that works against the others has a negative part.
+ */
+export function partsOf({ contributions, attention }: Look): { heads: number[]; bias: number } {
+  const square = dot(attention.data, attention.data);
+  const heads = Array.from(
+    { length: contributions.shape[0] },
+    (_, head) => dot(headMatrix(contributions, head).data, attention.data) / square,
+  );
+  return { heads, bias: 1 - heads.reduce((sum, part) => sum + part, 0) };
+}
+
+/**
+ * The attention of one head as wide as all heads of a layer together, [T, T]: its score is the sum of theirs over √H, since
+ * Σ q·k / √(H D) = (1 / √H) Σ (q·k / √D).
+ */
+export function unsplit({ scores, masked }: Look): Tensor {
+  const [heads, rows, columns] = scores.shape as [number, number, number];
+  const data = new Float32Array(rows * columns);
+  for (let cell = 0; cell < data.length; ++cell) {
+    for (let head = 0; head < heads; ++head) data[cell] += scores.data[head * data.length + cell] / Math.sqrt(heads);
+    if (masked.data[cell] === -Infinity) data[cell] = -Infinity;
+  }
+  for (let row = 0; row < rows; ++row) softmax(data.subarray(row * columns, (row + 1) * columns));
+  return { data, shape: [rows, columns] };
+}
+
+function softmax(row: Float32Array): void {
+  const largest = row.reduce((most, value) => Math.max(most, value));
+  const sum = row.reduce((total, value) => total + Math.exp(value - largest), 0);
+  for (let i = 0; i < row.length; ++i) row[i] = Math.exp(row[i] - largest) / sum;
+}
+
+export function dot(a: Float32Array, b: Float32Array): number {
   let sum = 0;
-  for (const value of values) sum += value * value;
-  return Math.sqrt(sum);
-}
-
-/** Each head's norm over the sum of all heads' norms: 0 … 1, together 1; NaN where every contribution is zero. */
-export function shares(contributions: readonly Tensor[]): number[] {
-  const norms = contributions.map((contribution) => norm(contribution.data));
-  const total = norms.reduce((sum, value) => sum + value, 0);
-  return norms.map((value) => value / total);
+  for (let i = 0; i < a.length; ++i) sum += a[i] * b[i];
+  return sum;
 }
 
 /** Per row of two outputs [T, O]: 1 − cosine, 0 (same direction) … 2 (opposite); NaN where a row has no direction. */

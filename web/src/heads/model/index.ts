@@ -1,46 +1,37 @@
-import { readSafetensors, type MultiHeadAttentionConfig, type Tensor } from "headwise";
+import type { Tensor } from "headwise";
 import { download, type Progress } from "../../download";
-import { embed } from "./embedding";
-import { createTokenizer, type Token, type Vocabulary } from "./tokenizer";
+import { readQuantized } from "./quantized";
+import type { Vocabulary } from "./tokenizer";
 
-export type { Progress, Token };
+export type { Progress };
 
-/** Layer 0 of Universal Sentence Encoder Lite, up to and including its attention's parameters. */
-export interface Model {
-  /** At most 128 tokens: the model reads no more. None for an empty text. */
-  tokenize(text: string): Token[];
-  /** What the attention reads, [T, 256]. */
-  embed(ids: readonly number[]): Tensor;
-  /** For `hw.multiHeadAttention`. */
-  readonly config: MultiHeadAttentionConfig;
-  /** For `setParameters`. */
-  readonly parameters: Record<string, Tensor>;
+/** Universal Sentence Encoder Lite as tools/encoder.mjs names it. */
+export interface EncoderWeights {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: Readonly<Record<string, Tensor>>;
 }
 
-/** Loads the files that tools/model.mjs made from the folder `base`; a relative one is taken as `fetch` takes it. */
-export async function loadModel(base: string | URL, onProgress?: Progress, signal?: AbortSignal): Promise<Model> {
-  const folder = String(base).replace(/\/?$/, "/");
-  const files = ["layer0.safetensors", "tokenizer.json"].map((name) => folder + name);
-  const [layer, vocabulary] = await download(files, onProgress, signal);
+/** The vocabulary, and what the first layer's attention needs: a third of the whole. `base` is a folder's address. */
+export async function loadFirst(
+  base: string | URL,
+  onProgress?: Progress,
+  signal?: AbortSignal,
+): Promise<EncoderWeights & { vocabulary: Vocabulary }> {
+  const [vocabulary, file] = await download(inFolder(base, "tokenizer.json", "first.safetensors"), onProgress, signal);
+  return { ...readQuantized(file), vocabulary: JSON.parse(new TextDecoder().decode(vocabulary)) as Vocabulary };
+}
 
-  const file = readSafetensors(layer);
-  const weights = {
-    table: file.tensor("embedding"),
-    frequencies: file.tensor("timing.frequencies"),
-    normScale: file.tensor("norm.scale"),
-    normBias: file.tensor("norm.bias"),
-    epsilon: Number(file.metadata.layerNormEpsilon),
-  };
-  const parameterNames = file.names.filter((name) => name.includes("_proj."));
-  const parameters = Object.fromEntries(parameterNames.map((name) => [name, file.tensor(name)]));
-  return {
-    tokenize: createTokenizer(JSON.parse(new TextDecoder().decode(vocabulary)) as Vocabulary),
-    embed: (ids) => embed(ids, weights),
-    config: {
-      embedDim: parameters["q_proj.weight"].shape[1],
-      numHeads: Number(file.metadata.numHeads),
-      outputDim: parameters["out_proj.weight"].shape[0],
-    },
-    parameters,
-  };
+/** Everything else. */
+export async function loadRest(
+  base: string | URL,
+  onProgress?: Progress,
+  signal?: AbortSignal,
+): Promise<EncoderWeights> {
+  const [file] = await download(inFolder(base, "rest.safetensors"), onProgress, signal);
+  return readQuantized(file);
+}
+
+function inFolder(base: string | URL, ...names: string[]): string[] {
+  const folder = String(base).replace(/\/?$/, "/");
+  return names.map((name) => folder + name);
 }

@@ -1,9 +1,4 @@
-/** One piece of the text. */
-export interface Token {
-  readonly id: number;
-  /** As in the vocabulary: "▁cat" begins a word, "�" stands for a run of unknown characters. */
-  readonly piece: string;
-}
+import type { Token } from "../subject";
 
 /** tokenizer.json: a SentencePiece unigram vocabulary, ids are indices. */
 export interface Vocabulary {
@@ -15,6 +10,7 @@ export interface Vocabulary {
   readonly scores: readonly number[];
 }
 
+/** The id of a run of unknown characters. */
 const UNKNOWN = 0;
 const SPACE = "▁";
 

@@ -1,0 +1,70 @@
+/** A model that the page looks into: its heads on a text. No DOM. */
+import type { HeadStatistics, Tensor } from "headwise";
+
+/** One piece of the text. */
+export interface Token {
+  readonly id: number;
+  /** "▁cat" begins a word. */
+  readonly piece: string;
+}
+
+export interface HeadPlace {
+  readonly layer: number;
+  readonly head: number;
+}
+
+export interface Input {
+  readonly tokens: readonly Token[];
+  /** By layer, then by head: 1 open, 0 shut. */
+  readonly gates: readonly (readonly number[])[];
+  /** A what-if for models that look both ways; causal models are always causal. */
+  readonly causal: boolean;
+}
+
+/** All heads on T tokens. */
+export interface Run {
+  /** By layer, those that there are yet: attention probabilities [H, T, T], row = query. Before the gates. */
+  readonly weights: readonly Tensor[];
+  /** By layer and head. */
+  readonly statistics: readonly (readonly HeadStatistics[])[];
+  /** The residual stream after the last layer [T, E], if that is there yet. */
+  readonly hidden?: Tensor;
+  /** The text as one vector of length 1, of models that make one. */
+  readonly embedding?: Float32Array;
+}
+
+/** One layer inside. */
+export interface Look {
+  readonly layer: number;
+  /** As attended with: queries [H, T, D], keys and values [G, T, D], G key/value heads. */
+  readonly queries: Tensor;
+  readonly keys: Tensor;
+  readonly values: Tensor;
+  /** Scores q · k / √D before and after the mask, [H, T, T]. */
+  readonly scores: Tensor;
+  readonly masked: Tensor;
+  /** Each head's own output [H, T, D], before the gate. */
+  readonly outputs: Tensor;
+  /** What each head adds to the residual stream [H, T, E], after the gate. */
+  readonly contributions: Tensor;
+  /** The sum of these and the output bias [T, E]. */
+  readonly attention: Tensor;
+}
+
+export interface Subject {
+  readonly title: string;
+  /** Number of heads by layer. */
+  readonly heads: readonly number[];
+  readonly maxTokens: number;
+  /** The model's own mask: each token reads itself and earlier ones. */
+  readonly causal: boolean;
+  tokenize(text: string): readonly Token[];
+  run(input: Input, signal: AbortSignal): Promise<Run>;
+  look(input: Input, layer: number, signal: AbortSignal): Promise<Look>;
+  /** The embedding with one more head off. Only of models that embed. */
+  without?(input: Input, head: HeadPlace, signal: AbortSignal): Promise<Float32Array>;
+}
+
+export const sameHead = (a: HeadPlace, b: HeadPlace): boolean => a.layer === b.layer && a.head === b.head;
+/** "2.1": counted from 1, as people do. */
+export const nameOfHead = ({ layer, head }: HeadPlace): string => `${layer + 1}.${head + 1}`;
