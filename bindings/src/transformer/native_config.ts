@@ -138,8 +138,8 @@ export function nativeLayers(config: ResolvedTransformerConfig): Float64Array {
   return Float64Array.from(rows.flat());
 }
 
-/** Size in bytes of the keys and values of a sequence. */
-export function keyValueBytes(config: ResolvedTransformerConfig, tokens: number): number {
+/** Size in bytes of a token's keys and values. */
+export function keyValueBytes(config: ResolvedTransformerConfig): number {
   const heads = config.heads.reduce((count, _, n) => count + attentionConfig(config, n).numKvHeads, 0);
-  return 8 * heads * config.headDim * tokens;
+  return 8 * heads * config.headDim;
 }
