@@ -38,6 +38,37 @@ function lineOf({ row, shape, L, ort, records }, record) {
   ];
 }
 
+/** A peer's integers with one thread, the faster form. */
+const fastestIntegers = (records) =>
+  records
+    .filter(
+      ({ name, dtype, threads, overInt8 }) => name === "onnxruntime" && /^int/.test(dtype) && threads === 1 && overInt8,
+    )
+    .sort((a, b) => a.best - b.best)[0];
+
+/** Models as people run them: our formats beside each other, and the peer's integers beside our int8. One thread, but for the last column. */
+export function asPeopleRun(results) {
+  const both = (found) => (found ? `${times(found.median)}, best ${times(found.best)}` : "–");
+  const lines = results.map(({ shape, row, L, records }) => {
+    const ours = (dtype, threads = 1) =>
+      records.find((own) => own.name === "headwise" && own.dtype === dtype && own.threads === threads);
+    const int8 = ours("int8");
+    const [integers, floats] = [fastestIntegers(records), fastest(records, 1)];
+    return [
+      `${row}: ${shape}`,
+      ...["F32", "BF16", "int8"].map((dtype) => ms(ours(dtype)?.best)),
+      int8?.best ? ((1000 * L) / int8.best).toFixed(0) : "–",
+      both(ours("F32")?.overInt8),
+      integers ? `${both(integers.overInt8)} (${integers.graph})` : "–",
+      both(floats?.ratio),
+      both(ours("int8", 2)?.overOneThread),
+    ];
+  });
+  const head = ["whole model", "F32: ms", "BF16: ms", "int8: ms", "int8: tokens/s", "F32 beside int8"];
+  head.push("onnxruntime-web: int8 beside ours", "its F32 beside ours", "int8: two threads");
+  return table(head, lines);
+}
+
 /** One line a graph, number format and number of threads. */
 export function modelsTable(results) {
   const head = ["row", "threads", "who", "dtype", "ms: median, best", "tokens/s", "× our F32 time (target)", "error"];

@@ -37,11 +37,16 @@ async function measureModel(row, options) {
   const samples = await takeTurns(racing, options.seconds);
   for (const [n, { record }] of racing.entries()) record.samples = samples[n];
   const raced = records.filter((record) => record.samples?.length > 0); // also those that are slow
-  const ours = (threads) => raced.find((record) => record.name === "headwise" && record.threads === threads);
+  const ours = (threads, dtype) =>
+    raced.find((own) => own.name === "headwise" && own.threads === threads && own.dtype === dtype);
+  const beside = (own, record) =>
+    own === undefined || own === record ? undefined : ratio(record.samples, own.samples);
   for (const record of raced) {
     Object.assign(record, summary(record.samples));
-    const own = ours(record.threads);
-    if (own !== undefined && own !== record) record.ratio = ratio(record.samples, own.samples);
+    record.ratio = beside(ours(record.threads, "F32"), record);
+    record.overInt8 = beside(ours(record.threads, "int8"), record);
+    if (record.name === "headwise" && record.threads > 1 && ours(1, record.dtype))
+      record.overOneThread = ratio(ours(1, record.dtype).samples, record.samples);
   }
   for (const record of records) delete record.samples;
   for (const entrant of entrants) entrant.dispose();

@@ -1,11 +1,11 @@
 // Results as people read them: a line of progress, Markdown tables, a chart.
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { chart } from "./chart.mjs";
 import { peers } from "./contenders/index.mjs";
 import { megabytes, ms, percent, table, times } from "./format.mjs";
-import { modelLine, modelsTable } from "./model_report.mjs";
+import { asPeopleRun, modelLine, modelsTable } from "./model_report.mjs";
 import { kinds } from "./rows.mjs";
 import { median } from "./statistics.mjs";
 
@@ -220,7 +220,7 @@ function markdown(results) {
       `## ${kind === "core" ? "Attention" : "The whole block"}`,
       rowsTable(results.rows, kind),
     ]),
-    ...(results.models.length > 0 ? ["## Whole models", modelsTable(results.models)] : []),
+    ...(results.models.length > 0 ? ["## Whole models", asPeopleRun(results.models), modelsTable(results.models)] : []),
     "## Limits, the best of this run",
     limitLines.join("\n"),
     "## Who did not finish",
@@ -228,6 +228,14 @@ function markdown(results) {
     ...Object.entries(sections).flatMap(([name, show]) => (results[name] === undefined ? [] : [show(results[name])])),
     `<details><summary>All times</summary>\n\n${allTimes(results.rows)}\n\n</details>`,
   ].join("\n\n");
+}
+
+/** Writes the table of whole models into README.md. */
+export async function writeReadme({ machine, simd, models }, file) {
+  const [begin, end] = ["<!-- models -->\n", "<!-- /models -->"];
+  const said = `Last run: ${machine.date.slice(0, 10)}, ${machine.processor}, ${machine.engine}, ${simd} SIMD, ${machine.versions.slice(0, 2).join(", ")}.`;
+  const [before, rest] = (await readFile(file, "utf8")).split(begin);
+  await writeFile(file, `${before}${begin}${said}\n\n${asPeopleRun(models)}\n${end}${rest.split(end)[1]}`);
 }
 
 /** Writes the three files. @returns the Markdown */

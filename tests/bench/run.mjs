@@ -12,7 +12,7 @@ import { models } from "./models.mjs";
 import { buildBench, foldersBelow, rootUrl } from "./build.mjs";
 import { runInBrowser } from "./browser.mjs";
 import { pageLongTasks } from "./page_long_tasks.mjs";
-import { progressLine, writeReport } from "./report.mjs";
+import { progressLine, writeReadme, writeReport } from "./report.mjs";
 import { rows } from "./rows.mjs";
 import { runAll } from "./suite.mjs";
 
@@ -30,6 +30,7 @@ const help = `npm run bench -- [options]
   --before folder      another build's dist/, to compare with
   --no-tables          the rows alone
   --no-build           what is built already
+  --readme             writes the table of whole models into README.md, too
   --out folder         for results.json, results.md and chart.svg; default: build/bench`;
 
 function parse() {
@@ -39,7 +40,7 @@ function parse() {
     options: {
       ...{ rows: text(allRows.join()), threads: text("1,2"), simd: text("auto") },
       ...{ seconds: text("2.2"), browser: text(), only: text(), before: text(), out: text("build/bench") },
-      ...{ tables: flag(true), build: flag(true), help: flag(false) },
+      ...{ tables: flag(true), build: flag(true), readme: flag(false), help: flag(false) },
     },
     allowNegative: true,
   });
@@ -108,6 +109,7 @@ async function main(options) {
   results.seconds = performance.now() / 1000; // building included
   const report = await writeReport(results, resolve(root, options.out));
   console.log(report);
+  if (options.readme) await writeReadme(results, join(root, "README.md"));
   say(`written to ${options.out}`);
 }
 

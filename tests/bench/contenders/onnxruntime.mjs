@@ -60,10 +60,18 @@ export async function prepare(row, kind, inputs, { threads, folders }) {
 /** The graphs of a whole model that race, by the operators of attention and of linear layers. */
 export function graphs(row) {
   const [attention, other] = ["MultiHeadAttention", isDecoder(row) ? "GroupQueryAttention" : "Attention"];
-  const formats = ["MatMulInteger", "DynamicQuantizeMatMul", ...(row.P > 0 ? ["MatMulNBits 8", "MatMulNBits 4"] : [])];
+  const formats = ["MatMulInteger", "DynamicQuantizeMatMul"];
+  const blocks = row.P > 0 ? ["MatMulNBits 8", "MatMulNBits 4"] : [];
+  const narrow = (format, own) => ({
+    name: format,
+    dtype: format.endsWith("4") ? "int4" : "int8",
+    format,
+    attention: own,
+  });
   return [
     ...[attention, other].map((own) => ({ name: own, dtype: "F32", format: "MatMul", attention: own })),
-    ...formats.map((format) => ({ name: format, dtype: format.endsWith("4") ? "int4" : "int8", format, attention })),
+    ...formats.map((format) => narrow(format, attention)), // as PyTorch's exports are quantised
+    ...blocks.map((format) => narrow(format, other)), // as ONNX Runtime GenAI builds decoders
   ];
 }
 
