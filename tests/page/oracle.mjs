@@ -46,6 +46,7 @@ export async function loadOracle(url) {
       tokens,
       heads: Object.fromEntries(heads),
       embedding: run.embedding,
+      looks,
       change: tokens.map((_, t) => {
         const [a, b] = [row(open.hidden.data, t), row(run.hidden.data, t)];
         return 1 - dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));

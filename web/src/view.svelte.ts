@@ -3,6 +3,7 @@
 /** The parts in the order of the strip; the first is the one without a name in the address. */
 export const VIEWS = [
   { name: "show", title: "Show me" },
+  { name: "step", title: "Step through" },
   { name: "train", title: "Train" },
   { name: "prune", title: "Prune" },
 ] as const;

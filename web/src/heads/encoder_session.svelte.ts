@@ -7,7 +7,8 @@ import { loadFirst, loadRest } from "./model/index";
 import { Session } from "./session.svelte";
 
 export class EncoderSession extends Session {
-  #hw: WorkerHeadwise | undefined;
+  /** The library, as soon as it is there. */
+  hw = $state.raw<WorkerHeadwise | undefined>();
   #starting: AbortController | undefined;
 
   constructor() {
@@ -30,7 +31,7 @@ export class EncoderSession extends Session {
     this.phase = "waiting";
     const progress = (loadedBytes: number, totalBytes: number) => (this.progress = { loadedBytes, totalBytes });
     try {
-      await this.#hw?.dispose(); // a second start, after a failure
+      await this.hw?.dispose(); // a second start, after a failure
       const starting = load();
       starting.catch(() => {}); // its failure is reported below, even when the model fails first
       const loading = loadFirst(base, progress, signal).catch((error: unknown) => {
@@ -38,7 +39,7 @@ export class EncoderSession extends Session {
         throw error;
       });
       const first = await loading;
-      const hw = (this.#hw = await starting);
+      const hw = (this.hw = await starting);
       this.info = hw.info;
       const encoder = await Encoder.make(hw, first);
       this.use(encoder);

@@ -1,5 +1,6 @@
 /** What the page shows of a model and what it is doing: the state that the components share. No DOM. */
 import type { Info } from "headwise";
+import { untrack } from "svelte";
 import { Effects } from "./effects.svelte";
 import { Side, type Shown } from "./side.svelte";
 import { outputChange } from "./statistics";
@@ -98,6 +99,19 @@ export class Session {
       this.pinned = null;
     }
     this.subject = subject;
+  }
+
+  /** Runs after every change of an input, and looks where the reader does. To be called where effects can be made. */
+  follow(): void {
+    $effect(() => {
+      void [...this.sides.map(({ text }) => text), this.causal, this.gates];
+      untrack(() => this.run());
+    });
+    $effect(() => {
+      const { layer } = this.shown;
+      if (this.subject && !this.busy && this.side.look?.layer !== layer)
+        this.look().catch((error: unknown) => this.fail(error));
+    });
   }
 
   /** Computes what the inputs say now; an older run that is still under way is dropped. */

@@ -1,0 +1,71 @@
+/** One row of attention, step by step: the numbers of the library's captures, and what is between them. No DOM. */
+import { headMatrix } from "../heads/statistics";
+import type { Look } from "../heads/subject";
+
+export const STEPS = [
+  { factor: "products", title: "Compare: the query with every key, feature by feature" },
+  { factor: "scale", title: "Scale: divide by √d" },
+  { factor: "mask", title: "Mask: what the query may not see" },
+  { factor: "softmax", title: "Softmax: exponentials, divided by their sum" },
+  { factor: "values", title: "Mix: the value rows, by weight" },
+  { factor: "output", title: "Output: through W_O, added to the other heads" },
+] as const;
+
+/** Of one head and one query; T keys, D features of the head, E of the residual stream. */
+export interface Row {
+  /** [D] */
+  readonly query: Float32Array;
+  /** Row by key, [D] each. */
+  readonly keys: readonly Float32Array[];
+  readonly values: readonly Float32Array[];
+  /** √D · score: the sum of the products, [T]. */
+  readonly sums: readonly number[];
+  readonly root: number;
+  readonly scores: Float32Array;
+  readonly masked: Float32Array;
+  /** The largest masked score: subtracted before the exponential, which changes no weight. */
+  readonly largest: number;
+  readonly exponentials: readonly number[];
+  readonly total: number;
+  readonly weights: Float32Array;
+  /** The head's own output [D]. */
+  readonly output: Float32Array;
+  /** What each head adds [E], after its gate; this one's among them. */
+  readonly contributions: readonly Float32Array[];
+  readonly bias: Float32Array;
+  /** Their sum [E]. */
+  readonly attention: Float32Array;
+}
+
+const rowOf = ({ data, shape }: { data: Float32Array; shape: readonly number[] }, row: number) =>
+  data.subarray(row * shape[1], (row + 1) * shape[1]);
+
+/** @param weights the layer's attention probabilities [H, T, T] */
+export function rowOfHead(look: Look, weights: Look["scores"], head: number, query: number): Row {
+  const [heads, , width] = look.queries.shape as [number, number, number];
+  const group = Math.floor((head * look.keys.shape[0]) / heads);
+  const rows = (tensor: Look["keys"]) => {
+    const matrix = headMatrix(tensor, group);
+    return Array.from({ length: matrix.shape[0] }, (_, row) => rowOf(matrix, row));
+  };
+  const scores = rowOf(headMatrix(look.scores, head), query);
+  const masked = rowOf(headMatrix(look.masked, head), query);
+  const root = Math.sqrt(width);
+  const largest = masked.reduce((most, value) => Math.max(most, value), -Infinity);
+  const exponentials = Array.from(masked, (score) => Math.exp(score - largest));
+  const contributions = Array.from({ length: heads }, (_, h) => rowOf(headMatrix(look.contributions, h), query));
+  const attention = rowOf(look.attention, query);
+  return {
+    query: rowOf(headMatrix(look.queries, head), query),
+    keys: rows(look.keys),
+    values: rows(look.values),
+    sums: Array.from(scores, (score) => score * root),
+    ...{ root, scores, masked, largest, exponentials },
+    total: exponentials.reduce((sum, value) => sum + value, 0),
+    weights: rowOf(headMatrix(weights, head), query),
+    output: rowOf(headMatrix(look.outputs, head), query),
+    contributions,
+    bias: attention.map((value, e) => value - contributions.reduce((sum, row) => sum + row[e], 0)),
+    attention,
+  };
+}
