@@ -6,14 +6,17 @@ import { gatherLicenses, pageLicenses } from "../tools/licenses.mjs";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** What the page needs, and nothing else: its own files, and WebAssembly without `eval`. */
+/** Where models come from: Hugging Face, and the hosts that it sends large files from. */
+const hubs = "https://huggingface.co https://*.huggingface.co https://*.hf.co";
+
+/** What the page needs, and nothing else: its own files, models from hubs, and WebAssembly without `eval`. */
 const policy = {
   "default-src": "'self'",
   "script-src": "'self' 'wasm-unsafe-eval'",
   "worker-src": "'self'",
   "style-src": "'self'",
   "img-src": "'self' data:",
-  "connect-src": "'self'",
+  "connect-src": `'self' ${hubs}`,
   "object-src": "'none'",
   "base-uri": "'none'",
   "form-action": "'none'",
@@ -94,7 +97,7 @@ export default defineConfig({
       "Content-Security-Policy": text({
         ...policy,
         "style-src": "'self' 'unsafe-inline'",
-        "connect-src": "'self' ws://127.0.0.1:* ws://localhost:*",
+        "connect-src": `'self' ${hubs} ws://127.0.0.1:* ws://localhost:*`,
       }),
     },
   },

@@ -168,9 +168,11 @@ test("two texts: their similarity, and what each head off makes of it", async ()
   const [one, other] = ["A dog barks at the moon.", "The puppy howls at night."];
   await screen.type(one);
   await screen.after(() => page.click("[data-action=compare]"));
-  await screen.after(() => page.locator("#other").fill(other));
+  await screen.after(() => page.locator("#show-sentence-other").fill(other));
   const near = (value, expected, what) =>
     assert.ok(Math.abs(value - expected) < 1e-4, `${what}: ${value}, ${expected}`);
+  const measured = () => page.waitForSelector("[aria-busy=false] [data-metric=similarity]");
+  await measured();
   near(await screen.number("[data-metric=similarity]", "value"), await oracle.similarity(one, other), "similarity");
   await page.waitForFunction(() => document.querySelectorAll("[data-metric=without][data-value]").length === 8);
   for (const name of HEADS) {
@@ -179,6 +181,7 @@ test("two texts: their similarity, and what each head off makes of it", async ()
   }
   const gates = without("1.2", "2.2");
   await screen.toggleTo(gates);
+  await measured();
   near(await screen.number("[data-metric=similarity]", "value"), await oracle.similarity(one, other, gates), "gated");
   near(await screen.number("[data-metric=all-on]", "value"), await oracle.similarity(one, other), "with all heads on");
   assert.equal((await page.$$("[data-matrix=weights]")).length, 2, "a map of each text");
@@ -232,7 +235,7 @@ test("latest input wins, however fast inputs change", async () => {
   const first = await screen.runs();
   await screen.page.evaluate(
     async (long, last) => {
-      const field = document.querySelector("#sentence");
+      const field = document.querySelector("#show-sentence");
       for (let i = 0; i < 30; ++i) {
         field.value = i === 29 ? last : `${i} ${long}`;
         field.dispatchEvent(new Event("input"));
@@ -269,7 +272,7 @@ test("128 tokens and more: drawn without blocking the page", async () => {
 test("empty input keeps the last result", async () => {
   const screen = await site.open();
   const before = await screen.cards();
-  await screen.page.click("#sentence", { count: 3 });
+  await screen.page.click("#show-sentence", { count: 3 });
   await screen.press("Backspace");
   assert.match(await screen.status(), /type a sentence/i);
   assert.deepEqual(await screen.cards(), before);

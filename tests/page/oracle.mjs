@@ -45,7 +45,7 @@ export async function loadOracle(url) {
     return {
       tokens,
       heads: Object.fromEntries(heads),
-      embedding: run.embedding,
+      embedding: await encoder.embed({ tokens, gates, causal }, null, signal),
       looks,
       change: tokens.map((_, t) => {
         const [a, b] = [row(open.hidden.data, t), row(run.hidden.data, t)];

@@ -33,15 +33,17 @@ export async function openSite({ plain = false, ...more } = {}) {
   };
 }
 
-/** A page and what tests do with it; `done` checks that the console stayed empty. */
+/** A page and what tests do with it; `done` checks that the console stayed empty, but for messages that are `allowed`. */
 async function openPage(
   browser,
   url,
-  { view = "show", wait = true, width = 1280, features = [], holdModel = false, failModel = 0, init, refused },
+  { view = "show", wait = true, width = 1280, features = [], holdModel = false, failModel = 0, init, allowed },
 ) {
   const page = await browser.newPage();
   const messages = [];
-  page.on("console", (message) => messages.push(`${message.type()}: ${message.text()}`));
+  page.on("console", (message) => {
+    if (!allowed?.test(message.text())) messages.push(`${message.type()}: ${message.text()}`);
+  });
   page.on("pageerror", (error) => messages.push(String(error)));
   await page.setViewport({ width, height: 900 });
   await page.emulateMediaFeatures(features);
@@ -97,7 +99,7 @@ async function openPage(
     runs,
     reaches,
     settled,
-    text: () => page.$eval("#sentence", (element) => element.value),
+    text: () => page.$eval("#show-sentence", (element) => element.value),
     status: () => page.$eval("[role=status]", (element) => element.textContent),
     shown: () => page.$eval("[data-shown]", (element) => element.dataset.shown),
     attribute: (selector, name) => page.$eval(selector, (element, name) => element.getAttribute(name), name),
@@ -125,7 +127,7 @@ async function openPage(
     /** A changed text, as if by one key. */
     insert: (text) =>
       page.$eval(
-        "#sentence",
+        "#show-sentence",
         (field, text) => {
           field.value = text;
           field.dispatchEvent(new Event("input", { bubbles: true }));
@@ -134,8 +136,8 @@ async function openPage(
       ),
     type: (text) =>
       screen.after(async () => {
-        await page.$eval("#sentence", (element) => element.select());
-        await page.locator("#sentence").fill(text);
+        await page.$eval("#show-sentence", (element) => element.select());
+        await page.locator("#show-sentence").fill(text);
       }),
     async toggleTo(gates) {
       for (const [layer, of] of gates.entries()) {

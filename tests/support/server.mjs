@@ -32,7 +32,7 @@ export const contentSecurityPolicy =
 /**
  * Serves a folder under `mount`. `isolated` sends the isolation headers, `csp` the policy above, `headers` additional ones. `cached`
  * allows browsers to cache. `bytesPerSecond` is what all answers together get at most, `compressed` sends text and WebAssembly gzipped, as
- * hosts do.
+ * hosts do. `also`: other folders, by the paths that they are served under.
  * @returns {Promise<{ url: string, requests: string[], served: { bytes: number }, close: () => Promise<void> }>} requests: the paths asked for
  */
 export async function serve(
@@ -45,6 +45,7 @@ export async function serve(
     headers: more = {},
     bytesPerSecond = Infinity,
     compressed = false,
+    also = {},
   } = {},
 ) {
   const requests = [];
@@ -60,8 +61,9 @@ export async function serve(
     requests.push(pathname);
     try {
       if (!pathname.startsWith(mount)) throw new Error("outside the mount");
-      const path = normalize(decodeURIComponent(pathname.slice(mount.length - 1)));
-      const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
+      const [under, from] = Object.entries(also).find(([path]) => pathname.startsWith(mount + path)) ?? ["", folder];
+      const path = normalize(decodeURIComponent(pathname.slice(mount.length + under.length - 1)));
+      const file = join(from, path.endsWith("/") ? `${path}index.html` : path);
       const content = await readFile(file);
       const type = types[extname(file)] ?? "application/octet-stream";
       const zip = compressed && extname(file) in types;

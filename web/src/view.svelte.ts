@@ -6,6 +6,7 @@ export const VIEWS = [
   { name: "step", title: "Step through" },
   { name: "train", title: "Train" },
   { name: "prune", title: "Prune" },
+  { name: "model", title: "Your model" },
 ] as const;
 
 export type View = (typeof VIEWS)[number]["name"];

@@ -1,12 +1,17 @@
 /** How alike two texts are to the model, and what each head has to do with it: measured with the head off. No DOM. */
 import type { Side } from "./side.svelte";
 import { dot } from "./statistics";
-import type { HeadPlace, Subject } from "./subject";
+import type { HeadPlace, Input, Subject } from "./subject";
+
+/** The single heads of larger models are not measured: two passes for each would take too long. */
+const MOST = 16;
 
 export class Effects {
   /** Cosine of the two texts' embeddings, with the present gates and with all heads on. */
   similarity = $state<number | null>(null);
   allOn = $state<number | null>(null);
+  /** Whether these are of the texts and gates on screen. */
+  measured = $state(false);
   /** By layer and head: the similarity with this head off too. */
   without = $state.raw<readonly (readonly number[])[] | null>(null);
 
@@ -14,20 +19,28 @@ export class Effects {
   async measure(subject: Subject, sides: readonly [Side, Side], signal: AbortSignal): Promise<void> {
     const [one, other] = sides.map(({ shown }) => shown);
     this.without = null;
-    if (!one?.embedding || !other?.embedding || !subject.without) {
+    this.measured = false;
+    if (!one || !other || !subject.embed) {
       this.similarity = this.allOn = null;
       return;
     }
-    this.similarity = dot(one.embedding, other.embedding);
-    this.allOn = dot(one.openEmbedding!, other.openEmbedding!);
-    const off = async (head: HeadPlace) => {
-      const [a, b] = await Promise.all([one, other].map((shown) => subject.without!(shown, head, signal)));
+    const similarity = async (off: HeadPlace | null, gates?: Input["gates"]) => {
+      const inputs = [one, other].map((shown) => (gates ? { ...shown, gates } : shown));
+      const [a, b] = await Promise.all(inputs.map((input) => subject.embed!(input, off, signal)));
       return dot(a, b);
     };
+    const now = await similarity(null);
+    const open = one.gates.map((of) => of.map(() => 1));
+    const allOn = one.gates.flat().includes(0) ? await similarity(null, open) : now;
+    if (signal.aborted) return;
+    this.similarity = now;
+    this.allOn = allOn;
+    this.measured = true;
+    if (one.gates.flat().length > MOST) return;
     const without: number[][] = [];
     for (const [layer, count] of subject.heads.entries()) {
       without.push([]);
-      for (let head = 0; head < count; ++head) without[layer].push(await off({ layer, head }));
+      for (let head = 0; head < count; ++head) without[layer].push(await similarity({ layer, head }));
     }
     if (!signal.aborted) this.without = without;
   }

@@ -7,7 +7,7 @@ import { embed, type EmbeddingWeights } from "./model/embedding";
 import type { EncoderWeights } from "./model/index";
 import { createTokenizer, type Vocabulary } from "./model/tokenizer";
 import { makeLinear, splitColumns, type Linear } from "./linear";
-import type { HeadPlace, Input, Look, Run, Subject, Token } from "./subject";
+import { gatesWithout, type HeadPlace, type Input, type Look, type Run, type Subject, type Token } from "./subject";
 
 /** What needs the second file. */
 interface Rest {
@@ -109,8 +109,7 @@ export class Encoder implements Subject {
     if (!this.#rest) return { weights: [lower.weights], statistics: [await analyze(lower.weights)] };
     const { hidden, layers } = await this.#upper(input, lower, { weights: "probabilities" }, signal);
     const weights = [lower.weights, layers[1].weights!];
-    const statistics = await Promise.all(weights.map(analyze));
-    return { weights, statistics, hidden, embedding: await this.#pooled(hidden, signal) };
+    return { weights, statistics: await Promise.all(weights.map(analyze)), hidden };
   }
 
   async look(input: Input, layer: number, signal: AbortSignal): Promise<Look> {
@@ -138,10 +137,11 @@ export class Encoder implements Subject {
     return { layer, queries, keys, values, scores, masked, outputs, contributions, attention };
   }
 
-  async without(input: Input, { layer, head }: HeadPlace, signal: AbortSignal): Promise<Float32Array> {
-    const gates = input.gates.map((of, l) => of.map((gate, h) => (l === layer && h === head ? 0 : gate)));
-    const lower = await this.#lower({ ...input, gates }, signal);
-    const { hidden } = await this.#upper({ ...input, gates }, lower, {}, signal);
+  async embed(input: Input, off: HeadPlace | null, signal: AbortSignal): Promise<Float32Array> {
+    await this.#whole;
+    const gated = { ...input, gates: gatesWithout(input.gates, off) };
+    const lower = await this.#lower(gated, signal);
+    const { hidden } = await this.#upper(gated, lower, {}, signal);
     return this.#pooled(hidden, signal);
   }
 

@@ -13,6 +13,7 @@ export class EncoderSession extends Session {
 
   constructor() {
     super(
+      "show",
       example.gates.map(({ length }) => length),
       { layer: 1, head: 1 },
     );

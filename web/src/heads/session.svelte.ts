@@ -4,7 +4,7 @@ import { untrack } from "svelte";
 import { Effects } from "./effects.svelte";
 import { Side, type Shown } from "./side.svelte";
 import { outputChange } from "./statistics";
-import { sameHead, type HeadPlace, type Input, type Subject } from "./subject";
+import { sameHead, type HeadPlace, type Input, type Look, type Subject } from "./subject";
 
 /**
  * `waiting`: a cached run, or nothing, is on screen, and the model is on its way; `partial`: its first layers are live; `failed`: it will
@@ -42,6 +42,7 @@ export class Session {
   subject = $state.raw<Subject | null>(null);
   #current: AbortController | undefined;
   #looking: AbortController | undefined;
+  #running: Promise<void> = Promise.resolve();
 
   readonly shown: HeadPlace = $derived(this.hovered ?? this.pinned ?? this.#last);
   readonly side: Side = $derived(this.sides[0]);
@@ -50,8 +51,15 @@ export class Session {
   readonly allOpen: boolean = $derived(this.gates.every((of) => of.every((gate) => gate !== 0)));
   /** Many heads are shown as maps alone. */
   readonly many: boolean = $derived(this.gates.flat().length > 16);
+  /** The layer of the shown head, inside. */
+  readonly look: Look | null = $derived(this.side.look?.layer === this.shown.layer ? this.side.look : null);
 
-  constructor(heads: readonly number[], first: HeadPlace) {
+  /** @param id begins the ids of its elements */
+  constructor(
+    readonly id: string,
+    heads: readonly number[],
+    first: HeadPlace,
+  ) {
     this.gates = open(heads);
     this.#last = first;
   }
@@ -104,18 +112,27 @@ export class Session {
   /** Runs after every change of an input, and looks where the reader does. To be called where effects can be made. */
   follow(): void {
     $effect(() => {
-      void [...this.sides.map(({ text }) => text), this.causal, this.gates];
+      void [...this.sides.map(({ text, pixels }) => [text, pixels]), this.causal, this.gates];
       untrack(() => this.run());
     });
     $effect(() => {
       const { layer } = this.shown;
-      if (this.subject && !this.busy && this.side.look?.layer !== layer)
-        this.look().catch((error: unknown) => this.fail(error));
+      if (this.subject && !this.busy && this.look === null)
+        this.lookInside().catch((error: unknown) => this.fail(error));
     });
   }
 
   /** Computes what the inputs say now; an older run that is still under way is dropped. */
-  async run(): Promise<void> {
+  run(): Promise<void> {
+    return (this.#running = this.#run());
+  }
+
+  /** When the latest run has ended. */
+  settled(): Promise<void> {
+    return this.#running;
+  }
+
+  async #run(): Promise<void> {
     const { subject } = this;
     if (!subject || this.side.empty) return;
     this.#current?.abort();
@@ -132,7 +149,7 @@ export class Session {
       }
       this.phase = this.side.shown!.live < subject.heads.length ? "partial" : "live";
       this.error = null;
-      await this.look(signal);
+      await this.lookInside(signal);
       if (signal.aborted) return;
       this.runs += 1;
       this.busy = false;
@@ -143,17 +160,18 @@ export class Session {
   }
 
   async #result(subject: Subject, side: Side, signal: AbortSignal): Promise<Shown | undefined> {
-    const { text } = side;
-    const tokens = subject.tokenize(text);
+    const { text, pixels, written } = side;
+    const tokens = written?.text === text ? written.tokens : subject.tokenize(text);
     if (tokens.length === 0) return undefined;
-    const input: Input = { tokens, gates: this.gates.map((of) => [...of]), causal: this.causal || subject.causal };
+    const gates = this.gates.map((of) => [...of]);
+    const input: Input = { tokens, gates, causal: this.causal || subject.causal, pixels };
     const start = performance.now();
     const run = await subject.run(input, signal);
     const milliseconds = performance.now() - start;
     const all = this.allOpen ? run : await subject.run({ ...input, gates: open(subject.heads) }, signal);
     const change = run.hidden && all.hidden && outputChange(all.hidden, run.hidden);
     const live = run.weights.length;
-    const result: Shown = { ...input, ...run, text, milliseconds, live, change, openEmbedding: all.embedding };
+    const result: Shown = { ...input, ...run, text, milliseconds, live, change };
     // Until the last layers are there, those of the cached run of the same text stay.
     const cached = side.shown?.milliseconds === null && side.shown.text === text && this.allOpen && !input.causal;
     if (!cached) return result;
@@ -168,7 +186,7 @@ export class Session {
   }
 
   /** Looks inside the layer of the shown head. */
-  async look(outer?: AbortSignal): Promise<void> {
+  async lookInside(outer?: AbortSignal): Promise<void> {
     const { subject } = this;
     const { layer } = this.shown;
     this.#looking?.abort();

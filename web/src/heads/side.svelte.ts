@@ -1,12 +1,11 @@
 /** One text in a session: what there is to see of it, and the cell of the map that the reader is at. No DOM. */
+import type { Tensor } from "headwise";
 import type { Input, Look, Run, Token } from "./subject";
 
 export interface Shown extends Input, Run {
   readonly text: string;
   /** Per token: 1 − cosine of the last hidden states with all heads on and with the present gates. */
   readonly change?: Float32Array;
-  /** The embedding with all heads on. */
-  readonly openEmbedding?: Float32Array;
   /** How many layers are not from the cached example. */
   readonly live: number;
   /** Of the run, the way to the worker and back included; null in the cached example. */
@@ -26,6 +25,10 @@ export interface Place {
 
 export class Side {
   text = $state("");
+  /** Instead of the text, for models of images. */
+  pixels = $state.raw<Tensor | undefined>();
+  /** The tokens of a text that a model has written: it may be split otherwise when it is read. */
+  written = $state.raw<{ readonly text: string; readonly tokens: readonly Token[] } | null>(null);
   shown = $state.raw<Shown | null>(null);
   look = $state.raw<Look | null>(null);
   pinned = $state.raw<Cell | null>(null);
@@ -53,6 +56,15 @@ export class Side {
     this.#hovered = null;
     this.shown = shown;
     if (this.look && this.look.queries.shape[1] !== shown.tokens.length) this.look = null;
+  }
+
+  /** For another model. */
+  reset(): void {
+    this.clear();
+    this.text = "";
+    this.pixels = undefined;
+    this.written = null;
+    this.#at = { query: 0, key: 0 };
   }
 
   clear(): void {

@@ -17,6 +17,8 @@ export interface Input {
   readonly tokens: readonly Token[];
   /** By layer, then by head: 1 open, 0 shut. */
   readonly gates: readonly (readonly number[])[];
+  /** Of models of images: what is read instead of the tokens' ids. */
+  readonly pixels?: Tensor;
   /** A what-if for models that look both ways; causal models are always causal. */
   readonly causal: boolean;
 }
@@ -29,8 +31,8 @@ export interface Run {
   readonly statistics: readonly (readonly HeadStatistics[])[];
   /** The residual stream after the last layer [T, E], if that is there yet. */
   readonly hidden?: Tensor;
-  /** The text as one vector of length 1, of models that make one. */
-  readonly embedding?: Float32Array;
+  /** Of the token after the last one, of models that write. */
+  readonly logits?: Float32Array;
 }
 
 /** One layer inside. */
@@ -61,9 +63,13 @@ export interface Subject {
   tokenize(text: string): readonly Token[];
   run(input: Input, signal: AbortSignal): Promise<Run>;
   look(input: Input, layer: number, signal: AbortSignal): Promise<Look>;
-  /** The embedding with one more head off. Only of models that embed. */
-  without?(input: Input, head: HeadPlace, signal: AbortSignal): Promise<Float32Array>;
+  /** The text as one vector of length 1, with one more head off if there is one. Only of models that embed. */
+  embed?(input: Input, off: HeadPlace | null, signal: AbortSignal): Promise<Float32Array>;
 }
+
+/** The gates with one more head off. */
+export const gatesWithout = (gates: Input["gates"], off: HeadPlace | null): Input["gates"] =>
+  gates.map((of, layer) => of.map((gate, head) => (off && layer === off.layer && head === off.head ? 0 : gate)));
 
 export const sameHead = (a: HeadPlace, b: HeadPlace): boolean => a.layer === b.layer && a.head === b.head;
 /** "2.1": counted from 1, as people do. */

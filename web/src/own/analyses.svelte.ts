@@ -1,0 +1,115 @@
+/** Which head did it: the library's analyses of a model on the session's texts, as maps of layers × heads and as a table. No DOM. */
+import type { HeadReport, LogitMetric, Progress, Tensor } from "headwise";
+import type { Shown } from "../heads/side.svelte";
+import type { Opened } from "./opened";
+import type { OwnSession } from "./own_session.svelte";
+
+export const KINDS = {
+  attribution: "What each head adds to the difference directly (text 1)",
+  ablation: "The difference without each head, less that with all (text 1)",
+  patching: "What each head of text 1 restores in text 2",
+} as const;
+export type Kind = keyof typeof KINDS;
+
+export interface HeadMap {
+  readonly kind: Kind;
+  /** [N, H]; NaN where there is no head. */
+  readonly map: Tensor;
+  readonly note: string;
+}
+
+export class Analyses {
+  answer = $state("");
+  against = $state("");
+  running = $state<Kind | "report" | null>(null);
+  progress = $state(0);
+  wrong = $state<string | null>(null);
+  maps = $state.raw<readonly HeadMap[]>([]);
+  report = $state.raw<HeadReport | null>(null);
+  #current: AbortController | undefined;
+
+  constructor(private readonly session: OwnSession) {}
+
+  stop(): void {
+    this.#current?.abort();
+    this.running = null;
+  }
+
+  measure(kind: Kind): Promise<void> {
+    return this.#work(kind, async (model, [one, other], options) => {
+      const metric = this.#metric(model);
+      const result = await this.#map(model, kind, one, other, metric, options);
+      this.maps = [...this.maps.filter((each) => each.kind !== kind), { kind, ...result }];
+    });
+  }
+
+  /** With the logit difference as pair, if both texts and an answer are there. */
+  makeReport(): Promise<void> {
+    return this.#work("report", async (model, [one, other], options) => {
+      const same = other && other.tokens.length === one.tokens.length && this.answer !== "" && model.predicts;
+      const pair = same ? { clean: idsOf(one), corrupted: idsOf(other), ...this.#metric(model) } : undefined;
+      this.report = await model.hw.headReport(model.model, [idsOf(one)], { ...options, top: 0, ...(pair && { pair }) });
+    });
+  }
+
+  async #map(model: Opened, kind: Kind, one: Shown, other: Shown | null, metric: LogitMetric, options: object) {
+    const { hw } = model;
+    const number = (value: number) => value.toFixed(3).replace("-", "−");
+    if (kind === "attribution") {
+      const parts = await hw.attributeLogits(model.model, idsOf(one), { ...metric, by: "head", ...options });
+      return { map: parts.heads!, note: `The difference is ${number(parts.total)}.` };
+    }
+    if (kind === "ablation") {
+      const { data, shape, baseline } = await hw.ablateHeads(model.model, [idsOf(one)], {
+        ...{ with: "zero", metric },
+        ...options,
+      });
+      const map = { data: data.map((value) => value - baseline), shape };
+      return { map, note: `With all heads the difference is ${number(baseline)}.` };
+    }
+    if (!other || other.tokens.length !== one.tokens.length) {
+      const counts = `${one.tokens.length} and ${other?.tokens.length ?? 0}`;
+      throw new Error(`Patching needs a second text of as many tokens: these have ${counts}.`);
+    }
+    const at = { at: "heads", by: "head", metric } as const;
+    const { data, shape, clean, corrupted } = await hw.patch(model.model, idsOf(one), idsOf(other), {
+      ...at,
+      ...options,
+    });
+    const map = { data: data.map((value) => value - corrupted), shape };
+    return { map, note: `The difference is ${number(clean)} in text 1 and ${number(corrupted)} in text 2.` };
+  }
+
+  #metric(model: Opened): LogitMetric {
+    const token = (text: string) => {
+      const id = model.reader.tokenOf(text);
+      if (id === undefined)
+        throw new Error(`“${text}” is not one token of this model. Words often begin with a blank.`);
+      return id;
+    };
+    return { answer: token(this.answer), ...(this.against !== "" && { against: token(this.against) }) };
+  }
+
+  async #work(
+    what: Kind | "report",
+    work: (model: Opened, texts: readonly [Shown, Shown | null], options: object) => Promise<void>,
+  ): Promise<void> {
+    const { opened, sides } = this.session;
+    const [one, other] = sides.map(({ shown }) => shown);
+    if (!opened || !one) return;
+    this.stop();
+    const { signal } = (this.#current = new AbortController());
+    this.running = what;
+    this.progress = 0;
+    this.wrong = null;
+    const onProgress = ({ done, total }: Progress) => (this.progress = done / total);
+    try {
+      await work(opened, [one, other], { signal, onProgress });
+    } catch (error) {
+      if (!signal.aborted) this.wrong = error instanceof Error ? error.message : String(error);
+    }
+    if (!signal.aborted) this.running = null;
+  }
+}
+
+const idsOf = ({ tokens }: Shown): Int32Array => Int32Array.from(tokens, ({ id }) => id);

@@ -1,0 +1,137 @@
+/** A published model on the library, in a worker, as the page sees it. */
+import type { Tensor, WorkerHeadwise, WorkerMultiHeadAttention, WorkerOpenedModel, WorkerTransformer } from "headwise";
+import {
+  gatesWithout,
+  type HeadPlace,
+  type Input,
+  type Look,
+  type Run,
+  type Subject,
+  type Token,
+} from "../heads/subject";
+import type { Reader } from "./readers";
+
+export type AnyModel = WorkerTransformer | WorkerOpenedModel;
+
+/** Patches of an image as tokens: `extra` tokens (class, registers), then rows × columns of patches. */
+export interface Grid {
+  readonly rows: number;
+  readonly columns: number;
+  readonly extra: number;
+}
+
+/** What the page shows of a text at most: all maps of 144 heads then take 38 MB. */
+const MAX_TOKENS = 256;
+
+export class Opened implements Subject {
+  readonly heads: readonly number[];
+  readonly maxTokens: number;
+  readonly causal: boolean;
+  /** Whether it predicts tokens. */
+  readonly predicts: boolean;
+  readonly grid: Grid | undefined;
+  readonly embed: Subject["embed"];
+
+  private constructor(
+    readonly hw: WorkerHeadwise,
+    readonly title: string,
+    readonly model: AnyModel,
+    readonly reader: Reader,
+    private readonly modules: readonly WorkerMultiHeadAttention[],
+  ) {
+    const { heads, contextLength, causal, head, patches } = model.config;
+    this.heads = heads.map(({ length }) => length);
+    this.maxTokens = Math.min(contextLength || MAX_TOKENS, MAX_TOKENS);
+    this.causal = causal;
+    this.predicts = head;
+    if (patches) {
+      const [rows, columns] = patches.grid;
+      this.grid = { rows, columns, extra: Number(patches.classToken) + patches.registerTokens };
+    }
+    if ("embed" in model && !causal && !patches)
+      this.embed = (input, off, signal) => this.#embed(model, input, off, signal);
+  }
+
+  static async make(hw: WorkerHeadwise, title: string, model: AnyModel, reader: Reader): Promise<Opened> {
+    const layers = Array.from({ length: model.config.layers }, (_, layer) => layer);
+    return new Opened(hw, title, model, reader, await Promise.all(layers.map((layer) => model.attention(layer))));
+  }
+
+  tokenize(text: string): readonly Token[] {
+    if (!this.grid) return this.reader.tokenize(text).slice(0, this.maxTokens);
+    if (text === "") return []; // no picture
+    const { rows, columns, extra } = this.grid;
+    return Array.from({ length: extra + rows * columns }, (_, id) => {
+      if (id < extra) return { id, piece: id === 0 ? "▁class" : `▁register ${id}` };
+      const patch = id - extra;
+      return { id, piece: `▁${Math.floor(patch / columns) + 1},${(patch % columns) + 1}` };
+    });
+  }
+
+  async run(input: Input, signal: AbortSignal): Promise<Run> {
+    const { tokens, causal } = input;
+    const logits = this.predicts && causal ? "last" : "none";
+    const result = await this.#forward(input, { logits, capture: { weights: "probabilities" } }, signal);
+    const plain = this.grid ? unbatched : same;
+    const weights = result.layers.map(({ weights }) => plain(weights!));
+    const options = { causal, signal, ...(!this.grid && { tokens: tokens.map(({ id }) => id) }) };
+    const statistics = await Promise.all(weights.map((each) => this.hw.analyzeHeads(each, options)));
+    return { weights, statistics, hidden: plain(result.hidden), ...(result.logits && { logits: result.logits.data }) };
+  }
+
+  async look(input: Input, layer: number, signal: AbortSignal): Promise<Look> {
+    const layers = [layer];
+    const inside = { layers, queries: true, keys: true, values: true, weights: "scores", heads: "values" } as const;
+    const added = { layers, weights: "masked", heads: "contributions", attention: true } as const;
+    const [first, second] = await Promise.all(
+      [inside, added].map((capture) => this.#forward(input, { logits: "none", capture }, signal)),
+    );
+    const one = first.layers[layer];
+    const other = second.layers[layer];
+    const plain = this.grid ? unbatched : same;
+    return {
+      layer,
+      queries: plain(one.queries!),
+      keys: plain(one.keys!),
+      values: plain(one.values!),
+      scores: plain(one.weights!),
+      masked: plain(other.weights!),
+      outputs: plain(one.heads!),
+      contributions: plain(other.heads!),
+      attention: plain(other.attention!),
+    };
+  }
+
+  async #embed(model: WorkerOpenedModel, input: Input, off: HeadPlace | null, signal: AbortSignal) {
+    const [, { data }] = await Promise.all([
+      this.#setGates(gatesWithout(input.gates, off), signal),
+      model.embed([idsOf(input)], { normalize: true, signal }),
+    ]);
+    return data;
+  }
+
+  /** Sent together, in this order: no other run's gates come between. */
+  async #forward(input: Input, options: object, signal: AbortSignal) {
+    const read = input.pixels ? { pixels: input.pixels } : idsOf(input);
+    const [, result] = await Promise.all([
+      this.#setGates(input.gates, signal),
+      this.model.forward(read, { ...options, signal }),
+    ]);
+    return result;
+  }
+
+  #setGates(gates: Input["gates"], signal: AbortSignal): Promise<unknown> {
+    return Promise.all(
+      this.modules.map((module, layer) => {
+        const of = gates[layer];
+        return of.length > 0 ? module.setHeadGates(Float32Array.from(of), { signal }) : undefined;
+      }),
+    );
+  }
+}
+
+const idsOf = ({ tokens }: Input) => Int32Array.from(tokens, ({ id }) => id);
+
+/** Images are a batch of one: [1, H, T, T] → [H, T, T], [1, T, E] → [T, E]. */
+const unbatched = ({ data, shape }: Tensor): Tensor => ({ data, shape: shape.slice(1) });
+const same = (tensor: Tensor): Tensor => tensor;

@@ -1,0 +1,90 @@
+/** A causal model writes: one token after the other, each chosen from the probabilities that the page shows. No DOM. */
+import { tick } from "svelte";
+import { randomNumbers } from "../learning/random.mjs";
+import type { Opened } from "./opened";
+import type { OwnSession } from "./own_session.svelte";
+
+export interface Choice {
+  readonly id: number;
+  readonly piece: string;
+  readonly probability: number;
+}
+
+/** How many of the likeliest tokens are shown. */
+const SHOWN = 8;
+
+export class Writer {
+  temperature = $state(0.7);
+  count = $state(40);
+  writing = $state(false);
+  /** What was written since the reader's own text. */
+  written = $state.raw<readonly Choice[]>([]);
+  #random = randomNumbers(1);
+
+  constructor(private readonly session: OwnSession) {}
+
+  /** Probabilities of the next token, at temperature 1: the likeliest first. */
+  readonly choices: readonly Choice[] = $derived.by(() => {
+    const { shown } = this.session.side;
+    const model = this.session.opened;
+    if (!shown?.logits || !model) return [];
+    const probabilities = softmax(shown.logits, 1);
+    const ids = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a]);
+    return ids.slice(0, SHOWN).map((id) => this.#choice(model, id, probabilities));
+  });
+
+  /** Writes until it is stopped, has written `count` tokens, or the model or page can read no more. */
+  async write(): Promise<void> {
+    this.writing = true;
+    try {
+      for (let n = 0; n < this.count && this.writing; ++n) if (!(await this.append(this.#draw()))) break;
+    } finally {
+      this.writing = false;
+    }
+  }
+
+  stop(): void {
+    this.writing = false;
+  }
+
+  /** Appends a token to the text, and waits until its heads are on screen. */
+  async append(id: number | undefined): Promise<boolean> {
+    const { session } = this;
+    const { side, opened: model } = session;
+    if (id === undefined || !model || !side.shown || side.tokens.length >= model.maxTokens) return false;
+    const probabilities = softmax(side.shown.logits!, 1);
+    const tokens = [...side.tokens, { id, piece: model.reader.pieceOf(id) }];
+    const text = model.reader.decode(tokens.map((token) => token.id));
+    const goesOn = side.written?.text === side.text;
+    this.written = [...(goesOn ? this.written : []), this.#choice(model, id, probabilities)];
+    side.written = { text, tokens };
+    side.text = text;
+    side.move({ query: tokens.length - 2, key: tokens.length - 2 });
+    await tick(); // the session follows
+    await session.settled();
+    return side.tokens.length === tokens.length && session.phase === "live";
+  }
+
+  #draw(): number | undefined {
+    const logits = this.session.side.shown?.logits;
+    if (!logits) return undefined;
+    if (this.temperature === 0) return logits.reduce((best, value, id) => (value > logits[best] ? id : best), 0);
+    const probabilities = softmax(logits, this.temperature);
+    let left = this.#random(2 ** 24) / 2 ** 24;
+    return Math.max(
+      0,
+      probabilities.findIndex((probability) => (left -= probability) < 0),
+    );
+  }
+
+  #choice(model: Opened, id: number, probabilities: Float64Array): Choice {
+    return { id, piece: model.reader.pieceOf(id), probability: probabilities[id] };
+  }
+}
+
+export function softmax(logits: Float32Array, temperature: number): Float64Array {
+  const largest = logits.reduce((most, value) => Math.max(most, value), -Infinity);
+  const powers = Float64Array.from(logits, (value) => Math.exp((value - largest) / temperature));
+  const total = powers.reduce((sum, value) => sum + value, 0);
+  return powers.map((value) => value / total);
+}
