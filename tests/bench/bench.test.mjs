@@ -1,7 +1,7 @@
 // The benchmark runs and fills its report. No times are judged here.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -12,6 +12,7 @@ import { foldersBelow, rootUrl } from "./build.mjs";
 import { learning } from "./learning.mjs";
 import { models } from "./models.mjs";
 import { opening } from "./opening.mjs";
+import { writeReadme } from "./report.mjs";
 
 const oldNode = Number.parseInt(process.versions.node) < 22; // jax-js needs a newer one
 
@@ -80,6 +81,15 @@ test("the benchmark of a few rows fills its report", async () => {
         assert.ok(peers.every(({ ratio }) => ratio.median > 0));
       }
     }
+    const readme = join(folder, "README.md");
+    await writeFile(readme, "before\n<!-- models -->\nold\n<!-- /models -->\nafter\n");
+    await writeReadme(JSON.parse(await readFile(join(folder, "results.json"), "utf8")), readme);
+    const written = await readFile(readme, "utf8");
+    assert.match(written, /^before\n<!-- models -->\nLast run: [^]*\n<!-- \/models -->\nafter\n$/);
+    // F32, BF16 and int8 in ms, tokens a second, int8 beside ours and the peer's two, and two threads.
+    const [time, times] = [String.raw`[\d.]+`, String.raw`[\d.]+×, best [\d.]+×`];
+    const cells = [time, time, time, time, times, String.raw`${times} \((MatMul|Dynamic)\w+( \d)?\)`, times, times];
+    assert.match(written, new RegExp(String.raw`\| tiny-decoder: [^|]* \| ${cells.join(String.raw` \| `)} \|`));
     const report = await readFile(join(folder, "results.md"), "utf8");
     assert.match(report, /\| tiny: L16 E64 H4 \| 1 \| [\d.]+, [\d.]+ \|/);
     assert.match(
