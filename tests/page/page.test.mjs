@@ -49,10 +49,10 @@ test("the strip leads to every part by links, back and forward; each part stays 
   const screen = await site.open({ wait: false, view: "" });
   const { page } = screen;
   const visible = () => page.$$eval("[data-view]:not([hidden])", (all) => all.map(({ dataset }) => dataset.view));
-  const current = () => page.$$eval("nav [aria-current=page]", (all) => all.map(({ hash }) => hash.slice(1)));
+  const current = () => page.$$eval("nav [aria-current=page]", (all) => all.map(({ dataset }) => dataset.to));
   assert.deepEqual([await visible(), await current()], [["show"], ["show"]]);
   for (const view of ["train", "prune", "show"]) {
-    await screen.tabTo(`nav [href="#${view}"]`);
+    await screen.tabTo(`nav [data-to=${view}]`);
     await screen.press("Enter");
     await page.waitForSelector(`[data-view=${view}]:not([hidden])`);
     assert.deepEqual([await visible(), await current()], [[view], [view]]);

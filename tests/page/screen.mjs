@@ -87,7 +87,7 @@ async function openPage(
     page,
     /** Goes to another part of the page by the strip. */
     async show(view) {
-      await page.click(`nav [href="#${view}"]`);
+      await page.click(`nav [data-to=${view}]`);
       await page.waitForSelector(`[data-view=${view}]:not([hidden])`);
     },
     releaseModel: () => page.evaluate(() => window.observed.releaseModel()),

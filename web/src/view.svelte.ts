@@ -1,4 +1,4 @@
-/** Which part of the page is on screen: the address says it after "#", so that links, back and forward work. */
+/** Which part of the page is on screen, and what it shows: the address says both after "#", so that links, back and forward work. */
 
 /** The parts in the order of the strip; the first is the one without a name in the address. */
 export const VIEWS = [
@@ -11,25 +11,47 @@ export const VIEWS = [
 
 export type View = (typeof VIEWS)[number]["name"];
 
-function viewIn(hash: string): View {
-  const name = hash.slice(1).split("?")[0];
-  return VIEWS.find((view) => view.name === name)?.name ?? VIEWS[0].name;
+function read(hash: string): { view: View; parameters: URLSearchParams } {
+  const [name, query = ""] = hash.slice(1).split("?");
+  return {
+    view: VIEWS.find((view) => view.name === name)?.name ?? VIEWS[0].name,
+    parameters: new URLSearchParams(query),
+  };
 }
 
+/** "#show?text=…" */
+export const addressOf = (view: View, parameters: URLSearchParams): string =>
+  `#${view}${parameters.size > 0 ? `?${parameters}` : ""}`;
+
 class Shown {
-  view = $state<View>(viewIn(location.hash));
+  #read = $state.raw(read(location.hash));
   /** The parts that were on screen before: they stay as they are, hidden. */
-  opened = $state<readonly View[]>([this.view]);
+  opened = $state<readonly View[]>([this.#read.view]);
 
   constructor() {
-    addEventListener("hashchange", () => this.#show(viewIn(location.hash)));
+    addEventListener("hashchange", () => {
+      const before = this.view;
+      this.#read = read(location.hash);
+      if (!this.opened.includes(this.view)) this.opened = [...this.opened, this.view];
+      if (this.view !== before) scrollTo(0, 0);
+    });
   }
 
-  #show(view: View): void {
-    if (view === this.view) return;
-    this.view = view;
-    if (!this.opened.includes(view)) this.opened = [...this.opened, view];
-    scrollTo(0, 0);
+  get view(): View {
+    return this.#read.view;
+  }
+
+  /** What the address says that the part shows: changes with links, back and forward alone. */
+  get parameters(): URLSearchParams {
+    return this.#read.parameters;
+  }
+
+  /** The address follows the page. A step that one may want to go back from is an entry of the history. */
+  follow(parameters: URLSearchParams, isStep: boolean): void {
+    const address = addressOf(this.view, parameters);
+    if (address === (location.hash || `#${VIEWS[0].name}`)) return;
+    if (isStep) history.pushState(null, "", address);
+    else history.replaceState(null, "", address);
   }
 }
 

@@ -18,7 +18,7 @@ export class EncoderSession extends Session {
       { layer: 1, head: 1 },
     );
     const { side } = this;
-    side.text = example.text;
+    side.text = this.defaultText = example.text;
     side.show(example);
     side.move({ query: 7, key: 1 }); // "it" → "cat"
     side.moves = 0;

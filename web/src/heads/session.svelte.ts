@@ -39,6 +39,9 @@ export class Session {
   hovered = $state.raw<HeadPlace | null>(null);
   #last = $state.raw<HeadPlace>({ layer: 0, head: 0 });
 
+  /** The text at first. */
+  defaultText = "";
+
   subject = $state.raw<Subject | null>(null);
   #current: AbortController | undefined;
   #looking: AbortController | undefined;

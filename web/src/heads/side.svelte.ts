@@ -35,6 +35,7 @@ export class Side {
   place = $state.raw<Place>({ kind: "weights", feature: 0 });
   /** Where the reader is, or was last: it stays when the head changes, so that heads can be compared on one token. */
   #at = $state.raw<Cell>({ query: 0, key: 0 });
+  #later: Cell | null = null;
   #hovered = $state.raw<Cell | null>(null);
 
   readonly tokens: readonly Token[] = $derived(this.shown?.tokens ?? []);
@@ -55,6 +56,7 @@ export class Side {
     this.#at = moved(this.#at) ?? { query: Math.min(this.#at.query, last), key: Math.min(this.#at.key, last) };
     this.#hovered = null;
     this.shown = shown;
+    if (this.#later && shown.text === this.text) this.#pinNow();
     if (this.look && this.look.queries.shape[1] !== shown.tokens.length) this.look = null;
   }
 
@@ -98,6 +100,20 @@ export class Side {
     this.#at = next;
     this.moves += 1;
     this.pinned = same ? null : next;
+  }
+
+  /** Pins a cell of the text as it is now, as soon as that is on screen. */
+  pinLater(cell: Cell | null): void {
+    this.#later = cell;
+    if (this.shown?.text === this.text) this.#pinNow();
+    else this.pinned = null;
+  }
+
+  #pinNow(): void {
+    const last = this.tokens.length - 1;
+    const cell = this.#later;
+    this.pinned = cell && { query: Math.min(cell.query, last), key: Math.min(cell.key, last) };
+    this.#later = null;
   }
 
   free(): void {

@@ -1,5 +1,5 @@
 /** A model of the reader's own in a session: where it comes from, its download, and what the browser keeps of it. */
-import { readSafetensors, type ModelSource, type WorkerHeadwise } from "headwise";
+import { readSafetensors, type HubModel, type ModelSource, type WorkerHeadwise } from "headwise";
 import { load } from "headwise/worker";
 import { download } from "../download";
 import { Session } from "../heads/session.svelte";
@@ -10,9 +10,20 @@ import { letters, readerOf } from "./readers";
 export interface Request {
   readonly title: string;
   readonly source: ModelSource;
-  readonly dtype: "auto" | "f32" | "bf16" | "int8";
+  readonly dtype: (typeof DTYPES)[number];
   /** Which one, of a model that has two. */
   readonly tower?: "text" | "vision";
+}
+
+const DTYPES = ["auto", "f32", "bf16", "int8"] as const;
+const HUB = "https://huggingface.co";
+
+function originOf({ source, dtype, tower }: Request): Record<string, string> {
+  const rest = { ...(dtype !== "auto" && { dtype }), ...(tower && { tower }) };
+  if (typeof source === "string") return { address: source, ...rest };
+  if (!("hub" in source)) return {};
+  const { hub, endpoint = HUB } = source as HubModel;
+  return { hub, ...(String(endpoint) !== HUB && { endpoint: String(endpoint) }), ...rest };
 }
 
 export const MOBY_DICK = "Moby Dick, letter by letter";
@@ -20,6 +31,8 @@ export const MOBY_DICK = "Moby Dick, letter by letter";
 export class OwnSession extends Session {
   opened = $state.raw<Opened | null>(null);
   opening = $state(false);
+  /** Where the open model came from, as parameters of an address; of files there is nothing to say. */
+  origin = $state.raw<Readonly<Record<string, string>>>({});
   /** What went wrong when the last model was opened. */
   refusal = $state<string | null>(null);
   kept = $state.raw<readonly Kept[]>([]);
@@ -42,8 +55,10 @@ export class OwnSession extends Session {
       const model = await hw.openModel(source, { dtype, signal, onProgress, ...(tower && { tower }) });
       return Opened.make(hw, title, model, readerOf(model));
     });
+    if (this.opened?.title !== title) return;
+    this.origin = originOf({ title, source, dtype, tower });
     const place = typeof source === "string" || (typeof source === "object" && "hub" in source);
-    if (place && this.opened?.title === title) remember({ title, source: source as Kept["source"], bytes });
+    if (place) remember({ title, source: source as Kept["source"], bytes });
     await this.refreshKept();
   }
 
@@ -54,6 +69,23 @@ export class OwnSession extends Session {
       const model = await hw.loadTransformer(file, { signal });
       return Opened.make(hw, MOBY_DICK, model, letters(readSafetensors(file).metadata.vocabulary));
     });
+    if (this.opened?.title === MOBY_DICK) this.origin = { model: "moby-dick" };
+  }
+
+  /** Opens what an address names, if that is not open. */
+  async openOrigin(parameters: URLSearchParams, models: URL): Promise<void> {
+    const names = ["model", "hub", "endpoint", "address", "dtype", "tower"];
+    const get = (name: string) => parameters.get(name) ?? undefined;
+    if (names.every((name) => get(name) === this.origin[name])) return;
+    if (get("model") === "moby-dick") return this.openMobyDick(models);
+    const hub = get("hub");
+    const address = get("address");
+    if (hub === undefined && address === undefined) return;
+    const endpoint = get("endpoint");
+    const source = hub === undefined ? address! : { hub, ...(endpoint && { endpoint }) };
+    const dtype = DTYPES.find((each) => each === get("dtype")) ?? "auto";
+    const tower = (["text", "vision"] as const).find((each) => each === get("tower"));
+    await this.open({ title: hub ?? address!, source, dtype, tower });
   }
 
   abort(): void {
@@ -84,7 +116,7 @@ export class OwnSession extends Session {
       this.info = hw.info;
       this.phase = "waiting";
       for (const side of this.sides) side.reset();
-      this.side.text = opened.grid ? "" : text;
+      this.side.text = this.defaultText = opened.grid ? "" : text;
       this.opened = opened;
       this.use(opened);
       this.openAll();

@@ -1,0 +1,94 @@
+// The address of the built page says what it shows: links, back and forward, copying; for the page's own model and for opened ones.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { openSite } from "./screen.mjs";
+
+let site;
+before(async () => (site = await openSite()));
+after(() => site?.close());
+
+const parameters = (page) =>
+  page.evaluate(() => Object.fromEntries(new URLSearchParams(location.hash.split("?")[1] ?? "")));
+const settles = (page, expected) =>
+  page.waitForFunction(
+    (expected) => {
+      const shown = Object.fromEntries(new URLSearchParams(location.hash.split("?")[1] ?? ""));
+      return JSON.stringify(Object.entries(shown).sort()) === expected;
+    },
+    { timeout: 5000 },
+    JSON.stringify(Object.entries(expected).sort()),
+  );
+const cells = (page) =>
+  page.$$eval("[data-view=show] [data-cell]", (all) => all.map(({ textContent }) => textContent.split(":")[0].trim()));
+
+test("a link restores texts, head, cells, gates and mask; the address follows; back and forward", async () => {
+  const link = {
+    text: "The dog saw the cat.",
+    with: "The cat saw the dog.",
+    head: "1.3",
+    cell: "1,2",
+    cell2: "2,1",
+    off: "1.2,2.4",
+    causal: "1",
+  };
+  const screen = await site.open({ view: `show?${new URLSearchParams(link)}` });
+  const { page } = screen;
+  await page.waitForFunction(() => document.querySelectorAll("[data-cell] span").length === 2);
+  assert.equal(await screen.text(), link.text);
+  assert.equal(await screen.shown(), "1.3");
+  assert.deepEqual(await cells(page), ["query 'dog' → key 'saw'", "query 'saw' → key 'cat'"]);
+  const off = await page.$$eval("[data-view=show] .shut", (all) => all.map(({ dataset }) => dataset.head));
+  assert.deepEqual(off, ["1.2", "2.4"]);
+  assert.equal(await page.$eval("[data-switch=causal]", ({ checked }) => checked), true);
+  await settles(page, link);
+
+  await screen.after(() => page.click("[data-head='1.2'] [data-switch=gate]"));
+  await settles(page, { ...link, off: "2.4" });
+  await page.click("[data-head='2.1'] .map");
+  await settles(page, { ...link, off: "2.4", head: "2.1" });
+  await page.hover("h1");
+  await page.goBack();
+  await page.waitForSelector("[data-shown='1.3']");
+  await page.goBack();
+  await page.waitForFunction(() => document.querySelectorAll("[data-view=show] .shut").length === 2);
+  await page.goForward();
+  await page.waitForFunction(() => document.querySelectorAll("[data-view=show] .shut").length === 1);
+  await screen.done();
+});
+
+test("letters are no steps of the history; what is as at first is not in the address; copied links say it all", async () => {
+  const screen = await site.open();
+  const { page } = screen;
+  assert.deepEqual(await parameters(page), {});
+  const length = await page.evaluate(() => history.length);
+  for (const text of ["A", "A small", "A small whale"]) {
+    await screen.after(() => screen.insert(text));
+    await settles(page, { text });
+  }
+  assert.equal(await page.evaluate(() => history.length), length);
+  await page.evaluate(() => {
+    navigator.clipboard.writeText = async (text) => (window.copied = text);
+  });
+  await page.click("[data-action=copy-link]");
+  await page.waitForFunction(() => window.copied);
+  const copied = await page.evaluate(() => window.copied);
+  assert.equal(copied, `${site.url}#show?text=A+small+whale`);
+  await screen.show("step");
+  assert.match(await page.evaluate(() => location.hash), /^#step\?text=A\+small\+whale$/);
+  await screen.done();
+
+  const wrong = await site.open({ view: "show?head=7.9&cell=99,99&off=x,1.9&causal=maybe" });
+  assert.deepEqual(await cells(wrong.page), ["query '.' → key '.'"], "what there is not is left out or nearest");
+  await wrong.done();
+});
+
+test("an opened model is in the address, with its text", async () => {
+  const screen = await site.open({ view: "model?model=moby-dick&text=Call+me&head=2.3" });
+  const { page } = screen;
+  await page.waitForSelector("[data-own=live][aria-busy=false]");
+  await page.waitForSelector("[data-view=model] [data-shown='2.3']");
+  assert.equal(await page.$eval("#own-sentence", ({ value }) => value), "Call me");
+  await settles(page, { model: "moby-dick", text: "Call me", head: "2.3" });
+  await screen.done();
+});
