@@ -56,6 +56,34 @@ export const formatCases = (names) => [
     },
   })),
   {
+    name: "embeddings in BF16 and int8 point where those of F32 do, and pruned models come back from I8 files",
+    async run({ hw, expect }) {
+      const files = await inBf16("bert-mlm");
+      const { model: f32 } = await opened(hw, "bert-mlm", { dtype: "f32" }, files);
+      const rows = [7, 5].map((length) => Int32Array.from({ length }, (_, n) => (5 * n + length) % 97));
+      const options = { pooling: "mean", normalize: true };
+      const exact = await f32.embed(rows, options);
+      for (const dtype of ["bf16", "int8"]) {
+        const { model } = await opened(hw, "bert-mlm", { dtype }, files);
+        const { data, shape } = await model.embed(rows, options);
+        expect(shape).to.deep.equal(exact.shape);
+        for (let b = 0; b < 2; ++b) {
+          const row = data.subarray(b * shape[1], (b + 1) * shape[1]);
+          const cosine = row.reduce((sum, value, n) => sum + value * exact.data[b * shape[1] + n], 0);
+          expect(cosine, `${dtype}, row ${b}`).to.be.at.least(dtype === "bf16" ? 1 - 1e-6 : 0.999);
+        }
+        const pruned = await model.prune({ 0: [0, 2], 2: [1] });
+        const type = dtype === "int8" ? "I8" : "BF16";
+        const again = await hw.openModel(await pruned.save({ dtype: type }));
+        expect(again.dtype).to.equal(dtype);
+        expect(again.config.heads).to.deep.equal(pruned.config.heads);
+        expect(bits((await again.forward(rows[0])).hidden)).to.equal(bits((await pruned.forward(rows[0])).hidden));
+        for (const each of [model, pruned, again]) await each.dispose();
+      }
+      await f32.dispose();
+    },
+  },
+  {
     name: "a model in int8 is pruned, gated, measured and generates; weights have no gradients",
     async run({ hw, expect }) {
       const { model } = await opened(hw, "gpt2", { dtype: "int8" });
