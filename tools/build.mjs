@@ -80,6 +80,7 @@ async function bundle(environment) {
     { chunkFileNames: "worker-[name].js", plugins: [workerAnalyses] },
   );
   await write({ thread: source("runtime/thread.ts") }, { codeSplitting: false });
+  await write({ map: source("map/index.ts") }, { codeSplitting: false });
   await writeFile(join(root, "build/parts.json"), JSON.stringify(parts));
   await writeFile(join(dist, "THIRD_PARTY_LICENSES.txt"), await packageLicenses(environment, licenses));
   await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);

@@ -31,7 +31,9 @@ test("the tarball holds the package and nothing else", async () => {
       (set) => [...set],
     ),
   );
-  const built = [...scripts, ...compiled, ...declarations, "THIRD_PARTY_LICENSES.txt"].map((name) => `dist/${name}`);
+  const built = [...scripts, "map.js", ...compiled, ...declarations, "THIRD_PARTY_LICENSES.txt"].map(
+    (name) => `dist/${name}`,
+  );
   deepEqual(project.files, ["CHANGELOG.md", "LICENSE", "README.md", "docs/heads.md", "package.json", ...built].sort());
 });
 
@@ -99,6 +101,13 @@ for (const [download, sizeGate] of Object.entries(sizeGates)) {
     });
   }
 }
+
+test("headwise/map: at most 4 KB, gzipped, and nothing else is downloaded", async (t) => {
+  deepEqual([...(await importsOf(dist, "map.js", { onDemand: "all" }))], ["map.js"]);
+  const [{ size }] = await sizeLimit([filePlugin], { checks: [{ files: [join(dist, "map.js")], gzip: true }] });
+  t.diagnostic(`${size} bytes`);
+  ok(size > 500 && size <= 4096, `${size} bytes`);
+});
 
 test("`npm run size` says what each part of a download costs", async () => {
   const { code, stdout, text } = await run("npm", ["run", "size"]);

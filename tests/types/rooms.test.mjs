@@ -17,6 +17,7 @@ const rooms = [
   "heads",
   "models",
   "inside",
+  "map",
   ".",
   "worker",
 ];
