@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const target = join(root, "web/public/model");
 const scratch = join(root, `build/model-${process.pid}`); // not in public/, where files of an interrupted run would be served
 
-/** Numbers that share a scale: 64 of a row; of the embedding, whose rows are looked up, a whole row. */
+/** So many numbers of a row share a scale. */
 const BLOCK = 64;
 const FIRST = /^(embedding$|timing|layers\.0\.(norm1|attention))/;
 /** So many pieces of the vocabulary, which begins with the most frequent, are in the first file. */
@@ -60,7 +60,7 @@ async function isUpToDate(inputs) {
 function safetensors(entries, metadata) {
   const all = entries.flatMap(([name, tensor]) => {
     if (tensor.shape.length === 1) return [[name, "F32", tensor]];
-    const { integers, scales } = quantized(tensor, name.startsWith("embedding") ? tensor.shape[1] : BLOCK);
+    const { integers, scales } = quantized(tensor, BLOCK);
     return [
       [name, "I8", integers],
       [`${name}_scale`, "F32", scales],

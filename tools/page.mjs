@@ -12,6 +12,7 @@ export async function page() {
     "web/src",
     "web/index.html",
     "web/vite.config.ts",
+    "web/offline.js",
     "web/public",
     "dist",
     "README.md",

@@ -1,4 +1,7 @@
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig, type Plugin } from "vite";
@@ -75,10 +78,31 @@ const licensesFile: Plugin = {
   },
 };
 
+/** The service worker, with the list of all files and a version made of what is in them. */
+const offline: Plugin = {
+  name: "offline",
+  apply: "build",
+  writeBundle: {
+    order: "post",
+    async handler({ dir }) {
+      const names = (await readdir(dir!, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+      const files = names
+        .map((entry) => relative(dir!, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
+        .sort();
+      const hash = createHash("sha256");
+      for (const file of files) hash.update(file).update(await readFile(join(dir!, file)));
+      const script = (await readFile(here("offline.js"), "utf8"))
+        .replace("__VERSION__", hash.digest("hex").slice(0, 16))
+        .replace("__FILES__", JSON.stringify(files));
+      await writeFile(join(dir!, "offline.js"), script);
+    },
+  },
+};
+
 export default defineConfig({
   root: here("."),
   base: "./", // relative: the built page works from any folder
-  plugins: [svelte({ configFile: false }), policyTag, readme, licenses.plugin(), licensesFile],
+  plugins: [svelte({ configFile: false }), policyTag, readme, licenses.plugin(), licensesFile, offline],
   resolve: {
     // The package as it is built and published; the page never reaches behind its public API.
     alias: [

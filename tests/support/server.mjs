@@ -32,7 +32,7 @@ export const contentSecurityPolicy =
 /**
  * Serves a folder under `mount`. `isolated` sends the isolation headers, `csp` the policy above, `headers` additional ones. `cached`
  * allows browsers to cache. `bytesPerSecond` is what all answers together get at most, `compressed` sends text and WebAssembly gzipped, as
- * hosts do. `also`: other folders, by the paths that they are served under.
+ * hosts do. `isDown`: whether connections break. `also`: other folders, by the paths that they are served under.
  * @returns {Promise<{ url: string, requests: string[], served: { bytes: number }, close: () => Promise<void> }>} requests: the paths asked for
  */
 export async function serve(
@@ -46,6 +46,7 @@ export async function serve(
     bytesPerSecond = Infinity,
     compressed = false,
     also = {},
+    isDown = () => false,
   } = {},
 ) {
   const requests = [];
@@ -59,6 +60,7 @@ export async function serve(
   const server = createServer(async (request, response) => {
     const [pathname] = request.url.split("?");
     requests.push(pathname);
+    if (isDown()) return request.destroy();
     try {
       if (!pathname.startsWith(mount)) throw new Error("outside the mount");
       const [under, from] = Object.entries(also).find(([path]) => pathname.startsWith(mount + path)) ?? ["", folder];

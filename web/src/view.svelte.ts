@@ -1,13 +1,14 @@
 /** Which part of the page is on screen, and what it shows: the address says both after "#", so that links, back and forward work. */
 
-/** The parts in the order of the strip; the first is the one without a name in the address. */
-export const VIEWS = [
+/** The parts of the strip, in its order; the first is the one without a name in the address. */
+export const STRIP = [
   { name: "show", title: "Show me" },
   { name: "step", title: "Step through" },
   { name: "train", title: "Train" },
   { name: "prune", title: "Prune" },
   { name: "model", title: "Your model" },
 ] as const;
+export const VIEWS = [...STRIP, { name: "exercises", title: "Exercises" }] as const;
 
 export type View = (typeof VIEWS)[number]["name"];
 
