@@ -28,6 +28,8 @@ export type OnDemand = (instance: Instance) => Pick<Headwise, "openModel" | "isC
 export async function startHeadwise(choice: Choice, source: Source, stage: Stage, later: OnDemand): Promise<Headwise> {
   const { simd, threads, reason } = choice;
   const instance = new Instance(await start(choice, source, stage), choice);
+  const demanded = later(instance);
+  instance.groupHeads = demanded.groupHeads as Instance["groupHeads"];
   return makeDisposable<NotYetDisposable<Headwise>>({
     info: Object.freeze({ version: HEADWISE_VERSION, simd, threads, reason }),
     memory() {
@@ -48,7 +50,7 @@ export async function startHeadwise(choice: Choice, source: Source, stage: Stage
     pruneByImportance: longMethod((...args: [never, never, never]) =>
       pruneByImportance(instance, ...args),
     ) as unknown as Headwise["pruneByImportance"],
-    ...later(instance),
+    ...demanded,
     dispose: () => instance.dispose(),
   });
 }

@@ -5,6 +5,8 @@ import { circuitCases } from "./cases/circuits.mjs";
 import { logitCases } from "./cases/logits.mjs";
 import { mapCases } from "./cases/maps.mjs";
 import { patchingCases } from "./cases/patching.mjs";
+import { groupCases } from "./cases/groups.mjs";
+import { pruningCases } from "./cases/pruning.mjs";
 import { reportCases } from "./cases/report.mjs";
 
 const names = await lensNames();
@@ -15,5 +17,7 @@ const all = [
   ...circuitCases(names),
   ...mapCases,
   ...reportCases,
+  ...pruningCases,
+  ...groupCases,
 ];
 export const cases = all.map((each) => ({ ...each, run: (context) => each.run({ ...context, golden: openGolden }) }));

@@ -66,21 +66,35 @@ function sumsOfNorms({ data, shape }: Tensor): number[] {
   });
 }
 
+/** A statistic of the attention weights of each head, layer by layer. */
+function attentionStatistic(
+  { instance, model }: Subject,
+  tokens: Int32Array,
+  name: "confidence" | "entropy",
+): number[][] {
+  const { layers } = model.forward(tokens, { capture: { weights: "probabilities" } });
+  const { causal, layerOptions } = model.config;
+  return layers.map(({ weights }, n) => {
+    if (weights!.data.some(Number.isNaN)) throw notMeasurable(`attention weights in layer ${n} are NaN`);
+    if (weights!.data.length === 0) return [];
+    return analyzeHeads(instance, weights!, { causal, window: layerOptions[n]!.window }).map((head) => head[name]);
+  });
+}
+
+const gateGradients = ({ model }: Subject, tokens: Int32Array, targets: Int32Array) =>
+  model.measureGateGradients(tokens, targets).map((gradients) => gradients.map(Math.abs));
+
 const measures: Record<ImportanceMethod, Measure> = {
-  gradient: meanOverSequences(true, ({ model }, tokens, targets) => ({
-    heads: model.measureGateGradients(tokens, targets).map((gradients) => gradients.map(Math.abs)),
-    weight: 1,
-  })),
-  confidence: meanOverSequences(false, ({ instance, model }, tokens) => {
-    const { layers } = model.forward(tokens, { capture: { weights: "probabilities" } });
-    const { causal } = model.config;
-    const heads = layers.map(({ weights }, n) => {
-      if (weights!.data.some(Number.isNaN)) throw notMeasurable(`attention weights in layer ${n} are NaN`);
-      if (weights!.data.length === 0) return [];
-      return analyzeHeads(instance, weights!, { causal }).map((head) => head.confidence);
-    });
-    return { heads, weight: tokens.length };
+  gradient: meanOverSequences(true, (...args) => ({ heads: gateGradients(...args), weight: 1 })),
+  "gradient-entropy": meanOverSequences(true, (subject, tokens, targets) => {
+    const entropies = attentionStatistic(subject, tokens, "entropy");
+    const gradients = gateGradients(subject, tokens, targets);
+    return { heads: gradients.map((layer, n) => layer.map((value, h) => value * entropies[n]![h]!)), weight: 1 };
   }),
+  confidence: meanOverSequences(false, (subject, tokens) => ({
+    heads: attentionStatistic(subject, tokens, "confidence"),
+    weight: tokens.length,
+  })),
   norm: meanOverSequences(false, ({ model }, tokens) => {
     const { layers } = model.forward(tokens, { capture: { heads: "contributions" } });
     const heads = layers.map(({ heads }) => sumsOfNorms(heads!).map((sum) => sum / tokens.length));

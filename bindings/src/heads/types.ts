@@ -4,10 +4,11 @@ import type { Batch, Transformer } from "../transformer/types.js";
 
 /**
  * How the importance of a head is measured. `"gradient"`: mean over sequences of |∂ loss / ∂ gate| (Michel et al. 2019).
+ * `"gradient-entropy"`: mean of the same times the entropy of the head's attention (after HIES, Choi et al. 2025).
  * `"confidence"`: mean of the largest attention weight of a query (Voita et al. 2019). `"norm"`: mean L2 norm of what the head adds to the
  * residual stream. `"leave-one-out"`: increase of the loss without the head. `"random"`: random numbers, as a baseline.
  */
-export type ImportanceMethod = "gradient" | "confidence" | "norm" | "leave-one-out" | "random";
+export type ImportanceMethod = "gradient" | "gradient-entropy" | "confidence" | "norm" | "leave-one-out" | "random";
 
 /** One number per layer and head, in the order of the model. Larger numbers are more important. */
 export type HeadImportance = readonly (readonly number[])[];

@@ -12,7 +12,10 @@ import { headCircuit } from "./head_circuit.js";
 import { clusterHeads } from "./cluster_heads.js";
 import { rollout } from "./rollout.js";
 import { weighValues } from "./weigh_values.js";
+import { groupHeads } from "./group_heads.js";
 import { headReport } from "./head_report.js";
+import { learnGates } from "./learn_gates.js";
+import { shapleyValues } from "./shapley_values.js";
 import { logitLens } from "./logit_lens.js";
 import type { AnalysisName } from "./names.js";
 
@@ -30,6 +33,9 @@ export const analyses: Readonly<Record<AnalysisName, (instance: Instance, ...arg
   weighValues,
   clusterHeads,
   headReport,
+  shapleyValues,
+  learnGates,
+  groupHeads,
 };
 
 /** The long work of one analysis. */

@@ -13,7 +13,7 @@ import { attributionPatch } from "./attribution_patch.js";
 import { patterns, rowsOfTokens, scoresOf, textsFor } from "./detect_heads.js";
 import { hasDirectLogits, headWrites, writeSteps } from "./head_writes.js";
 import { checkTextModel, eachLayer, tokensFor } from "./model.js";
-import { checkTexts } from "./texts.js";
+import { checkTextBatches } from "./texts.js";
 import type { HeadReport, HeadReportOptions, ReportedHead, ReportPair } from "./types.js";
 
 const pairTable = {
@@ -25,7 +25,7 @@ const pairTable = {
 } satisfies OptionTable<ReportPair>;
 
 const optionTable = {
-  importance: optional(oneOf(["gradient", "confidence", "norm", "leave-one-out"])),
+  importance: optional(oneOf(["gradient", "gradient-entropy", "confidence", "norm", "leave-one-out"])),
   top: withDefault(integer(0, 1000), 5),
   pair: optional((value, name) => readOptions(value, name, pairTable, `${name}.`)),
 } satisfies OptionTable<HeadReportOptions>;
@@ -94,7 +94,7 @@ export function* headReport(
   const N = config.layers;
   const predicts = config.head && config.causal;
   const method = wanted ?? (predicts ? "gradient" : "norm");
-  if (!predicts && (method === "gradient" || method === "leave-one-out"))
+  if (!predicts && method !== "norm" && method !== "confidence")
     throw invalidOption(
       "importance",
       '"norm" or "confidence", of a model that does not predict the next token',
@@ -121,10 +121,7 @@ export function* headReport(
   const rows = rowsOfTokens(tokens).map((row, b) =>
     row.slice(0, mask.data.subarray(b * tokens.length).indexOf(0) >>> 0),
   );
-  const batches = checkTexts(rows, "texts", model).map(({ tokens, targets }) => ({
-    tokens,
-    targets: { ...tokens, data: targets },
-  }));
+  const batches = checkTextBatches(rows, "texts", model);
   const options = { method, normalize: undefined, seed: 0 } as const;
   const importance = yield* part(importanceOf(instance, model, batches, options), done, done + 10, total);
   done += 10;

@@ -13,6 +13,9 @@ export const analysisNames = [
   "weighValues",
   "clusterHeads",
   "headReport",
+  "shapleyValues",
+  "learnGates",
+  "groupHeads",
 ] as const;
 
 export type AnalysisName = (typeof analysisNames)[number];

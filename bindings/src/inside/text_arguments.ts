@@ -9,7 +9,7 @@ import type { AnalysisName } from "./names.js";
 /** Analyses whose second and third argument are texts. */
 const readsTexts: readonly AnalysisName[] = [
   ...(["logitLens", "attributeLogits", "ablateHeads", "patch", "attributionPatch", "pathPatch"] as const),
-  ...(["weighValues", "clusterHeads", "headReport"] as const),
+  ...(["weighValues", "clusterHeads", "headReport", "shapleyValues", "learnGates"] as const),
 ];
 
 function encodeText(tokenizer: Tokenizer | undefined, text: string, specialTokens: boolean): Int32Array {

@@ -3,7 +3,7 @@ import { invalidOption, invalidShape, readList } from "../base/checks.js";
 import { hasMembers, optional, readOptions } from "../base/options.js";
 import { isTensorLike } from "../base/tensor.js";
 import type { Tensor } from "../base/types.js";
-import { notMeasurable } from "../heads/batches.js";
+import { notMeasurable, type CheckedBatch } from "../heads/batches.js";
 import { checkTokens, type CheckedTokens } from "../transformer/tokens.js";
 import type { Model } from "../transformer/transformer.js";
 import type { Edit } from "../transformer/types.js";
@@ -40,6 +40,10 @@ export function checkTexts(value: unknown, name: string, model: Model): readonly
     return { tokens, targets: targets?.data ?? nextTokens(tokens) };
   });
 }
+
+/** The same as batches with targets. */
+export const checkTextBatches = (value: unknown, name: string, model: Model): readonly CheckedBatch[] =>
+  checkTexts(value, name, model).map(({ tokens, targets }) => ({ tokens, targets: { ...tokens, data: targets } }));
 
 /** Cross-entropy of logits [..., V] in nats: its sum over the targets, and their number. */
 function crossEntropy({ data, shape }: Tensor, targets: Int32Array): { sum: number; count: number } {

@@ -1,5 +1,6 @@
 /** The public types of the analyses of whole models. */
 import type { Tensor, TensorLike, Tokens, Watchable } from "../base/types.js";
+import type { GroupHeadsOptions } from "../transformer/types.js";
 import type {
   CircuitOptions,
   ClusterHeadsOptions,
@@ -21,11 +22,13 @@ import type {
   PatchOptions,
   PathPatchOptions,
 } from "./patch_types.js";
+import type { LearnedGates, LearnGatesOptions, ShapleyOptions, ShapleyValues } from "./pruning_types.js";
 import type { HeadReport, HeadReportOptions } from "./report_types.js";
 
 export type * from "./circuit_types.js";
 export type * from "./logit_types.js";
 export type * from "./patch_types.js";
+export type * from "./pruning_types.js";
 export type * from "./report_types.js";
 
 /** Options of all analyses: progress, and a signal that stops them (code `aborted`). */
@@ -117,4 +120,16 @@ export interface Analyses<Model> {
     texts: readonly (Tokens | string)[],
     options?: HeadReportOptions & AnalysisOptions,
   ): Promise<HeadReport>;
+  /**
+   * Shapley values of the heads: how much loss each saves, as the mean over random orders in which the heads are removed, with standard errors
+   * (Shapley 1953; Held & Yang 2023). For each order one evaluation per head and batch. `importance` is for `pruneByImportance`.
+   */
+  shapleyValues(model: Model, batches: Batches, options?: ShapleyOptions & AnalysisOptions): Promise<ShapleyValues>;
+  /**
+   * Learns which heads may be closed: hard concrete gates with a penalty of those that are open (Louizos et al. 2018; Voita et al. 2019). The
+   * model's parameters stay as they are. Deterministic by `seed`. `importance` is for `pruneByImportance`.
+   */
+  learnGates(model: Model, batches: Batches, options?: LearnGatesOptions & AnalysisOptions): Promise<LearnedGates>;
+  /** What `model.groupHeads` does. */
+  groupHeads<M extends Model>(model: M, groups: number, options?: GroupHeadsOptions): Promise<M>;
 }

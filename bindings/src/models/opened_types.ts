@@ -4,6 +4,7 @@ import type { FilesOptions } from "../files/types.js";
 import type {
   ConvertOptions,
   GenerateOptions,
+  GroupHeadsOptions,
   ModelInput,
   Transformer,
   TransformerOptions,
@@ -85,7 +86,10 @@ export interface ModelReaders {
 
 /** A published model: a transformer that knows its files' text and names. Make one with `Headwise.openModel`. */
 export interface OpenedModel
-  extends Omit<Transformer, "forward" | "generate" | "prune" | "convert" | "save">, ModelFacts, ModelReaders {
+  extends
+    Omit<Transformer, "forward" | "generate" | "prune" | "convert" | "groupHeads" | "save">,
+    ModelFacts,
+    ModelReaders {
   /**
    * As `Transformer.forward`. Text is one sequence, texts are a batch that is padded and masked. Without `positions`, a causal model
    * counts the tokens that are not masked, as transformers' `generate` does.
@@ -103,6 +107,8 @@ export interface OpenedModel
   prune(heads: Readonly<Record<number, readonly number[]>>): OpenedModel;
   /** As `Transformer.convert`. */
   convert(options: ConvertOptions): OpenedModel;
+  /** As `Transformer.groupHeads`. */
+  groupHeads(groups: number, options?: GroupHeadsOptions): Promise<OpenedModel>;
   /**
    * The model as files by the family's own names. config.json says which heads were pruned: as `pruned_heads`, where
    * transformers 4 knows that of the family, else as `headwise_pruned_heads`. Refuses gates other than 1.

@@ -21,8 +21,8 @@ const optionTable = {
 
 /** config.json, with what differs of the model in it. */
 function configOf(
-  { config: { heads, numHeads, contextLength } }: AnyTransformer,
-  { family, config }: Published,
+  { config: { heads, numHeads, numKvHeads, contextLength } }: AnyTransformer,
+  { family, config, name }: Published,
   dtype: keyof typeof dtypes,
 ): Record<string, unknown> {
   const values = { ...config.values };
@@ -30,6 +30,9 @@ function configOf(
   for (const name of prunedKeys) delete values[name];
   const pruned = writePruned(heads, numHeads);
   if (pruned !== undefined) values[prunedKeys[family.prunes ? 0 : 1]] = pruned;
+  if (family.groupsOption !== undefined) values[family.groupsOption] = numKvHeads;
+  else if (numKvHeads !== numHeads)
+    throw new HeadwiseError("unsupported", `save: ${name}'s files have no place for fewer key/value heads than heads`);
   if (family.positionsOption !== undefined) values[family.positionsOption] = contextLength;
   return values;
 }
@@ -46,8 +49,8 @@ export function saveModel(
     throw new HeadwiseError("invalid-option", message);
   }
   const write = (parameters: (parameter: Parameter) => Int8OrFloats): SavedModel => {
-    const tensors = tensorsOfModel(placementsIn(published, model.config), model.config, parameters);
     const config = configOf(model, published, dtype);
+    const tensors = tensorsOfModel(placementsIn(published, model.config), model.config, parameters);
     return {
       "config.json": encodeUtf8(`${JSON.stringify(config, null, 2)}\n`),
       "model.safetensors": writeTensors(tensors, dtype === "I8" ? "F32" : dtype, { format: "pt" }),

@@ -19,6 +19,8 @@ export class Instance {
   readonly engine: Handle<Engine>;
   /** Native objects that must be freed before the engine. */
   readonly live = new Set<{ delete(): void }>();
+  /** Of models; its code is loaded on demand. */
+  groupHeads!: (...args: unknown[]) => Promise<object>;
   #started: Started;
   #engine: Engine;
   #disposed = false;

@@ -34,6 +34,7 @@ import type {
   ConvertOptions,
   Evaluation,
   GenerateOptions,
+  GroupHeadsOptions,
   InputOptions,
   ModelInput,
   ResolvedTransformerConfig,
@@ -189,9 +190,7 @@ export abstract class Model implements AnyTransformer {
 
   convert(optionsLike: ConvertOptions): Model {
     const { dtype } = readOptions(optionsLike, "convert", convertTable);
-    const { instance } = this.#handle;
-    const config = Object.freeze({ ...this.config, dtype });
-    const copy = emptyTransformer(instance, config, (native) => this.derive(instance, native, config));
+    const copy = this.empty(Object.freeze({ ...this.config, dtype }));
     try {
       copyParameters(this.#handle, copy.#handle, this.#parameters, this.config.dtype === dtype);
       this.#attentions.forEach((attention, n) => copy.#attentions[n]!.setHeadGates(attention.headGates));
@@ -200,6 +199,16 @@ export abstract class Model implements AnyTransformer {
       copy.dispose();
       throw error;
     }
+  }
+
+  /** A model of the same kind, whose parameters are zeros. */
+  empty(config: ResolvedTransformerConfig): Model {
+    const { instance } = this.#handle;
+    return emptyTransformer(instance, config, (native) => this.derive(instance, native, config));
+  }
+
+  groupHeads(groups: number, options?: GroupHeadsOptions): Promise<this> {
+    return this.#handle.instance.groupHeads(this, groups, options) as Promise<this>;
   }
 
   /** A model of the same kind. */

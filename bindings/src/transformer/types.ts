@@ -1,5 +1,5 @@
 /** The public types of transformers. */
-import type { Bytes, Tensor, TensorLike, Tokens } from "../base/types.js";
+import type { Bytes, Tensor, TensorLike, Tokens, Watchable } from "../base/types.js";
 import type { ResolvedRope, RopeConfig, WeightsStage } from "../attention/types.js";
 import type { AdamW, Dtype, MultiHeadAttention, Parameters } from "../module/types.js";
 
@@ -298,6 +298,17 @@ export interface ConvertOptions {
   dtype: Dtype;
 }
 
+/** Options of `Transformer.groupHeads`. */
+export interface GroupHeadsOptions extends Watchable {
+  /**
+   * `"mean"` (default): the mean of the key/value heads of a group (Ainslie et al. 2023). `"procrustes"`: each head is turned first, without
+   * a change of what the model computes, so that the heads of a group agree as well as they can (Jin et al. 2025).
+   */
+  method?: "mean" | "procrustes";
+  /** Stops the work (code `aborted`). */
+  signal?: AbortSignal;
+}
+
 /** Options of `Transformer.save`. */
 export interface SaveOptions {
   /**
@@ -359,6 +370,11 @@ export interface Transformer {
    * matrix has an infinity or NaN and `dtype` is `"int8"`. This model is unchanged.
    */
   convert(options: ConvertOptions): Transformer;
+  /**
+   * A copy with fewer key/value heads: `groups` of them, a divisor of the model's number. Each is made of neighbours, and all query heads that
+   * read one of these read it (grouped-query attention). It computes something else, and is to be trained further. This model is unchanged.
+   */
+  groupHeads(groups: number, options?: GroupHeadsOptions): Promise<Transformer>;
   /** The model as the bytes of a safetensors file, with the configuration and the head gates in its metadata. */
   save(options?: SaveOptions): Bytes;
   /** Frees the model's memory. Idempotent; any other use afterwards throws `disposed`. */
@@ -368,7 +384,8 @@ export interface Transformer {
 }
 
 /** A transformer, however it is saved. */
-export type AnyTransformer = Omit<Transformer, "save" | "prune" | "convert"> & {
+export type AnyTransformer = Omit<Transformer, "save" | "prune" | "convert" | "groupHeads"> & {
   prune(heads: Readonly<Record<number, readonly number[]>>): AnyTransformer;
   convert(options: ConvertOptions): AnyTransformer;
+  groupHeads(groups: number, options?: GroupHeadsOptions): Promise<AnyTransformer>;
 };

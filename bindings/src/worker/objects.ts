@@ -45,8 +45,14 @@ function remoteObject(connection: Connection, { [remoteMark]: target, kind, plai
   const alive = () => {
     if (disposed && !connection.ended) throw new HeadwiseError("disposed", `this ${kind} was disposed`);
   };
-  const object = makeDisposable({
+  const object: object = makeDisposable({
     ...members(connection, kind, target, plain, alive),
+    ...((kind === "transformer" || kind === "model") && {
+      groupHeads: async (...args: unknown[]) => {
+        alive();
+        return revive(connection, await connection.call(0, "groupHeads", [object, ...args]));
+      },
+    }),
     async dispose() {
       if (disposed) return;
       disposed = true;

@@ -38,6 +38,7 @@ import type {
   ConvertOptions,
   Evaluation,
   GenerateOptions,
+  GroupHeadsOptions,
   InputOptions,
   ModelInput,
   ResolvedTransformerConfig,
@@ -140,6 +141,7 @@ export interface WorkerTransformer {
   zeroGradients(options?: Abortable): Promise<void>;
   prune(heads: Readonly<Record<number, readonly number[]>>, options?: Abortable): Promise<WorkerTransformer>;
   convert(options: ConvertOptions & Abortable): Promise<WorkerTransformer>;
+  groupHeads(groups: number, options?: GroupHeadsOptions): Promise<WorkerTransformer>;
   save(options?: SaveOptions & Abortable): Promise<Bytes>;
   /** Frees the model's memory in the worker. Idempotent. */
   dispose(): Promise<void>;
@@ -149,13 +151,17 @@ export interface WorkerTransformer {
 
 /** `OpenedModel` in `headwise/worker`: the same, with promises. Text becomes tokens, and tokens text, on the calling thread. */
 export interface WorkerOpenedModel
-  extends Omit<WorkerTransformer, "forward" | "generate" | "prune" | "convert" | "save">, ModelFacts, ModelReaders {
+  extends
+    Omit<WorkerTransformer, "forward" | "generate" | "prune" | "convert" | "groupHeads" | "save">,
+    ModelFacts,
+    ModelReaders {
   forward(input: OpenedModelInput, options?: TransformerOptions & Abortable): Promise<TransformerResult>;
   embed(texts: EmbedInput, options?: EmbedOptions & Abortable): Promise<Tensor>;
   generate(prompt: string, options: GenerateOptions & Abortable): AsyncGenerator<GeneratedText, void, void>;
   generate(prompt: Tokens, options: GenerateOptions & Abortable): AsyncGenerator<number, void, void>;
   prune(heads: Readonly<Record<number, readonly number[]>>, options?: Abortable): Promise<WorkerOpenedModel>;
   convert(options: ConvertOptions & Abortable): Promise<WorkerOpenedModel>;
+  groupHeads(groups: number, options?: GroupHeadsOptions): Promise<WorkerOpenedModel>;
   save(options?: SaveModelOptions & Abortable): Promise<SavedModel>;
 }
 

@@ -138,6 +138,27 @@ export const headImportanceCases = [
     },
   },
   {
+    name: "headImportance: gradient-entropy is, of each sequence, the gradient times the entropy that analyzeHeads gives",
+    async run({ hw, expect }) {
+      for (const variant of [...variants, { layerOptions: [{ window: { left: 2 } }, {}] }]) {
+        const model = await makeTransformer(hw, variant);
+        const sums = headCounts(model).map((count) => Array(count).fill(0));
+        for (const { tokens, targets } of sequences) {
+          const gradients = await hw.headImportance(model, [{ tokens, targets }], { method: "gradient" });
+          const { layers } = await model.forward(tokens, { capture: { weights: "probabilities" } });
+          for (const [n, { weights }] of layers.entries()) {
+            const { window } = model.config.layerOptions[n];
+            const heads = await hw.analyzeHeads(weights, { causal: model.config.causal, window });
+            heads.forEach(({ entropy }, h) => (sums[n][h] += gradients[n][h] * entropy));
+          }
+        }
+        const exact = map2(sums, (sum) => sum / sequences.length);
+        expectCloseTo(expect, await hw.headImportance(model, batches, { method: "gradient-entropy" }), exact, 1e-6);
+        await model.dispose();
+      }
+    },
+  },
+  {
     name: "headImportance: confidence and norm agree with what forward captures, leave-one-out with gates of 0",
     async run({ hw, expect, entry }) {
       for (const variant of variants) {
@@ -192,7 +213,7 @@ export const headImportanceCases = [
       expect(new Set(drawn[0]).size).to.equal(4);
       expect(await measure({ method: "random", seed: 0 })).to.deep.equal(drawn);
       expect(await measure({ method: "random", seed: 1 })).not.to.deep.equal(drawn);
-      for (const method of ["gradient", "confidence", "norm", "leave-one-out"]) {
+      for (const method of ["gradient", "gradient-entropy", "confidence", "norm", "leave-one-out"]) {
         const plain = await measure({ method, normalize: "none" });
         const normalized = await measure({ method, normalize: "layer" });
         expect(plain[1], method).to.deep.equal([]);
@@ -214,7 +235,7 @@ export const headImportanceCases = [
       await (await plain.attention(1)).setHeadGates(Float32Array.of(1, 0, -2, 1));
       const [before, { liveObjects }] = [await stateOf(model, entry), await hw.memory()];
       for (const [method, steps] of Object.entries({
-        ...{ gradient: 4, confidence: 4, norm: 4 },
+        ...{ gradient: 4, "gradient-entropy": 4, confidence: 4, norm: 4 },
         "leave-one-out": 2 * 9,
         random: 0,
       })) {
@@ -253,6 +274,7 @@ export const headImportanceCases = [
       await model.setParameters({ [name]: { ...weight, data: weight.data.map((x, n) => (n < 16 ? NaN : x)) } });
       for (const [method, part] of Object.entries({
         gradient: "importance of heads in layer 0 is NaN",
+        "gradient-entropy": "weights in layer 1 are NaN",
         confidence: "weights in layer 1 are NaN",
         norm: "importance of heads in layer 1 is NaN",
         "leave-one-out": "loss is NaN",

@@ -29,6 +29,8 @@ export interface Family {
   readonly others?: RegExp;
   /** The option that says how many learned positions there are. */
   readonly positionsOption?: string;
+  /** The option that says how many key/value heads there are, where a family may have fewer of them than heads. */
+  readonly groupsOption?: string;
   /** Whether transformers 4 knows `pruned_heads` of it. */
   readonly prunes?: boolean;
 }

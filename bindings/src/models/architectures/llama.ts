@@ -41,6 +41,7 @@ const windows = (keys: number | undefined, layers: number) =>
 
 const shared = {
   prefix: "model.",
+  groupsOption: "num_key_value_heads",
   others: /^layers\.\d+\.self_attn\.rotary_emb\.inv_freq$/,
 };
 
