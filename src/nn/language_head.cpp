@@ -99,14 +99,38 @@ void LanguageHead::backward(const float* x, std::size_t rows, Linear& tokens, co
   const bool transformed = has_transform();
   matrix.backward(transformed ? saved.normed : x, gradient, rows, transformed ? saved.gradient : grad_x, false, learn,
                   take_scratch(context, matrix.backward_scratch(threads)), context);
-  if (!transformed) return;
+  if (transformed) backward_transform(x, rows, saved, learn, grad_x, context);
+}
+
+void LanguageHead::backward_difference(const float* x, std::size_t rows, const Linear& tokens, const Saved& saved,
+                                       const std::int32_t* answer, const std::int32_t* against, float share,
+                                       float* grad_x, Context& context) noexcept {
+  float* gradient = has_transform() ? saved.gradient : grad_x;
+  float* weights = take_scratch(context, E_);
+  std::fill_n(gradient, rows * E_, 0.0f);
+  for (std::size_t n = 0; n < 2 * rows; ++n) {
+    const std::size_t row = n / 2;
+    const std::int32_t* tokens_of = n % 2 == 0 ? answer : against;
+    if (tokens_of == nullptr) continue;
+    const auto token = static_cast<std::size_t>(tokens_of[row]);
+    float factor = n % 2 == 0 ? share : -share;
+    if (saved.slopes != nullptr) factor *= saved.slopes[row * V_ + token];
+    matrix(tokens).weight().get_row(token, {0, E_}, weights);
+    for (std::size_t e = 0; e < E_; ++e) gradient[row * E_ + e] += factor * weights[e];
+  }
+  if (has_transform()) backward_transform(x, rows, saved, false, grad_x, context);
+}
+
+void LanguageHead::backward_transform(const float* x, std::size_t rows, const Saved& saved, bool learn, float* grad_x,
+                                      Context& context) noexcept {
+  ThreadPool& pool = context.pool;
   float* of_active = saved.normed;  // nobody reads it any more
   std::fill_n(of_active, rows * E_, 0.0f);
   norm_.backward(saved.active, saved.gradient, rows, of_active, learn,
                  take_scratch(context, norm_.backward_scratch(rows)), pool);
   activate_backward(activation_, saved.dense, nullptr, of_active, rows * E_, pool);
-  dense_.backward(x, saved.dense, rows, grad_x, false, learn, take_scratch(context, dense_.backward_scratch(threads)),
-                  context);
+  dense_.backward(x, saved.dense, rows, grad_x, false, learn,
+                  take_scratch(context, dense_.backward_scratch(pool.threads())), context);
 }
 
 }  // namespace headwise

@@ -35,6 +35,11 @@ class LanguageHead {
   // gradient: [R, V], of the logits, which is used up; writes grad_x: [R, E].
   void backward(const float* x, std::size_t rows, Linear& tokens, const Saved& saved, bool learn, float* gradient,
                 float* grad_x, Context& context) noexcept;
+  // The same of `share` times the logit of answer[r] less that of against[r] (null: less nothing), in each row r. It
+  // reads only these tokens' rows of the matrix, and learns nothing.
+  void backward_difference(const float* x, std::size_t rows, const Linear& tokens, const Saved& saved,
+                           const std::int32_t* answer, const std::int32_t* against, float share, float* grad_x,
+                           Context& context) noexcept;
 
   // Calls fn(Linear) or fn(ParameterBuffer) for everything that is learned, in a fixed order.
   template <class Fn>
@@ -46,6 +51,9 @@ class LanguageHead {
   }
 
  private:
+  // From saved.gradient to grad_x.
+  void backward_transform(const float* x, std::size_t rows, const Saved& saved, bool learn, float* grad_x,
+                          Context& context) noexcept;
   bool has_transform() const { return norm_.exists(); }
   const Linear& matrix(const Linear& tokens) const { return tied_ ? tokens : matrix_; }
 

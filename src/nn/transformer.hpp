@@ -118,8 +118,13 @@ class Transformer {
   Status run(const Batch& batch, Purpose purpose, Sequence* sequence, const Capture* captures,
              const Workspace& workspace, Context& context);
   Status measure(const Batch& batch, Purpose purpose, Workspace& workspace, Loss& loss, Context& context);
+  void gather_rows(const Workspace& workspace, const Batch& batch, const std::int32_t* rows) const noexcept;
+  float* hidden_gradient(const Workspace& workspace) const noexcept;
+  // From the loss to the parameters, and from the gradient of the last hidden states on.
   Status run_back(const Batch& batch, Purpose purpose, const Probe* probes, const Workspace& workspace,
                   Context& context);
+  Status run_stream_back(const Batch& batch, Purpose purpose, const Probe* probes, const Workspace& workspace,
+                         Context& context);
 
   TransformerConfig config_{};
   std::unique_ptr<LayerConfig[]> layer_configs_;  // [N]

@@ -14,7 +14,7 @@ struct Transformer::Workspace {
   Pooler::Saved pooler;
   float* stream;  // [T, E], after the last layer
   float* hidden;  // [T, E], behind the last norm
-  float* rows;    // [B, E], the rows whose logits are wanted, where these are not all
+  float* rows;    // [B, E], the rows whose logits are wanted, where these are not all; then their gradient
   float* logits;  // [T, V], then their gradient
 
   Block::Gradients gradients;
@@ -38,7 +38,7 @@ Transformer::Workspace Transformer::take_workspace(const Batch& batch, Purpose p
   workspace.hidden = norm_.exists() ? workspace.shared.normed : workspace.stream;
   workspace.head = head_.take(rows, keep, arena);
   workspace.pooler = pooler_.take(batch, keep, arena);
-  workspace.rows = arena.take(keep ? 0 : std::uint64_t{batch.B} * config_.embed_dim);
+  workspace.rows = arena.take(std::uint64_t{batch.B} * config_.embed_dim);
   workspace.logits = arena.take(with_loss && config_.head ? std::uint64_t{rows} * config_.vocab_size : 0);
   if (!keep) return workspace;
   workspace.gradients = blocks_[0].take_gradients(rows, arena);
@@ -108,12 +108,16 @@ Status Transformer::measure(const Batch& batch, Purpose purpose, Workspace& work
   return Status::kOk;
 }
 
+// Where the gradient of the last hidden states is.
+float* Transformer::hidden_gradient(const Workspace& workspace) const noexcept {
+  return norm_.exists() ? workspace.hidden_gradient : workspace.gradient;
+}
+
 Status Transformer::run_back(const Batch& batch, Purpose purpose, const Probe* probes, const Workspace& workspace,
                              Context& context) {
   const std::size_t rows = batch.rows(), count = rows * config_.embed_dim;
   const bool learn = purpose == Purpose::kGradients;
-  float* gradient = workspace.gradient;
-  float* of_hidden = norm_.exists() ? workspace.hidden_gradient : gradient;
+  float* of_hidden = hidden_gradient(workspace);
   if (config_.classes > 0) {
     std::fill_n(of_hidden, count, 0.0f);
     pooler_.backward(batch, workspace.pooler, learn, of_hidden, context);
@@ -121,9 +125,17 @@ Status Transformer::run_back(const Batch& batch, Purpose purpose, const Probe* p
     head_.backward(workspace.hidden, rows, embedding_.tokens(), workspace.head, learn, workspace.logits, of_hidden,
                    context);
   }
+  return run_stream_back(batch, purpose, probes, workspace, context);
+}
+
+Status Transformer::run_stream_back(const Batch& batch, Purpose purpose, const Probe* probes,
+                                    const Workspace& workspace, Context& context) {
+  const std::size_t rows = batch.rows();
+  const bool learn = purpose == Purpose::kGradients;
+  float* gradient = workspace.gradient;
   if (norm_.exists()) {
-    std::fill_n(gradient, count, 0.0f);
-    norm_.backward(workspace.stream, of_hidden, rows, gradient, learn,
+    std::fill_n(gradient, rows * config_.embed_dim, 0.0f);
+    norm_.backward(workspace.stream, workspace.hidden_gradient, rows, gradient, learn,
                    take_scratch(context, norm_.backward_scratch(rows)), context.pool);
   }
   for (std::size_t n = config_.layers; n-- > 0;) {
@@ -135,6 +147,15 @@ Status Transformer::run_back(const Batch& batch, Purpose purpose, const Probe* p
   return Status::kOk;
 }
 
+// Copies one row of each sequence.
+void Transformer::gather_rows(const Workspace& workspace, const Batch& batch, const std::int32_t* rows) const noexcept {
+  const std::size_t E = config_.embed_dim;
+  for (std::size_t b = 0; b < batch.B; ++b) {
+    const std::size_t row = b * batch.L + static_cast<std::size_t>(rows[b]);
+    std::copy_n(workspace.hidden + row * E, E, workspace.rows + b * E);
+  }
+}
+
 Status Transformer::forward(const Batch& batch, const Outputs& outputs, Context& context) {
   Workspace workspace;
   const std::size_t rows = batch.rows(), E = config_.embed_dim;
@@ -143,10 +164,7 @@ Status Transformer::forward(const Batch& batch, const Outputs& outputs, Context&
   if (outputs.logits != nullptr && outputs.logit_rows == nullptr) {
     head_.forward(workspace.hidden, rows, embedding_.tokens(), workspace.head, outputs.logits, context);
   } else if (outputs.logits != nullptr) {
-    for (std::size_t b = 0; b < batch.B; ++b) {
-      const std::size_t row = b * batch.L + static_cast<std::size_t>(outputs.logit_rows[b]);
-      std::copy_n(workspace.hidden + row * E, E, workspace.rows + b * E);
-    }
+    gather_rows(workspace, batch, outputs.logit_rows);
     head_.forward(workspace.rows, batch.B, embedding_.tokens(), workspace.head, outputs.logits, context);
   }
   if (outputs.hidden != nullptr) std::copy_n(workspace.hidden, rows * E, outputs.hidden);
@@ -183,27 +201,28 @@ Status Transformer::accumulate_gates(const Batch& batch, bool fresh, Loss& loss,
 Status Transformer::differentiate(const Batch& batch, const LogitMetric& metric, const Probe* probes, double& value,
                                   Context& context) {
   Workspace workspace;
-  const std::size_t rows = batch.rows(), V = config_.vocab_size;
+  const std::size_t E = config_.embed_dim;
   HEADWISE_RETURN_IF_ERROR(enable_gate_gradients());
   HEADWISE_RETURN_IF_ERROR(reserve(batch, Purpose::kGateGradients, workspace, context));
   HEADWISE_RETURN_IF_ERROR(run(batch, Purpose::kGateGradients, nullptr, nullptr, workspace, context));
-  head_.forward(workspace.hidden, rows, embedding_.tokens(), workspace.head, workspace.logits, context);
-  const auto row_of = [&](std::size_t b) {
-    return workspace.logits + (b * batch.L + static_cast<std::size_t>(metric.rows[b])) * V;
-  };
+  gather_rows(workspace, batch, metric.rows);
+  head_.forward(workspace.rows, batch.B, embedding_.tokens(), workspace.head, workspace.logits, context);
   double sum = 0.0;
   for (std::size_t b = 0; b < batch.B; ++b) {
-    sum += row_of(b)[metric.answer[b]];
-    if (metric.against != nullptr) sum -= row_of(b)[metric.against[b]];
+    const float* logits = workspace.logits + b * config_.vocab_size;
+    sum += logits[metric.answer[b]];
+    if (metric.against != nullptr) sum -= logits[metric.against[b]];
   }
   value = sum / static_cast<double>(batch.B);
-  std::fill_n(workspace.logits, rows * V, 0.0f);  // from here on their gradient
+  head_.backward_difference(workspace.rows, batch.B, embedding_.tokens(), workspace.head, metric.answer, metric.against,
+                            1.0f / static_cast<float>(batch.B), workspace.rows, context);
+  float* of_hidden = hidden_gradient(workspace);
+  std::fill_n(of_hidden, batch.rows() * E, 0.0f);
   for (std::size_t b = 0; b < batch.B; ++b) {
-    const float share = 1.0f / static_cast<float>(batch.B);
-    row_of(b)[metric.answer[b]] += share;
-    if (metric.against != nullptr) row_of(b)[metric.against[b]] -= share;
+    const std::size_t row = b * batch.L + static_cast<std::size_t>(metric.rows[b]);
+    std::copy_n(workspace.rows + b * E, E, of_hidden + row * E);
   }
-  return run_back(batch, Purpose::kGateGradients, probes, workspace, context);
+  return run_stream_back(batch, Purpose::kGateGradients, probes, workspace, context);
 }
 
 Status Transformer::decode(Sequence& sequence, const std::int32_t* tokens, std::size_t count, float* logits,

@@ -9,6 +9,7 @@ import { promisify } from "node:util";
 
 import { root } from "../../tools/steps.mjs";
 import { foldersBelow, rootUrl } from "./build.mjs";
+import { inside } from "./inside.mjs";
 import { learning } from "./learning.mjs";
 import { models } from "./models.mjs";
 import { opening } from "./opening.mjs";
@@ -111,6 +112,18 @@ test("opening a model is timed, with the numbers of the model that was written",
     records.map(({ name, threads, median }) => [name, threads, median > 0]),
     [["headwise", 1, true]],
   );
+});
+
+test("looking inside is timed", async () => {
+  const options = { folders: foldersBelow(rootUrl), simd: "simd128", threads: [1], seconds: 0.02 };
+  const config = { vocabSize: 96, contextLength: 8, layers: 2, embedDim: 16, numHeads: 2, feedForwardDim: 32 };
+  const folders = { ...options.folders, before: options.folders.headwise };
+  const { heads, rows } = await inside({ ...options, folders }, { config, length: 5 });
+  assert.equal(heads, 4);
+  const [{ threads, forward, attribution, ratio, headsPerSecond, before }] = rows;
+  assert.equal(threads, 1);
+  for (const time of [forward.median, attribution.median, ratio.median, headsPerSecond, before.median])
+    assert.ok(time > 0);
 });
 
 test("the table on learning compares and measures", async () => {

@@ -179,6 +179,19 @@ const sections = {
     const head = ["who", "threads", "ms: the first time (≤ 500)", "median", "best"];
     return `## Opening a model\n\n\`openModel\` of a file of ${megabytes(bytes)} MB in memory.\n\n${table(head, lines)}`;
   },
+  inside({ heads, length, rows }) {
+    const lines = rows.map(({ threads, forward, attribution, ratio, headsPerSecond, before }) => [
+      ...[threads, `${ms(forward.median)}, ${ms(forward.best)}`, headsPerSecond.toFixed(1)],
+      `${ms(attribution.median)}, ${ms(attribution.best)}`,
+      `${times(ratio.median)} [${ratio.q1.toFixed(2)}–${ratio.q3.toFixed(2)}], best ${times(ratio.best)} (≤ 5×)`,
+      before ? `${times(before.median)}, best ${times(before.best)}` : "–",
+    ]);
+    const head = ["threads", "forward ms: median, best", "heads patched a second", "attribution map ms"];
+    return (
+      `## Looking inside\n\nGPT-2 small's shape, ${length} tokens, ${heads} heads. The map of attribution patching is of all heads and tokens at once.\n\n` +
+      table([...head, "map over forward (target)", "forward before over now"], lines)
+    );
+  },
   longTasks(found) {
     const work = { many: "One head or many: four head counts trained", pruning: "Pruning: heads scored and measured" };
     const lines = found.map(({ section, seconds, tasks }) => [

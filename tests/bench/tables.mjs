@@ -7,6 +7,7 @@ import { takeTurns, timed } from "./measure.mjs";
 import { rows } from "./rows.mjs";
 import { ratio, summary } from "./statistics.mjs";
 
+export { inside } from "./inside.mjs";
 export { learning } from "./learning.mjs";
 export { opening } from "./opening.mjs";
 
