@@ -50,7 +50,7 @@ async function bundle(environment) {
   };
   const licenses = gatherLicenses();
   const parts = {}; // of each file: the modules in it, and their length before it was minified
-  const write = async (input, { plugins = [], ...output }) => {
+  const write = async (input, { plugins = [], platform = "browser", ...output }) => {
     const build = await rolldown({
       input,
       plugins: [licenses.plugin(), ...plugins],
@@ -62,7 +62,7 @@ async function bundle(environment) {
         },
       },
       transform: { define: { HEADWISE_VERSION: JSON.stringify(version) } },
-      platform: "browser",
+      platform,
     });
     const comments = { legal: true, annotation: true, jsdoc: false };
     const files = { dir: dist, chunkFileNames: "shared-[name].js" };
@@ -81,6 +81,12 @@ async function bundle(environment) {
   );
   await write({ thread: source("runtime/thread.ts") }, { codeSplitting: false });
   await write({ map: source("map/index.ts") }, { codeSplitting: false });
+  // The command for Node imports the package beside it.
+  const beside = {
+    name: "beside",
+    resolveId: (id) => (id === "../index.js" ? { id: "./index.js", external: true } : null),
+  };
+  await write({ cli: source("cli/main.ts") }, { codeSplitting: false, platform: "node", plugins: [beside] });
   await writeFile(join(root, "build/parts.json"), JSON.stringify(parts));
   await writeFile(join(dist, "THIRD_PARTY_LICENSES.txt"), await packageLicenses(environment, licenses));
   await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);

@@ -31,10 +31,19 @@ test("the tarball holds the package and nothing else", async () => {
       (set) => [...set],
     ),
   );
-  const built = [...scripts, "map.js", ...compiled, ...declarations, "THIRD_PARTY_LICENSES.txt"].map(
+  const built = [...scripts, "map.js", "cli.js", ...compiled, ...declarations, "THIRD_PARTY_LICENSES.txt"].map(
     (name) => `dist/${name}`,
   );
   deepEqual(project.files, ["CHANGELOG.md", "LICENSE", "README.md", "docs/heads.md", "package.json", ...built].sort());
+});
+
+test("the command runs where the package is installed, and imports the package beside it", async () => {
+  const { code, stdout, text } = await project.run(join(project.folder, "node_modules/.bin/headwise"), ["--version"]);
+  equal(code, 0, text);
+  ok(stdout.startsWith(`headwise/${project.manifest.version} `), stdout);
+  const imports = (await readFile(join(dist, "cli.js"), "utf8")).matchAll(/\bfrom\s*["']([^"']+)["']/g);
+  const others = [...imports].map(([, name]) => name).filter((name) => !name.startsWith("node:"));
+  deepEqual(others, ["./index.js"]);
 });
 
 test("it needs nothing else, and runs nothing when it is installed", async () => {

@@ -6,7 +6,7 @@ import test from "node:test";
 import { fileURLToPath } from "node:url";
 
 const source = fileURLToPath(new URL("../../bindings/src", import.meta.url));
-/** From the ground up. The instance (load.ts, types.ts) uses all rooms but the worker, which answers its calls. */
+/** From the ground up. The instance (load.ts, types.ts) uses all rooms but the worker, which answers its calls, and the command. */
 const rooms = [
   "base",
   "files",
@@ -20,6 +20,7 @@ const rooms = [
   "map",
   ".",
   "worker",
+  "cli",
 ];
 
 const roomOf = (file) => (file.includes("/") ? file.split("/")[0] : ".");
