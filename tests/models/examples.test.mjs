@@ -119,6 +119,62 @@ describe("examples", () => {
     }
   });
 
+  it("which heads find the name: what edits bring back, as a picture", async () => {
+    const picture = join(folder, "heads.svg");
+    const names = ["word5", "word9", "word12"];
+    const target = await modelFolder("gpt2");
+    const said = await example("find-the-name/find.mjs", [target, picture, ...names]);
+    const svg = await readFile(picture, "utf8");
+    const shown = [...svg.matchAll(/<title>layer (\d), head (\d): (-?[\d.]+) %<\/title>/g)].map(([, ...all]) =>
+      all.map(Number),
+    );
+    assert.equal(shown.length, 12);
+
+    const model = await hw.openModel(new URL(`file://${target}/`));
+    const H = model.config.numHeads;
+    const mean = (list) => list.reduce((sum, each) => sum + each, 0) / list.length;
+    const pairs = names.flatMap((a, n) => [
+      [a, names[(n + 1) % 3]],
+      [names[(n + 1) % 3], a],
+    ]);
+    const id = (word) => Number(word.slice("word".length));
+    const restored = shown.map(() => []);
+    for (const template of [
+      (a, b, c) => `When ${a} and ${b} went to the store, ${c} gave a drink to`,
+      (a, b, c) => `Then, ${a} and ${b} had a long talk, and ${c} handed a letter to`,
+      (a, b, c) => `After ${a} and ${b} came home, ${c} showed the garden to`,
+    ]) {
+      const difference = ([a, b], third, edits, capture) => {
+        const { logits, layers } = model.forward(template(a, b, third), { logits: "last", edits, capture });
+        return { value: logits.data[id(a)] - logits.data[id(b)], layers };
+      };
+      const clean = pairs.map((pair) => difference(pair, pair[1], undefined, { heads: "values" }));
+      const corrupted = pairs.map((pair) => difference(pair, pair[0]));
+      const [most, least] = [clean, corrupted].map((list) => mean(list.map(({ value }) => value)));
+      shown.forEach(([layer, head], n) => {
+        const patched = pairs.map((pair, p) => {
+          const { data, shape } = clean[p].layers[layer].heads;
+          const [, length, width] = shape.slice(-3);
+          const own = data.slice(head * length * width, (head + 1) * length * width);
+          const set = { data: own, shape: [length, width] };
+          return difference(pair, pair[0], [{ layer, at: "heads", head, set }]).value;
+        });
+        restored[n].push((mean(patched) - least) / (most - least));
+      });
+    }
+    shown.forEach(([layer, head, percent], n) => {
+      assert.deepEqual([layer, head], [Math.floor(n / H), n % H]);
+      assert.ok(
+        Math.abs(percent - 100 * mean(restored[n])) < 0.06,
+        `${layer}.${head}: ${percent}, ${100 * mean(restored[n])}`,
+      );
+    });
+    const largest = Math.max(...shown.map(([, , percent]) => Math.abs(percent)));
+    assert.ok(largest > 1, "a test that can fail");
+    assert.ok(said.includes(`: ${largest.toFixed(1)} %`) || said.includes(`: -${largest.toFixed(1)} %`), said);
+    model.dispose();
+  });
+
   it("pruning BERT, and saving it", async () => {
     const text = join(folder, "text.txt");
     await writeFile(text, ["word5 word9 word11 word12 word13", "word40 word41 word42 word43"].join("\n"));
