@@ -26,7 +26,10 @@ async function checkIdentities(model, input, expect) {
   const layer = model.config.layers - 1;
   const { heads, stream, weights } = clean.layers[layer];
   const edits = Object.entries(places).map(([name, at]) => ({ layer, at, set: clean.layers[layer][name] }));
-  for (const edit of [...edits, { layer, at: "heads", set: heads }, { layer, at: "stream", set: stream.after }]) {
+  const streams = Object.entries({ before: "before", middle: "middle", after: "stream" })
+    .filter(([name]) => stream[name] !== undefined)
+    .map(([name, at]) => ({ layer, at, set: stream[name] }));
+  for (const edit of [...edits, { layer, at: "heads", set: heads }, ...streams]) {
     const patched = await model.forward(input, { edits: [edit] });
     expect(bits(patched.hidden), `what was at ${edit.at}, put back`).to.equal(bits(plain.hidden));
   }
@@ -51,15 +54,52 @@ async function checkGates(model, input, expect) {
   same(await edited({ layer: 0, at: "weights", head: 1, set: 0 }), await gated(1, 0), "no weights are a gate of 0");
   const none = await gated(...new Array(H).fill(0));
   same(await edited({ layer: 0, at: "heads", set: 0 }), none, "all heads at once are all gates");
+  const all = Array.from({ length: model.config.layers }, (_, layer) => ({ layer, at: "heads", set: 0 }));
+  const heads = model.config.heads.map((list) => list.map((_, h) => h));
+  const without = await model.prune({ ...heads });
+  same(await edited(...all), (await without.forward(input)).hidden, "no heads are the model without attention");
+  await without.dispose();
+}
+
+/** What generate says with edits is what forward says of the whole text each time. */
+async function checkGenerate(model, expect) {
+  const edits = [
+    { layer: 0, at: "heads", head: 1, set: 0 },
+    { layer: 1, at: "stream", tokens: [1, 6], scale: 0.3 },
+    { layer: 1, at: "key", tokens: [2], add: 1.5 },
+    { layer: 1, at: "value", head: 0, tokens: [0, 5], scale: -2 },
+    { layer: 1, at: "query", head: 3, add: 0.5 },
+    { layer: 1, at: "weights", head: 0, scale: 0.5 },
+    { layer: 2, at: "feedForward", tokens: [3, 7], set: 0 },
+    { layer: 2, at: "attention", scale: 1.5 },
+  ];
+  const prompt = [5, 9, 11, 40];
+  const text = [...prompt];
+  for (let n = 0; n < 8; ++n) {
+    const here = edits.map((edit) => ({
+      ...edit,
+      ...(edit.tokens && { tokens: edit.tokens.filter((t) => t < text.length) }),
+    }));
+    const { logits } = await model.forward(text, { logits: "last", edits: here });
+    text.push(logits.data.indexOf(Math.max(...logits.data)));
+  }
+  const tokens = [];
+  for await (const token of model.generate(prompt, { maxTokens: 8, temperature: 0, stop: [], edits }))
+    tokens.push(token);
+  expect([...prompt, ...tokens]).to.deep.equal(text);
+  const plain = [];
+  for await (const token of model.generate(prompt, { maxTokens: 8, temperature: 0, stop: [] })) plain.push(token);
+  expect(tokens, "edits that change the text").not.to.deep.equal(plain);
 }
 
 export const insideCases = (names) => [
   ...names.map((name) => ({
-    name: `${name}: edits that change nothing, and edits that are gates`,
+    name: `${name}: edits that change nothing, edits that are gates, and edits while generating`,
     async run({ hw, expect }) {
       const { model, input } = await opened(hw, name);
       await checkIdentities(model, input, expect);
       await checkGates(model, input, expect);
+      if (model.config.causal && model.config.head) await checkGenerate(model, expect);
       await model.dispose();
     },
   })),
@@ -94,35 +134,6 @@ export const insideCases = (names) => [
         }
       }
       await model.dispose();
-    },
-  },
-  {
-    name: "generate with edits is forward with edits, step by step",
-    async run({ hw, expect }) {
-      for (const name of ["gpt2", "llama3"]) {
-        const { model } = await opened(hw, name);
-        const edits = [
-          { layer: 0, at: "heads", head: 1, set: 0 },
-          { layer: 1, at: "stream", tokens: [1, 6], scale: 0.3 },
-          { layer: 1, at: "key", tokens: [2], add: 1.5 },
-          { layer: 1, at: "weights", head: 0, scale: 0.5 },
-        ];
-        const prompt = [5, 9, 11, 40];
-        const text = [...prompt];
-        for (let n = 0; n < 8; ++n) {
-          const here = edits.map((edit) => ({
-            ...edit,
-            ...(edit.tokens && { tokens: edit.tokens.filter((t) => t < text.length) }),
-          }));
-          const { logits } = await model.forward(text, { logits: "last", edits: here });
-          text.push(logits.data.indexOf(Math.max(...logits.data)));
-        }
-        const tokens = [];
-        for await (const token of model.generate(prompt, { maxTokens: 8, temperature: 0, stop: [], edits }))
-          tokens.push(token);
-        expect([...prompt, ...tokens], name).to.deep.equal(text);
-        await model.dispose();
-      }
     },
   },
   {
