@@ -28,7 +28,7 @@ async function run(threads) {
 const lasting = (bytes) =>
   JSON.parse(bytes, (key, value) => (key === "times" || key === "machine" ? undefined : value));
 
-const data = ["pruning.json", "text.json", "two-relations.json"];
+const data = ["pruning.json", "ranking.json", "text.json", "two-relations.json"];
 const figures = ["pruning-text", "pruning-two-relations", "text", "two-relations-heads", "two-relations"];
 
 test("the experiments repeat bit for bit, and fill every table", async () => {

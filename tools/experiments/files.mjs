@@ -1,7 +1,7 @@
 // The files that the experiments write. Every file is written whole or not at all, so the program may be stopped at any
 // time.
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { format, resolveConfig } from "prettier";
 
 import { root } from "../steps.mjs";
@@ -19,7 +19,7 @@ const shorten = (_key, value) =>
 
 /** JSON in the format of `npm run format`. */
 export async function writeJson(path, value) {
-  const config = await resolveConfig(root);
+  const config = await resolveConfig(join(root, "file.json"));
   await writeWhole(path, await format(JSON.stringify(value, shorten), { ...config, parser: "json" }));
 }
 

@@ -5,10 +5,16 @@ import { writeWhole } from "./files.mjs";
 import { figures } from "./figures.mjs";
 import { list } from "./markdown.mjs";
 import { reportPruning } from "./report_pruning.mjs";
+import { reportRanking } from "./report_ranking.mjs";
 import { reportText } from "./report_text.mjs";
 import { reportTwoRelations } from "./report_two_relations.mjs";
 
-const sections = { "two-relations": reportTwoRelations, text: reportText, pruning: reportPruning };
+const sections = {
+  "two-relations": reportTwoRelations,
+  text: reportText,
+  pruning: reportPruning,
+  ranking: reportRanking,
+};
 
 function introduction(data) {
   const all = Object.values(data).filter(Boolean);

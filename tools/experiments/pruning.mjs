@@ -9,7 +9,7 @@ import { median } from "./statistics.mjs";
 import { evaluateAll, train } from "./train.mjs";
 
 /** [{ layer, head }] → { layer: [head, …] }, as `prune` takes it. */
-function byLayer(heads) {
+export function byLayer(heads) {
   const found = {};
   for (const { layer, head } of heads) (found[layer] ??= []).push(head);
   return found;
@@ -46,7 +46,7 @@ function forwardTimes(models, { tokens }, rounds) {
 }
 
 /** Trains a model further, in place. */
-function fineTune(hw, model, { steps, optimizer: options }, batchAt) {
+export function fineTune(hw, model, { steps, optimizer: options }, batchAt) {
   const optimizer = hw.adamW(schedule(options, steps));
   try {
     train({ model, optimizer, steps, every: steps, batchAt, evaluate: () => ({}) });
@@ -103,7 +103,7 @@ function pruneModel(hw, file, kind, tell) {
   }
 }
 
-function textKind(settings) {
+export function textKind(settings) {
   const book = mobyDick();
   const { length } = settings.validation;
   const validation = evenBatches(book.validation, settings.validation);
@@ -116,7 +116,7 @@ function textKind(settings) {
   };
 }
 
-function twoRelationsKind(settings) {
+export function twoRelationsKind(settings) {
   const task = twoRelations();
   const test = testBatch(task, settings.validation);
   return {

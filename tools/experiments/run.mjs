@@ -11,14 +11,15 @@ import { halveModel, readJson, writeJson, writeWhole } from "./files.mjs";
 import { writePage } from "./page.mjs";
 import { pruningExperiment } from "./pruning.mjs";
 import { textExperiment } from "./real_text.mjs";
+import { rankingExperiment } from "./ranking.mjs";
 import { full, quick } from "./settings.mjs";
 import { twoRelationsExperiment } from "./two_relations.mjs";
 
 const relaxedFlag = "--experimental-wasm-relaxed-simd";
-const names = ["two-relations", "text", "pruning"];
+const names = ["two-relations", "text", "pruning", "ranking"];
 
 const help = `npm run experiments -- [options]
-  --only a,b     of ${names.join(", ")}; the others' data are read from the folder. Pruning needs the models of the others
+  --only a,b     of ${names.join(", ")}; the others' data are read from the folder. Pruning and ranking need the models of the first two
   --page         figures and text alone, from the data in the folder
   --quick        much smaller, in about a minute; its outcomes mean nothing
   --threads n    default: 2
@@ -63,7 +64,9 @@ async function experiment(name, { hw, headwise, options, machine }) {
     saveModel: (model, bytes) => writeWhole(join(options.models, `${model}.safetensors`), bytes),
     readModel: (model) =>
       readFile(join(options.models, `${model}.safetensors`)).catch(() => {
-        throw new Error(`pruning needs the models of the other experiments, and ${model} is not there: run those, too`);
+        throw new Error(
+          `pruning and ranking need the models of the other experiments, and ${model} is not there: run those, too`,
+        );
       }),
     halve: (file, vocabulary) => halveModel(headwise, file, vocabulary),
     async saveBest(bytes, validationText) {
@@ -81,6 +84,7 @@ async function experiment(name, { hw, headwise, options, machine }) {
         settings: settings.pruning,
         seeds: { text: settings.text.seeds, "two-relations": settings.twoRelations.seeds },
       }),
+    ranking: () => rankingExperiment({ ...context, settings }),
   }[name]();
   const times = { minutes: (performance.now() - start) / 60_000 };
   await writeJson(join(options.out, `${name}.json`), { machine, times, ...found });

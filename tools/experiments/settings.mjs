@@ -8,6 +8,12 @@ const headCounts = [1, 2, 4, 8];
 /** Heads are removed from the models of 8, in the order of every method, `limit` being how much loss may grow. */
 const methods = { heads: 8, methods: ["gradient", "leave-one-out", "norm", "confidence"], limit: 0.01 };
 
+/** Heads are ranked on one part of the data, and removed and judged on another, beside so many random orders. */
+const ranking = {
+  ...{ methods: ["gradient", "gradient-entropy", "leave-one-out"], permutations: 20 },
+  ...{ gates: { steps: 200, learningRate: 0.1 }, keepOnePerLayer: true },
+};
+
 export const full = {
   twoRelations: {
     ...{ headCounts, seeds: range(5), learningRates: [0.0005, 0.001, 0.002] },
@@ -46,6 +52,14 @@ export const full = {
       },
     },
   },
+  ranking: {
+    text: {
+      ...{ ...ranking, randomSeeds: range(20), groups: [4, 2, 1] },
+      importance: { length: 128, count: 32, batch: 4 }, // stretches of the text to train on
+      validation: { length: 128, count: 64, batch: 16 },
+    },
+    twoRelations: { ...ranking, randomSeeds: range(24), importance: 256, groups: [] },
+  },
 };
 
 export const quick = {
@@ -74,6 +88,20 @@ export const quick = {
       ...full.pruning.twoRelations,
       ...{ randomSeeds: range(2), stride: 3, tuneEvery: 3, timings: 2, importance: 64, validation: 64, timing: 32 },
       fineTuning: { ...full.pruning.twoRelations.fineTuning, steps: 5, batch: 16 },
+    },
+  },
+  ranking: {
+    text: {
+      ...{ ...full.ranking.text, permutations: 2, gates: { steps: 3, learningRate: 0.1 }, randomSeeds: range(3) },
+      ...{
+        importance: { length: 32, count: 4, batch: 2 },
+        validation: { length: 32, count: 8, batch: 8 },
+        groups: [4, 1],
+      },
+    },
+    twoRelations: {
+      ...{ ...full.ranking.twoRelations, permutations: 2, gates: { steps: 3, learningRate: 0.1 } },
+      ...{ randomSeeds: range(3), importance: 64 },
     },
   },
 };
