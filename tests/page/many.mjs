@@ -1,13 +1,9 @@
 // The page's section "One head or many" for tests: what can be done there, and what must come out, trained here in Node.
 import assert from "node:assert/strict";
 
+import { harder, letterTest, meanFollows, without } from "../../web/src/learning/letters.mjs";
 import { randomNumbers } from "../../web/src/learning/random.mjs";
-import {
-  testBatch,
-  twoRelations,
-  twoRelationsModel,
-  twoRelationsTraining,
-} from "../../web/src/learning/two_relations.mjs";
+import { twoRelations, twoRelationsModel, twoRelationsTraining } from "../../web/src/learning/two_relations.mjs";
 import { importPageCode } from "./page_code.mjs";
 
 export const MANY = "[data-section=many]";
@@ -25,12 +21,21 @@ export function train(hw, numHeads, { steps, seed = 1, values = [3, 5, 0, 6] }) 
       const { tokens, targets } = task.batch(below, twoRelationsTraining.batch);
       model.trainStep(tokens, targets, optimizer);
     }
-    const { tokens, targets } = testBatch(task, 512);
-    return { ...model.evaluate(tokens, targets), reads: readsOf(model, numHeads, values) };
+    const { tokens, targets } = task.testBatch();
+    const found = { ...model.evaluate(tokens, targets), reads: readsOf(model, numHeads, values) };
+    return { ...found, letters: lettersOf(model, numHeads) };
   } finally {
     optimizer.dispose();
     model.dispose();
   }
+}
+
+/** How far the answers follow each letter, without each of the heads. */
+function lettersOf(model, numHeads) {
+  const { tokens, follows } = letterTest(task, 8);
+  const run = (edits) => follows(model.forward(tokens, { logits: "last", edits }).logits);
+  const off = Array.from({ length: numHeads }, (_, head) => run(without(head)));
+  return { all: meanFollows(run([])), off: off.map(meanFollows), ...harder(off) };
 }
 
 /** Mean weight of each head on the first and on the second key asked for, over all questions on these values. */
@@ -85,6 +90,17 @@ export async function openMany(site, headCounts, options) {
       await press("reset");
       assert.equal(await phase(), "idle");
     },
+    async setSeed(seed) {
+      await page.$eval(
+        `${MANY} input[type=number]`,
+        (input, seed) => {
+          input.value = seed;
+          input.dispatchEvent(new Event("change", { bubbles: true }));
+        },
+        seed,
+      );
+      assert.equal(await phase(), "idle");
+    },
     /** Waits until every lane has had so many steps. */
     async trains(step) {
       await page.waitForFunction(
@@ -113,6 +129,9 @@ export async function openMany(site, headCounts, options) {
             first: Number(figure.querySelector("[data-metric=first]").dataset.value),
             second: Number(figure.querySelector("[data-metric=second]").dataset.value),
           })),
+          without: [...element.querySelectorAll("figure")].map((figure) =>
+            ["first", "second"].map((key) => figure.querySelector(`[data-without=${key}]`).textContent.trim()),
+          ),
         };
       }),
   };

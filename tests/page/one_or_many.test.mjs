@@ -2,9 +2,12 @@
 // that are trained here in Node, through the package, on the same examples; pause, reset, keyboard; and a page that
 // answers, keeps its places and fits a small screen meanwhile.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { load } from "../../dist/index.js";
+import { root } from "../../tools/steps.mjs";
 import { twoRelationsTraining } from "../../web/src/learning/two_relations.mjs";
 import { MANY, openMany, task, train } from "./many.mjs";
 import { compareCards, loadOracle, OPEN, SENTENCE, without } from "./oracle.mjs";
@@ -44,6 +47,50 @@ test("nothing is loaded or computed before it is started, not even in view", asy
   await screen.done();
 });
 
+test("before it is started: a finished run that came with the page, and how other seeds ended", async () => {
+  const screen = await openMany(site, [1, 2, 4, 8]);
+  const { runs } = JSON.parse(await readFile(join(root, "docs/experiments/two-relations.json"), "utf8"));
+  assert.match(await screen.status(), /finished run with seed 1/);
+  const expected = train(hw, 2, { steps: twoRelationsTraining.steps });
+  const lane = await screen.lane(2);
+  assert.equal(lane.step, twoRelationsTraining.steps);
+  assert.ok(Math.abs(lane.accuracy - expected.accuracy) < 0.02, `${lane.accuracy}, here ${expected.accuracy}`);
+  lane.without.flat().forEach((shown, n) => {
+    const { first, second } = expected.letters.off[n >> 1];
+    const share = 100 * (n % 2 ? second : first);
+    assert.ok(Math.abs(Number.parseFloat(shown) - share) < 3, `without head ${(n >> 1) + 1}: ${shown}, here ${share}`);
+  });
+  for (const heads of [1, 2, 4, 8]) {
+    const seeds = await screen.page.$$eval(`[data-of='${heads}']`, (all) =>
+      all.map(({ dataset }) => Number(dataset.value)),
+    );
+    const own = runs.filter(
+      (run) =>
+        run.heads === heads &&
+        run.learningRate === twoRelationsTraining.learningRate(heads) &&
+        run.steps === twoRelationsTraining.steps,
+    );
+    assert.deepEqual(
+      seeds,
+      own.sort((a, b) => a.seed - b.seed).map(({ accuracy }) => accuracy),
+    );
+    assert.equal(await screen.number(`[data-ring='${heads}']`, "value"), (await screen.lane(heads)).accuracy);
+    assert.ok(await isDrawn(screen.page, `[data-lane='${heads}'] canvas`));
+  }
+  const said = await screen.page.$eval(`${MANY} [data-conclusions]`, (element) => element.textContent);
+  assert.match(said, /95 % right answers/);
+  assert.equal(screen.page.workers().length, screen.workers);
+
+  await screen.page.click(`${MANY} .example button`); // other numbers: nobody is there to answer them
+  assert.equal(await screen.page.$("[data-lane='2'] canvas"), null);
+  assert.equal(await screen.attribute("[data-lane='2'] [data-answer]", "data-answer").catch(() => null), null);
+  await screen.start();
+  await screen.trains(25);
+  await screen.reset();
+  assert.equal((await screen.lane(2)).step, twoRelationsTraining.steps, "the run that came with the page is back");
+  await screen.done();
+});
+
 test("curves, answers and maps are those of the library, trained on the same examples", async () => {
   const screen = await openMany(site, [1, 2]);
   await screen.start();
@@ -60,10 +107,7 @@ test("curves, answers and maps are those of the library, trained on the same exa
       assert.ok(Math.abs(first - expected.reads[head].first) < TOLERANCE, `${heads}, head ${head + 1}: ${first}`);
       assert.ok(Math.abs(second - expected.reads[head].second) < TOLERANCE, `${heads}, head ${head + 1}: ${second}`);
     });
-    const canvas = await screen.page.$(`[data-lane='${heads}'] canvas`);
-    await canvas.scrollIntoView(); // maps are drawn when they are in view
-    await screen.page.waitForFunction((canvas) => canvas.width !== 300, {}, canvas);
-    assert.ok(await canvas.evaluate(isPainted));
+    assert.ok(await isDrawn(screen.page, `[data-lane='${heads}'] canvas`));
   }
   await screen.done();
 });
@@ -77,6 +121,8 @@ test("to the end: what came out is said, other numbers are asked, and another se
   const said = await screen.page.$eval(`${MANY} [data-conclusions]`, (element) => element.textContent);
   assert.ok(said.includes(`2 heads ${(100 * accuracy).toFixed(1)} %`), said);
   assert.match(await screen.status(), /Trained in \d+\.\d s/);
+  assert.ok((await screen.lane(2)).without.flat().every((shown) => /^\d+ %$/.test(shown)));
+  assert.equal(await screen.number("[data-ring='2']", "value"), accuracy);
 
   const values = await screen.values();
   await screen.page.click(`${MANY} .example button`);
@@ -144,12 +190,44 @@ test("pause holds, going on changes nothing, reset clears, head counts come and 
     assert.ok(Math.abs(lane.loss - loss) < TOLERANCE, `${heads}: loss ${lane.loss} after the pause, not ${loss}`);
   }
 
+  const both = await screen.lane(2);
   await screen.page.click("[data-heads='2']");
   assert.equal(await screen.page.$("[data-lane='2']"), null);
-  await screen.reset();
-  assert.equal((await screen.lane(4)).step, 0);
-  assert.equal(await screen.page.$eval("[data-lane='4'] [data-metric=loss]", (element) => element.textContent), "–");
+  await screen.page.click("[data-heads='2']");
+  assert.deepEqual(await screen.lane(2), both, "what was hidden keeps what it has learnt");
+  await screen.page.click("[data-heads='2']");
+  await screen.start();
+  await screen.trains((await screen.lane(4)).step + 25);
+  await screen.pause();
+  await screen.page.click("[data-heads='2']");
+  assert.equal((await screen.lane(2)).step, both.step, "what is hidden trains no further");
+
+  await screen.setSeed(3);
+  for (const heads of [2, 4]) {
+    assert.equal((await screen.lane(heads)).step, 0);
+    const loss = await screen.page.$eval(`[data-lane='${heads}'] [data-metric=loss]`, (element) => element.textContent);
+    assert.equal(loss, "–");
+  }
   await screen.workersAre(screen.workers);
+  await screen.done();
+});
+
+test("training waits while someone types, and goes on", async () => {
+  const screen = await openMany(site, [2]);
+  await screen.start();
+  await screen.trains(25);
+  await screen.show("show");
+  await screen.page.focus("#show-sentence");
+  const step = async () => (await screen.lane(2)).step;
+  const type = async (milliseconds) => {
+    for (const end = Date.now() + milliseconds; Date.now() < end;) await screen.page.keyboard.type("a", { delay: 50 });
+  };
+  await type(1500); // the slice under way comes to its end
+  const before = await step();
+  await type(2500);
+  assert.equal(await step(), before);
+  await screen.trains(before + 50);
+  await screen.reset();
   await screen.done();
 });
 
@@ -235,8 +313,22 @@ test("a library that does not start is said, and can be tried again", async () =
   await screen.done();
 });
 
+/** Maps are drawn when they come into view. */
+async function isDrawn(page, selector) {
+  await page.$eval(selector, (canvas) => canvas.scrollIntoView());
+  for (let wait = 0; wait < 5000; wait += 100) {
+    if (await page.$eval(selector, isPainted)) return true;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return false;
+}
+
 /** In the page. */
 function isPainted(canvas) {
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const copy = new OffscreenCanvas(canvas.width || 1, canvas.height || 1).getContext("2d", {
+    willReadFrequently: true,
+  });
+  if (canvas.width > 0) copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(0, 0, copy.canvas.width, copy.canvas.height);
   return new Set(new Uint32Array(data.buffer)).size > 5;
 }

@@ -4,7 +4,7 @@ import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
 
 import { byMethod } from "./pruned.mjs";
-import { groups, spread } from "./statistics.mjs";
+import { chosenRuns, groups, spread } from "./statistics.mjs";
 
 const { document } = parseHTML("<html></html>");
 const headColours = { domain: ["1", "2", "4", "8"], range: ["#d9730d", "#2da44e", "#2f81f7", "#8957e5"] };
@@ -60,11 +60,6 @@ function bands(runs, x, y, more = () => ({})) {
     }),
   );
 }
-
-const chosenRuns = ({ summary, runs }) =>
-  runs.filter((run) =>
-    summary.some((own) => own.heads === run.heads && own.learningRate === run.learningRate && own.steps === run.steps),
-  );
 
 /** Accuracy over steps. Dashed: the longer run. */
 function twoRelationsCurves(data) {
@@ -133,7 +128,8 @@ function twoRelationsMaps({ maps }) {
 function textCurves(data) {
   const runs = chosenRuns(data);
   const points = bands(runs, "tokens", "loss");
-  const ends = runs.map(({ heads, loss, times }) => ({ heads: String(heads), loss, ms: times.stepMilliseconds }));
+  const stepOf = (heads) => data.times.steps[data.settings.headCounts.indexOf(heads)].stepMilliseconds;
+  const ends = runs.map(({ heads, loss }) => ({ heads: String(heads), loss, ms: stepOf(heads) }));
   const first = points.filter(({ x }) => x > data.tokens / 10); // the high losses at the beginning would flatten the rest
   const size = { height: 320, marginTop: 30, marginBottom: 42, marginLeft: 52, color: headColours };
   const curves = plot({

@@ -16,8 +16,14 @@ export function list(words) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
 
-/** Two means over seeds differ clearly when they are more than two standard errors of their difference apart. */
-export function clearly(a, b) {
-  const error = Math.sqrt(a.sd ** 2 / a.n + b.sd ** 2 / b.n);
-  return Math.abs(a.mean - b.mean) > 2 * error;
+/** A probability of chance: two useful digits. */
+export const probability = (p) => `p = ${Number(p.toPrecision(2))}`;
+
+/** The first letter in upper case. */
+export const sentence = (text) => text.replace(/^./, (first) => first.toUpperCase());
+
+/** What a step takes beside the first model's, or that no difference is seen: quartiles of the ratio, round by round. */
+export function besideFirst({ ofFirst: { q1, q3 } }) {
+  if (q1 === 1 && q3 === 1) return "–";
+  return `${q1.toFixed(2)} to ${q3.toFixed(2)} times${q1 <= 1 && q3 >= 1 ? " (no difference seen)" : ""}`;
 }

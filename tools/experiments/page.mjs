@@ -27,7 +27,7 @@ function introduction(data) {
   const minutes = all.reduce((sum, { times }) => sum + times.minutes, 0);
   const quick = all.some(({ machine }) => machine.quick) ? "\n**A quick run: its outcomes mean nothing.**\n" : "";
   return `Everything here (data, figures, this text, the model for the page) is written by \`npm run experiments\`; this is the run of ${list(runs)}:
-${minutes.toFixed(0)} minutes. The data repeat bit for bit on any number of threads; times do not: they are medians on a shared machine.
+${minutes.toFixed(0)} minutes. The data repeat bit for bit on any number of threads; times do not: they are the shortest of rounds in turns, on a shared machine.
 ${quick}`;
 }
 

@@ -2,11 +2,10 @@
 // and measures loss, accuracy and the time of a forward pass, before and after fine-tuning.
 import { evenBatches } from "../../web/src/learning/characters.mjs";
 import { randomNumbers } from "../../web/src/learning/random.mjs";
-import { testBatch, twoRelations } from "../../web/src/learning/two_relations.mjs";
+import { twoRelations } from "../../web/src/learning/two_relations.mjs";
 import { mobyDick } from "./moby_dick.mjs";
 import { randomStretches, schedule } from "./real_text.mjs";
-import { median } from "./statistics.mjs";
-import { evaluateAll, train } from "./train.mjs";
+import { evaluateAll, inTurns, train } from "./train.mjs";
 
 /** [{ layer, head }] → { layer: [head, …] }, as `prune` takes it. */
 export function byLayer(heads) {
@@ -33,17 +32,12 @@ function orders(hw, model, { methods, randomSeeds, keepOnePerLayer }, batches) {
   ];
 }
 
-/** Median milliseconds of a forward pass of several models. They take turns, so that the machine's state is the same for all. */
-function forwardTimes(models, { tokens }, rounds) {
-  const times = models.map(() => []);
-  for (let round = -2; round < rounds; ++round)
-    models.forEach((model, n) => {
-      const start = performance.now();
-      model.forward(tokens);
-      if (round >= 0) times[n].push(performance.now() - start); // the first two are a warm-up
-    });
-  return times.map(median);
-}
+/** The shortest forward pass of several models, in milliseconds: they run in turns, and what others do only makes a pass longer. */
+const forwardTimes = (models, { tokens }, rounds) =>
+  inTurns(
+    models.map((model) => () => model.forward(tokens)),
+    rounds,
+  ).map((milliseconds) => Math.min(...milliseconds));
 
 /** Trains a model further, in place. */
 export function fineTune(hw, model, { steps, optimizer: options }, batchAt) {
@@ -55,24 +49,30 @@ export function fineTune(hw, model, { steps, optimizer: options }, batchAt) {
   }
 }
 
-/** One order of removal: a point for each number of heads removed. */
-function curve(hw, model, order, { settings, evaluate, timing, fineTuningBatches, tunes }) {
+/**
+ * One order of removal: a point for each number of heads removed. `whole`: whether the order is also timed, in turns with the whole
+ * model, and fine-tuned, or only measured.
+ */
+function curve(hw, model, order, { settings, evaluate, timing, fineTuningBatches, whole }) {
   const heads = model.config.heads.flat().length;
   const { stride, tuneEvery, timings, fineTuning } = settings;
   const counts = Array.from({ length: Math.floor(order.removed.length / stride) }, (_, n) => (n + 1) * stride);
   const models = [];
   try {
     for (const count of counts) models.push(model.prune(byLayer(order.removed.slice(0, count))));
-    const [whole, ...milliseconds] = forwardTimes([model, ...models], timing, timings);
+    const times = whole ? forwardTimes([model, ...models], timing, timings) : undefined;
     const points = models.map((smaller, n) => {
       const { loss, accuracy } = evaluate(smaller);
-      const times = { milliseconds: milliseconds[n], share: milliseconds[n] / whole };
-      const point = { removed: counts[n], fraction: counts[n] / heads, parameters: smaller.parameterCount };
-      if (!tunes || counts[n] % tuneEvery !== 0) return { ...point, loss, accuracy, times };
+      const point = {
+        ...{ removed: counts[n], fraction: counts[n] / heads, parameters: smaller.parameterCount, loss, accuracy },
+        ...(times && { times: { milliseconds: times[n + 1], share: times[n + 1] / times[0] } }),
+      };
+      if (!whole || counts[n] % tuneEvery !== 0) return point;
       fineTune(hw, smaller, fineTuning, fineTuningBatches());
-      return { ...point, loss, accuracy, tuned: evaluate(smaller), times };
+      return { ...point, tuned: evaluate(smaller) };
     });
-    return { method: order.method, ...(order.seed !== undefined && { seed: order.seed }), points };
+    const named = { method: order.method, ...(order.seed !== undefined && { seed: order.seed }) };
+    return { ...named, points, ...(times && { times: { milliseconds: times[0] } }) };
   } finally {
     for (const smaller of models) smaller.dispose();
   }
@@ -85,18 +85,17 @@ function pruneModel(hw, file, kind, tell) {
   const control = hw.loadTransformer(file);
   try {
     const heads = model.config.heads.flat().length;
-    const [milliseconds] = forwardTimes([model], timing, settings.timings);
     const whole = { heads, parameters: model.parameterCount, bytes: file.length, ...evaluate(model) };
     fineTune(hw, control, settings.fineTuning, fineTuningBatches());
     const all = orders(hw, model, settings, importanceBatches);
     const firstRandom = all.findIndex(({ method }) => method === "random");
     const curves = all.map((order, n) => {
-      const tunes = order.method !== "random" || n === firstRandom; // one random order is fine-tuned, all are measured
-      const found = curve(hw, model, order, { settings, evaluate, timing, fineTuningBatches, tunes });
+      const whole = order.method !== "random" || n === firstRandom;
+      const found = curve(hw, model, order, { settings, evaluate, timing, fineTuningBatches, whole });
       tell(order);
       return found;
     });
-    return { ...whole, tuned: evaluate(control), times: { milliseconds }, curves };
+    return { ...whole, tuned: evaluate(control), curves };
   } finally {
     control.dispose();
     model.dispose();
@@ -118,12 +117,12 @@ export function textKind(settings) {
 
 export function twoRelationsKind(settings) {
   const task = twoRelations();
-  const test = testBatch(task, settings.validation);
+  const test = task.testBatch(settings.validation);
   return {
     settings,
     importanceBatches: [task.batch(randomNumbers(3000), settings.importance)],
     evaluate: (model) => evaluateAll(model, [test]),
-    timing: testBatch(task, settings.timing),
+    timing: task.testBatch(settings.timing),
     fineTuningBatches() {
       const below = randomNumbers(1500);
       return () => task.batch(below, settings.fineTuning.batch);

@@ -3,8 +3,8 @@
 import { characters, evenBatches, stretches } from "../../web/src/learning/characters.mjs";
 import { randomNumbers } from "../../web/src/learning/random.mjs";
 import { mobyDick } from "./moby_dick.mjs";
-import { median, spread } from "./statistics.mjs";
-import { evaluateAll, train } from "./train.mjs";
+import { spread } from "./statistics.mjs";
+import { evaluateAll, stepTimes, train } from "./train.mjs";
 
 /** An endless sequence of training examples: passages with random starts, the same for every head count. */
 export function randomStretches(text, { seed, batch, length }) {
@@ -31,7 +31,7 @@ function run(hw, book, settings, { heads, learningRate, seed }) {
   const length = config.contextLength;
   const validation = evenBatches(book.validation, settings.validation);
   try {
-    const { curve, times } = train({
+    const curve = train({
       ...{ model, optimizer, steps, every },
       batchAt: randomStretches(book.train, { seed, batch, length }),
       evaluate: (trained) => ({ loss: evaluateAll(trained, validation).loss }),
@@ -39,11 +39,22 @@ function run(hw, book, settings, { heads, learningRate, seed }) {
     const { loss, accuracy } = evaluateAll(model, evenBatches(book.validation, settings.finalValidation));
     const withTokens = curve.map((point) => ({ tokens: point.step * batch * length, ...point }));
     const record = { heads, learningRate, seed, parameters: model.parameterCount };
-    return { record: { ...record, loss, accuracy, curve: withTokens, times }, file: model.save() };
+    return { record: { ...record, loss, accuracy, curve: withTokens }, file: model.save() };
   } finally {
     optimizer.dispose();
     model.dispose();
   }
+}
+
+/** What a step of training takes with each number of heads. */
+function times(hw, book, settings) {
+  const { headCounts, batch, steps, timingRounds } = settings;
+  const made = headCounts.map((heads) => ({
+    model: hw.transformer(textModel(settings, book.vocabulary, heads, 0)),
+    optimizer: hw.adamW(schedule({ ...settings.optimizer, lr: 0.001 }, steps)),
+  }));
+  const length = settings.model.contextLength;
+  return stepTimes(made, randomStretches(book.train, { seed: 0, batch, length })(), timingRounds);
 }
 
 /** The text that the best model writes after the beginning of a sentence, and the loss with its numbers in 16 bits. */
@@ -75,9 +86,9 @@ export async function textExperiment({ hw, settings, tell, saveModel, halve, sav
     const result = run(hw, book, settings, options);
     trained.push(result);
     const { heads, learningRate, seed } = options;
-    const { loss, times } = result.record;
+    const { loss } = result.record;
     const what = `${heads} head(s), learning rate ${learningRate}, seed ${seed}: validation loss ${loss.toFixed(4)}`;
-    tell(trained.length, total, `${what}, ${times.stepMilliseconds.toFixed(1)} ms a step`);
+    tell(trained.length, total, what);
   };
   for (const learningRate of learningRates)
     for (const heads of headCounts) one({ heads, learningRate, seed: firstSeed });
@@ -90,7 +101,6 @@ export async function textExperiment({ hw, settings, tell, saveModel, halve, sav
   for (const { record, file } of chosen) await saveModel(`text-${record.heads}-${record.seed}`, file);
   const runs = trained.map(({ record }) => record);
   const { length } = settings.validation;
-  const tokensPerStep = batch * settings.model.contextLength;
   const shown = [...chosen].sort((a, b) => byLoss(a.record, b.record))[0];
   const halved = halve(shown.file, book.vocabulary);
   const found = look(hw, book, settings, halved);
@@ -98,16 +108,15 @@ export async function textExperiment({ hw, settings, tell, saveModel, halve, sav
   return {
     data: { vocabulary: book.vocabulary, train: book.train.length, validation: book.validation.length },
     settings,
-    tokens: steps * tokensPerStep,
+    tokens: steps * batch * settings.model.contextLength,
+    times: { steps: times(hw, book, settings) },
     validated: { every: settings.validation.count * length, final: settings.finalValidation.count * length },
     summary: headCounts.map((heads) => {
       const own = chosen.map(({ record }) => record).filter((record) => record.heads === heads);
-      const stepMilliseconds = median(own.map(({ times }) => times.stepMilliseconds));
       return {
         ...{ heads, learningRate: best(heads), parameters: own[0].parameters },
         loss: spread(own.map(({ loss }) => loss)),
         accuracy: spread(own.map(({ accuracy }) => accuracy)),
-        times: { stepMilliseconds, tokensPerSecond: (1000 * tokensPerStep) / stepMilliseconds },
       };
     }),
     rates,

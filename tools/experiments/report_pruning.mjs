@@ -1,5 +1,5 @@
 // The page's section on pruning. All statements about the results are computed from the data.
-import { list, ms, percent, table } from "./markdown.mjs";
+import { list, ms, percent, table, thousands } from "./markdown.mjs";
 import { byMethod, ranking } from "./pruned.mjs";
 import { mean, median } from "./statistics.mjs";
 
@@ -34,21 +34,35 @@ function quarters(points) {
   return [...new Set([0.25, 0.5, 0.75].map(near))];
 }
 
+/** Names have commas. */
+const quoted = (method) => `“${method}”`;
+
+/** Methods that share the largest median: ties are not one method's. */
+function most(methods, key) {
+  const known = methods.filter((own) => own[key]);
+  const largest = Math.max(...known.map((own) => own[key].median));
+  const first = known.filter((own) => own[key].median === largest).map(({ method }) => quoted(method));
+  return { largest, by: first.length === methods.length ? "every order" : list(first) };
+}
+
 function outcome(name, methods, heads, found) {
   const { limit, change } = kinds[name];
   const { sorted, chance, better } = ranking(methods);
-  const show = ({ method, average }) => `${method} (${change(average)})`;
+  const show = ({ method, average, beats, orders }) =>
+    `${quoted(method)} (${change(average)}; ${beats.join(", ")} of ${orders})`;
   const rest = sorted.filter((own) => !better.includes(own));
   const sentences = [
-    `Averaged over the curve, random removal costs ${change(chance)}; ` +
-      (better.length > 0 ? `cheaper than that: ${list(better.map(show))}` : "no method is cheaper") +
-      (rest.length > 0 ? `; not cheaper: ${list(rest.map(show))}.` : "."),
+    `Averaged over the curve, random removal costs ${change(chance)}. In brackets: the same of each method, and how many of the ` +
+      `${sorted[0].orders} random orders it beats, model by model. ` +
+      (better.length > 0
+        ? `Better than chance in every model: ${list(better.map(show))}`
+        : "No method is better than chance in every model") +
+      (rest.length > 0 ? `; not in every model: ${list(rest.map(show))}.` : "."),
   ];
-  const most = (key) => methods.filter((own) => own[key]).sort((a, b) => b[key].median - a[key].median)[0];
-  const [before, after] = [most("before"), most("after")];
+  const [before, after] = [most(methods, "before"), most(methods, "after")];
   sentences.push(
-    `At ${limit(found.settings.limit)}, at best ${percent(before.before.median / heads, 0)} of the heads can go at once (${before.method}), ` +
-      `and ${percent(after.after.median / heads, 0)} after fine-tuning (${after.method}); medians over the models.`,
+    `At ${limit(found.settings.limit)}, at best ${percent(before.largest / heads, 0)} of the heads can go at once (${before.by}), ` +
+      `and ${percent(after.largest / heads, 0)} after fine-tuning (${after.by}); medians over the models.`,
   );
   const last = median(methods.map(({ points }) => points.at(-1).share));
   const { fraction } = methods[0].points.at(-1);
@@ -94,7 +108,7 @@ function section(name, found) {
     [
       [
         "milliseconds",
-        ms(median(models.map((model) => model.times.milliseconds))),
+        ms(median(methods.map(({ wholeMilliseconds }) => wholeMilliseconds))),
         ...methods[0].points.map((_, n) => ms(median(methods.map(({ points }) => points[n].milliseconds)))),
       ],
       [
@@ -108,9 +122,13 @@ function section(name, found) {
     name === "text"
       ? `loss ${mean(models.map(({ loss }) => loss)).toFixed(4)}, after the same fine-tuning ${mean(models.map(({ tuned }) => tuned.loss)).toFixed(4)}`
       : `accuracy ${percent(mean(models.map(({ accuracy }) => accuracy)))}, after the same fine-tuning ${percent(mean(models.map(({ tuned }) => tuned.accuracy)))}`;
+  const judged =
+    name === "text"
+      ? `${thousands(settings.validation.count * settings.validation.length)} characters of the validation chapters (a part of those in the tables above)`
+      : `${settings.validation} held-out examples`;
   return `### ${title}
 
-${models.length} models of ${heads} heads and ${parameters.toLocaleString("en-US")} parameters; whole: ${whole}. Fine-tuning: ${settings.fineTuning.steps} steps of ${settings.fineTuning.batch} at a learning rate of ${settings.fineTuning.optimizer.lr}, with
+${models.length} models of ${heads} heads and ${parameters.toLocaleString("en-US")} parameters; whole: ${whole}, on ${judged}. Fine-tuning: ${settings.fineTuning.steps} steps of ${settings.fineTuning.batch} at a learning rate of ${settings.fineTuning.optimizer.lr}, with
 warm-up and decay, on examples to train on.
 
 ${costs}
@@ -123,7 +141,7 @@ ${limits}
 
 ${outcome(name, methods, heads, found)}
 
-A forward pass, in turns with the whole model; medians over all orders:
+A forward pass: the whole model and all smaller ones of an order run in turns; medians over orders:
 
 ${times}
 `;
@@ -140,7 +158,7 @@ function beside({ text }) {
 
 | study | models | heads that can go | time |
 |---|---|---|---|
-| Michel et al. 2019 ¹ | translation (WMT, 16 heads a layer); BERT (12) | 20 %; 40 %, “without any noticeable negative impact”, by the gradient of the gates, without retraining | half of BERT's heads gone: up to 17.5 % more examples a second (large batches, GPU) |
+| Michel et al. 2019 ¹ | translation (WMT, 16 heads a layer); BERT (12) | 20 %; 40 %, “without incurring any noticeable negative impact”, by the gradient of the gates, without retraining | half of BERT's heads gone: up to 17.5 % more examples a second (large batches, GPU) |
 | Voita et al. 2019 ² | translation (English–Russian WMT), 48 heads of the encoder | 38 of 48 (79 %) for 0.15 BLEU, by gates that are learnt while training goes on | – |
 | here, text | ${heads} heads | ${found(gradient.before)} by gradient at ${kinds.text.limit(text.settings.limit)}, without retraining; ${found(gradient.after)} after fine-tuning | ${percent(half.fraction, 0)} gone: ${percent(1 / half.share - 1, 0)} more examples a second |
 
@@ -151,12 +169,13 @@ trained for days, and judged by BLEU or accuracy; percentages of loss and of BLE
 }
 
 export function reportPruning(data) {
-  const { methods, randomSeeds, keepOnePerLayer } = data.text.settings;
+  const { methods, keepOnePerLayer } = data.text.settings;
+  const counts = [...new Set(Object.keys(kinds).map((name) => data[name].settings.randomSeeds.length))];
   return `## Pruning
 
-Heads are removed for good, so that the model gets smaller, in the order of ${list(methods.map((method) => `“${method}”`))} (each computed once, on the whole
-model, from examples to train on), of “gradient, re-estimated” (anew after every head) and at random (${randomSeeds.length} orders).${keepOnePerLayer ? " Every layer keeps a head." : ""}
-One of the random orders is fine-tuned, all are measured.
+Heads are removed for good, so that the model gets smaller, in the order of ${list(methods.map(quoted))} (each computed once, on the whole
+model, from examples to train on), of “gradient, re-estimated” (anew after every head) and at random (${counts.length === 1 ? `${counts[0]} orders` : `${counts.join(" orders for text, ")} for two relations`}).${keepOnePerLayer ? " Every layer keeps a head." : ""}
+What is lost is measured on other text or examples than heads are scored on. One of the random orders is fine-tuned and timed, all are measured.
 
 ${section("text", data.text)}
 ${section("two-relations", data["two-relations"])}

@@ -1,36 +1,34 @@
 // The page's section on real text. All statements about the results are computed from the data.
-import { clearly, heads, list, ms, percent, plusMinus, table, thousands } from "./markdown.mjs";
+import { welch } from "./compare.mjs";
+import { besideFirst, heads, list, ms, percent, plusMinus, sentence, table, thousands } from "./markdown.mjs";
 
-const nats = (value) => value.toFixed(4);
+const nats = (value) => value.toFixed(4).replace("-", "−");
 const bits = (value) => (value / Math.LN2).toFixed(3);
 
+/** A difference with its 95 % interval. */
+const interval = ({ difference, low, high }) =>
+  `${nats(difference)} nats (95 % interval: ${nats(low)} to ${nats(high)})`;
+
 function outcome({ summary }) {
-  const [one, ...many] = summary;
+  const [one] = summary;
   const best = [...summary].sort((a, b) => a.loss.mean - b.loss.mean)[0];
-  const sentences = [];
-  if (best === one) sentences.push("One head does best: more heads do not help here.");
-  else {
-    const gain = one.loss.mean - best.loss.mean;
-    const sure = clearly(one.loss, best.loss) ? "more" : "no more";
-    sentences.push(
-      `${heads(best.heads).replace(/^./, (first) => first.toUpperCase())} come out best, ${nats(gain)} nats a character (${percent(gain / one.loss.mean)}) below one head: ` +
-        `${sure} than two standard errors of the difference.`,
-    );
-  }
-  const equals = summary.filter((own) => own !== best && !clearly(own.loss, best.loss));
-  if (equals.length > 0)
-    sentences.push(`Not clearly apart from the best: ${list(equals.map((own) => heads(own.heads)))}.`);
-  const worse = many.filter((own) => own.loss.mean > one.loss.mean);
-  if (worse.length > 0) sentences.push(`Worse than one head: ${list(worse.map((own) => heads(own.heads)))}.`);
-  const times = many.map(
-    (own) => `${heads(own.heads)} ${(own.times.stepMilliseconds / one.times.stepMilliseconds).toFixed(2)} times`,
-  );
-  sentences.push(`A step takes ${list(times)} as long as with one head.`);
-  return sentences.join(" ");
+  if (best === one) return "One head does best: more heads do not help here.";
+  const others = summary.filter((own) => own !== best);
+  const differences = others.map((own) => ({ own, ...welch(own.loss, best.loss) }));
+  const open = differences.filter(({ low }) => low <= 0);
+  const toOne = differences.find(({ own }) => own === one);
+  return [
+    `${sentence(heads(best.heads))} come out best. One head loses ${interval(toOne)} a character more, ${percent(1 - best.loss.mean / one.loss.mean)} of its loss; ` +
+      `${list(differences.filter((one_) => one_ !== toOne).map((one_) => `${heads(one_.own.heads)} ${interval(one_)}`))}.`,
+    open.length > 0
+      ? `The intervals of ${list(open.map(({ own }) => heads(own.heads)))} include no difference.`
+      : "No interval includes 0.",
+    `Intervals are Welch's, over ${one.loss.n} seeds each, not adjusted for ${others.length} comparisons.`,
+  ].join(" ");
 }
 
 export function reportText(data) {
-  const { data: book, settings, summary, rates, best, tokens, validated } = data;
+  const { data: book, settings, summary, rates, best, tokens, validated, times } = data;
   const { model, optimizer } = settings;
   const results = table(
     [
@@ -42,9 +40,9 @@ export function reportText(data) {
       "bits a character",
       "next character right",
       "ms a step",
-      "characters a second",
+      "beside one head",
     ],
-    summary.map((own) => [
+    summary.map((own, n) => [
       own.heads,
       model.embedDim / own.heads,
       thousands(own.parameters),
@@ -52,8 +50,8 @@ export function reportText(data) {
       plusMinus(own.loss, nats),
       bits(own.loss.mean),
       percent(own.accuracy.mean),
-      ms(own.times.stepMilliseconds),
-      thousands(own.times.tokensPerSecond),
+      ms(times.steps[n].stepMilliseconds),
+      besideFirst(times.steps[n]),
     ]),
   );
   const { learningRates } = settings;
@@ -75,8 +73,9 @@ of the ${book.vocabulary.length} characters. Every tenth chapter is for validati
 layer: the same number of parameters for every H. AdamW (betas ${optimizer.betas.join(", ")}, weight decay ${optimizer.weightDecay}, clipping
 at ${optimizer.clipNorm}, warm-up over a twentieth of the steps, then cosine decay), ${thousands(settings.steps)} steps of ${settings.batch} stretches: ${thousands(tokens)} characters, the same ones
 for every H of a seed. Each H has its best of the learning rates ${list(learningRates)}, tried with seed ${settings.seeds[0]}. The sizes were
-chosen on short runs with 4 and 8 heads. The loss at the end is over ${thousands(validated.final)} characters spread over the validation
-chapters (on the way: ${thousands(validated.every)}). ${settings.seeds.length} seeds; mean ± standard deviation.
+chosen on short runs with 4 and 8 heads. Both tables are about the loss at the end over ${thousands(validated.final)} characters, spread evenly over the validation
+chapters; the curve is over ${thousands(validated.every)} of them, as is pruning below. ${settings.seeds.length} seeds; mean ± standard deviation. Steps are timed afterwards: every H has
+one in turn, ${settings.timingRounds} rounds; the shortest, and the quartiles of the ratio to one head's.
 
 ${results}
 

@@ -1,62 +1,85 @@
 // The page's section on two relations at once. All statements about the results are computed from the data.
-import { clearly, heads, list, ms, percent, percentPlusMinus, table, thousands } from "./markdown.mjs";
-import { median } from "./statistics.mjs";
+import { permutationTest } from "./compare.mjs";
+import {
+  besideFirst,
+  heads,
+  list,
+  ms,
+  percent,
+  percentPlusMinus,
+  probability,
+  sentence,
+  table,
+  thousands,
+} from "./markdown.mjs";
+import { chosenRuns, median } from "./statistics.mjs";
+
+/** From this p on a difference is not called one. */
+const SURE = 0.05;
 
 const middleStep = (learnt) => {
   const steps = learnt.filter((step) => step !== null);
   return steps.length === 0 ? "–" : thousands(median(steps));
 };
+const learntBy = ({ learnt }) => `${learnt.filter((step) => step !== null).length} of ${learnt.length}`;
+const points = (share) => `${share < 0 ? "−" : "+"}${Math.abs(100 * share).toFixed(1)} points`;
 
 /** Who learnt the task, and how one head and many compare. */
-function outcome({ summary, longer, learntFrom, task }) {
+function outcome(data) {
+  const { summary, longer, learntFrom, task } = data;
   const [one, ...many] = summary;
-  const best = [...summary].sort((a, b) => b.accuracy.mean - a.accuracy.mean)[0];
+  const runs = chosenRuns(data);
+  const accuracies = (count) => runs.filter((run) => run.heads === count).map(({ accuracy }) => accuracy);
+  const test = (a, b) => permutationTest(accuracies(a.heads), accuracies(b.heads));
   const results = summary.map((own) => `${heads(own.heads)} ${percentPlusMinus(own.accuracy)}`);
-  const sentences = [
-    `After ${thousands(one.steps)} steps the answers are right for ${list(results)} of the test examples ` +
+  const differences = many.map(
+    (own) => `${heads(own.heads)} ${points(own.accuracy.mean - one.accuracy.mean)} (${probability(test(own, one).p)})`,
+  );
+  const most = Math.max(...summary.map(({ accuracy }) => accuracy.mean));
+  const best = summary.filter((own) => percent(own.accuracy.mean) === percent(most));
+  const others = summary.filter((own) => !best.includes(own) && test(own, best[0]).p > SURE);
+  const sooner = many.some((own) => test(own, one).p <= SURE && own.accuracy.mean > one.accuracy.mean);
+  const can = longer.accuracy.mean >= learntFrom;
+  return [
+    `After ${thousands(one.steps)} steps the answers are right for ${list(results)} of the held-out examples ` +
       `(mean ± standard deviation over ${one.accuracy.n} seeds; guessing: ${percent(task.chance)}).`,
-  ];
-  const ahead = many.filter((own) => own.accuracy.mean > one.accuracy.mean && clearly(own.accuracy, one.accuracy));
-  sentences.push(
-    ahead.length === 0
-      ? "No number of heads is clearly better than one (two standard errors)."
-      : `${list(ahead.map((own) => heads(own.heads))).replace(/^./, (first) => first.toUpperCase())} are clearly better than one (by more than two standard errors)` +
-          (ahead.length < many.length
-            ? `; ${list(many.filter((own) => !ahead.includes(own)).map((own) => heads(own.heads)))} are not.`
-            : "."),
-  );
-  const equals = summary.filter((own) => own !== best && !clearly(own.accuracy, best.accuracy));
-  if (best !== one)
-    sentences.push(
-      `${heads(best.heads).replace(/^./, (first) => first.toUpperCase())} come out best` +
-        (equals.length > 0
-          ? `, not clearly ahead of ${list(equals.map((own) => heads(own.heads)))}.`
-          : ", clearly ahead of every other number."),
-    );
-  const learnt = longer.learnt.filter((step) => step !== null).length;
-  const again = `Given ${thousands(longer.steps)} steps, one head comes to ${percentPlusMinus(longer.accuracy)}; ${learnt} of ${longer.learnt.length} seeds reach ${percent(learntFrom, 0)}`;
-  sentences.push(
-    learnt === longer.learnt.length
-      ? `${again}: one head can learn the task, it takes longer.`
-      : learnt > 0
-        ? `${again}: one head can learn the task, but not from every start in that time.`
-        : `${again}: in that time it does not learn the task.`,
-  );
-  return sentences.join(" ");
+    `Beside one head: ${list(differences)}; exact permutation tests of the means, not adjusted for ${many.length} comparisons, ` +
+      `where so few seeds can give no p below ${Number(test(many[0], one).least.toPrecision(2))}.`,
+    `${sentence(list(best.map((own) => heads(own.heads))))} come${best.length > 1 || best[0].heads > 1 ? "" : "s"} out best` +
+      (others.length > 0 ? `, not told apart from ${list(others.map((own) => heads(own.heads)))}.` : "."),
+    `Given ${thousands(longer.steps)} steps, one head comes to ${percentPlusMinus(longer.accuracy)}; ${learntBy(longer)} seeds reach ${percent(learntFrom, 0)}` +
+      (can && sooner ? ": more heads learn this task sooner, but one head can learn it, too." : "."),
+  ].join(" ");
 }
 
-function attention({ summary }) {
-  const [one] = summary;
-  const best = [...summary].sort((a, b) => b.accuracy.mean - a.accuracy.mean)[0];
-  return (
-    `Over the test examples, the heads give ${percent(one.asked.mean, 0)} (1 head) to ${percent(best.asked.mean, 0)} (${heads(best.heads)}) of their ` +
-    `attention to the two places asked for. In ${percent(best.split.mean, 0)} of the examples, ${heads(best.heads)} split the work: one looks ` +
-    "most at the first place and another one most at the second."
+function attention({ summary, maps, chanceSplit }) {
+  const many = summary.filter((own) => own.heads > 1);
+  const excess = many.map((own) => `${heads(own.heads)} ${points(own.split.mean - chanceSplit(own.heads))}`);
+  const letters = many.map(
+    (own) => `${heads(own.heads)} ${percent(own.letters.more.mean, 0)} and ${percent(own.letters.less.mean, 0)}`,
   );
+  const gap = Math.max(...many.map((own) => own.letters.less.mean - own.letters.more.mean));
+  const models = maps.map((map) => `${heads(map.heads)} ${percent(map.accuracy)}`);
+  return `“Different heads”: the share of examples in which one head looks most at the first place and another one most at the second. Coin flips
+give ${list(many.map((own) => `${percent(chanceSplit(own.heads))} with ${own.heads} heads`))}, so that what is left for the heads is ${list(excess)}.
+
+The causal test: one of the two values grows by one, and the answer must go along. With one head switched off, answers still follow the
+place that suffers more, and the other one: ${list(letters)} (means over heads, questions and seeds). ${
+    gap < 0.5
+      ? "Were a head one place's alone, the other place would stay, as far as the feed-forward layer can do without the head: both suffer without any of the heads, whatever it looks at."
+      : "Each head is one place's."
+  } (The lower of two shares is lower by noise as well.)
+
+The figure has one example and the models of one seed, ${maps[0].seed} (right answers: ${list(models)}); its right answer is ${maps[0].answer}. In each row
+are a head's weights over the sequence.`;
 }
+
+/** One head looks at the first place and another one at the second, if each of them flips a coin. */
+const chanceSplit = (count) => 1 - 2 * 0.5 ** count;
 
 export function reportTwoRelations(data) {
-  const { task, model, optimizer, settings, summary, longer, rates } = data;
+  const { task, model, optimizer, settings, summary, longer, rates, times } = data;
+  const step = (own) => times.steps[settings.headCounts.indexOf(own.heads)];
   const row = (own) => [
     own === longer ? `${own.heads}, for longer` : own.heads,
     model.embedDim / own.heads,
@@ -64,9 +87,10 @@ export function reportTwoRelations(data) {
     own.learningRate,
     thousands(own.steps),
     percentPlusMinus(own.accuracy),
-    `${own.learnt.filter((step) => step !== null).length} of ${own.learnt.length}`,
+    learntBy(own),
     middleStep(own.learnt),
-    ms(own.times.stepMilliseconds),
+    ms(step(own).stepMilliseconds),
+    besideFirst(step(own)),
   ];
   const results = table(
     [
@@ -79,6 +103,7 @@ export function reportTwoRelations(data) {
       "learnt by",
       "at step",
       "ms a step",
+      "beside one head",
     ],
     [...summary, longer].map(row),
   );
@@ -87,9 +112,17 @@ export function reportTwoRelations(data) {
       "heads",
       "attention on the places asked for",
       "difference between the two",
-      "examples in which heads split the work",
+      "different heads",
+      "by coin flips",
+      "one head off: the place that suffers more",
+      "the other one",
     ],
-    summary.map((own) => [own.heads, ...["asked", "apart", "split"].map((key) => percentPlusMinus(own[key]))]),
+    summary.map((own) => [
+      own.heads,
+      ...["asked", "apart", "split"].map((key) => percentPlusMinus(own[key])),
+      own.heads > 1 ? percent(chanceSplit(own.heads)) : "–",
+      ...["more", "less"].map((key) => percentPlusMinus(own.letters[key])),
+    ]),
   );
   const allRates = table(
     ["heads", ...settings.learningRates],
@@ -102,8 +135,8 @@ export function reportTwoRelations(data) {
 
 **Task.** There are ${task.keys} keys and ${task.values} values. A sequence is ${task.keys} pairs (key, value), each key once, in random order, each
 value drawn evenly; then a question of two different keys, (a, b)?. The answer is (value of a − value of b) mod ${task.values}. Each
-pair is one token, and so is each question: ${task.length} tokens a sequence, a vocabulary of ${task.vocabSize}. The loss counts at the question alone.
-Knowing one of the two values is worth no more than guessing: ${percent(task.chance)}.
+pair is one token, and so is each question: ${task.length} tokens a sequence, a vocabulary of ${task.vocabSize} (${task.keys * task.values} pairs, ${task.keys * (task.keys - 1)} questions, ${task.values} answers). The loss
+counts at the question alone. Knowing one of the two values is worth no more than guessing: ${percent(task.chance)}.
 
 **Why.** One layer of attention can find both values in one step, from the question. But a head returns one mixture of what
 it attends to: one head must tell the two values apart by their weights, or by where pairs lie in its value space; two heads can
@@ -112,8 +145,9 @@ bring them back apart.
 **Model and training.** One layer, E = ${model.embedDim}, feed-forward ${model.feedForwardDim} (which has to subtract), no positions (the order of the pairs
 says nothing), H heads of width E / H: the same number of parameters for every H. AdamW (betas ${optimizer.betas.join(", ")}, weight decay
 ${optimizer.weightDecay}, clipping at ${optimizer.clipNorm}, warm-up over ${optimizer.warmupSteps} steps, then cosine decay), ${settings.batch} fresh examples a step, the same for every H of a seed. Each
-H has its best of the learning rates ${list(settings.learningRates)} (by accuracy, mean over seeds). Accuracy is on ${settings.examples} test
-examples; “learnt” is ${percent(data.learntFrom, 0)} from there on. ${settings.seeds.length} seeds.
+H has its best of the learning rates ${list(settings.learningRates)}, by mean accuracy over seeds on the same examples that the table is about, which flatters every H.
+${task.heldOut} of the ${thousands(task.cases)} sets of values and questions are held out: training never shows them, in any order, and accuracy is on ${settings.examples === task.heldOut ? "them alone" : `${settings.examples} of them`}. “Learnt” is ${percent(data.learntFrom, 0)}
+from there on. ${settings.seeds.length} seeds. Steps are timed afterwards: every H has one in turn, ${settings.timingRounds} rounds; the shortest, and the quartiles of the ratio to one head's.
 
 ${results}
 
@@ -125,8 +159,7 @@ ${looks}
 
 ![What each head attends to](two-relations-heads.svg)
 
-${attention(data)} The figure has one example, from the models of the first seed, whose right answer is ${data.maps[0].answer}; in each row are a
-head's weights over the sequence.
+${attention({ ...data, chanceSplit })}
 
 Right answers for every learning rate, after ${thousands(summary[0].steps)} steps:
 

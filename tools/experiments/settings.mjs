@@ -18,20 +18,21 @@ export const full = {
   twoRelations: {
     ...{ headCounts, seeds: range(5), learningRates: [0.0005, 0.001, 0.002] },
     ...{ batch: twoRelationsTraining.batch, steps: twoRelationsTraining.steps, every: 100, examples: 512 },
+    ...{ letterSets: 16, timingRounds: 200 },
     longer: 4, // factor of the steps of the longer run with one head, which shows whether it only takes longer
   },
   text: {
     ...{ headCounts, seeds: range(3), learningRates: [0.00075, 0.0015, 0.003] },
     model: { contextLength: 128, layers: 2, embedDim: 128, norm: "layer", activation: "gelu", positions: "rotary" },
     optimizer: { betas: [0.9, 0.98], weightDecay: 0.05, clipNorm: 1 },
-    ...{ batch: 8, steps: 800, every: 50 },
+    ...{ batch: 8, steps: 800, every: 50, timingRounds: 20 },
     validation: { length: 128, count: 128, batch: 16 }, // at every point of the curve
     finalValidation: { length: 128, count: 512, batch: 16 },
   },
   pruning: {
     text: {
       ...methods,
-      ...{ randomSeeds: range(5), stride: 1, tuneEvery: 2, timings: 9, keepOnePerLayer: true },
+      ...{ randomSeeds: range(20), stride: 1, tuneEvery: 2, timings: 9, keepOnePerLayer: true },
       importance: { length: 128, count: 64, batch: 16 }, // stretches of the text to train on
       validation: { length: 128, count: 128, batch: 16 },
       timing: { length: 128, count: 8, batch: 8 }, // the forward pass whose milliseconds are given
@@ -43,7 +44,7 @@ export const full = {
     },
     twoRelations: {
       ...methods,
-      ...{ randomSeeds: range(5), stride: 1, tuneEvery: 1, timings: 25, keepOnePerLayer: true },
+      ...{ randomSeeds: range(20), stride: 1, tuneEvery: 1, timings: 25, keepOnePerLayer: true },
       ...{ importance: 512, validation: 512, timing: 256 }, // examples
       fineTuning: {
         steps: 200,
@@ -66,12 +67,13 @@ export const quick = {
   twoRelations: {
     ...{ headCounts, seeds: range(2), learningRates: [0.001, 0.002] },
     ...{ batch: 16, steps: 40, every: 20, examples: 64, longer: 2 },
+    ...{ letterSets: 2, timingRounds: 3 },
   },
   text: {
     ...full.text,
     ...{ seeds: range(2), learningRates: [0.0015, 0.003] },
     model: { ...full.text.model, contextLength: 32, layers: 2, embedDim: 32 },
-    ...{ batch: 4, steps: 20, every: 10 },
+    ...{ batch: 4, steps: 20, every: 10, timingRounds: 3 },
     validation: { length: 32, count: 8, batch: 8 },
     finalValidation: { length: 32, count: 16, batch: 8 },
   },

@@ -16,3 +16,12 @@ export function groups(values, key) {
   for (const value of values) found.set(key(value), [...(found.get(key(value)) ?? []), value]);
   return found;
 }
+
+/** The runs that a summary counts: of each number of heads those with its learning rate. */
+export const chosenRuns = ({ summary, runs }) =>
+  runs.filter((run) =>
+    summary.some(
+      (own) =>
+        own.heads === run.heads && own.learningRate === run.learningRate && (own.steps ?? run.steps) === run.steps,
+    ),
+  );

@@ -1,14 +1,10 @@
 // One head against many on two relations at once (the task: web/src/learning/two_relations.mjs): every head count with
 // every learning rate and seed; then what the heads attend to; then one head with a longer run.
+import { harder, letterTest, meanFollows, without } from "../../web/src/learning/letters.mjs";
 import { randomNumbers } from "../../web/src/learning/random.mjs";
-import {
-  testBatch,
-  twoRelations,
-  twoRelationsModel,
-  twoRelationsTraining,
-} from "../../web/src/learning/two_relations.mjs";
-import { groups, mean, median, spread } from "./statistics.mjs";
-import { train } from "./train.mjs";
+import { twoRelations, twoRelationsModel, twoRelationsTraining } from "../../web/src/learning/two_relations.mjs";
+import { groups, mean, spread } from "./statistics.mjs";
+import { stepTimes, train } from "./train.mjs";
 
 const LEARNT = 0.95; // accuracy from which the task counts as learnt
 
@@ -17,9 +13,9 @@ function run(hw, task, settings, { heads, learningRate, seed, steps }) {
   const model = hw.transformer(twoRelationsModel(task, { numHeads: heads, seed }));
   const optimizer = hw.adamW(twoRelationsTraining.optimizer(learningRate, steps));
   const below = randomNumbers(1000 + seed); // the same examples for every head count and learning rate
-  const test = testBatch(task, settings.examples);
+  const test = task.testBatch(settings.examples);
   try {
-    const { curve, times } = train({
+    const curve = train({
       ...{ model, optimizer, steps, every: settings.every },
       batchAt: () => task.batch(below, settings.batch),
       evaluate(trained) {
@@ -29,7 +25,11 @@ function run(hw, task, settings, { heads, learningRate, seed, steps }) {
     });
     const { loss, accuracy } = curve.at(-1);
     const record = { heads, learningRate, seed, steps, parameters: model.parameterCount, loss, accuracy };
-    return { record: { ...record, ...looks(model, task, test), curve, times }, file: model.save() };
+    const letters = letterTest(task, settings.letterSets);
+    return {
+      record: { ...record, ...looks(model, task, test), letters: lost(model, letters), curve },
+      file: model.save(),
+    };
   } finally {
     optimizer.dispose();
     model.dispose();
@@ -67,9 +67,19 @@ function looks(model, task, test) {
   return { examples: count, asked: mean(asked), apart: mean(apart), split: mean(split) };
 }
 
+/**
+ * How far the answers follow each letter, with all heads and with one switched off. `more`, `less`: of the letter that suffers
+ * more, and of the other, mean over heads and questions.
+ */
+function lost(model, { tokens, follows }) {
+  const run = (edits) => follows(model.forward(tokens, { logits: "last", edits }).logits);
+  const off = Array.from({ length: model.config.numHeads }, (_, head) => run(without(head)));
+  return { all: meanFollows(run([])), off: off.map(meanFollows), ...harder(off) };
+}
+
 /** One test example in words, and every head's weights on it. */
 function exampleMap(hw, task, { record, file }) {
-  const example = testBatch(task, 1);
+  const example = task.testBatch(1);
   const model = hw.loadTransformer(file);
   try {
     const [heads] = questionWeights(model, example);
@@ -79,6 +89,16 @@ function exampleMap(hw, task, { record, file }) {
   } finally {
     model.dispose();
   }
+}
+
+/** What a step of training takes with each number of heads. */
+function times(hw, task, { headCounts, batch, steps, timingRounds }) {
+  const below = randomNumbers(3000);
+  const made = headCounts.map((numHeads) => ({
+    model: hw.transformer(twoRelationsModel(task, { numHeads })),
+    optimizer: hw.adamW(twoRelationsTraining.optimizer(0.001, steps)),
+  }));
+  return stepTimes(made, task.batch(below, batch), timingRounds);
 }
 
 /** The best learning rate of a head count: by mean accuracy over seeds, then by mean loss. */
@@ -104,7 +124,7 @@ function summarize(heads, runs) {
     ...{ heads, learningRate: runs[0].learningRate, steps: runs[0].steps, parameters: runs[0].parameters },
     ...{ accuracy: over("accuracy"), loss: over("loss"), learnt },
     ...{ asked: over("asked"), apart: over("apart"), split: over("split") },
-    times: { stepMilliseconds: median(runs.map(({ times }) => times.stepMilliseconds)) },
+    letters: Object.fromEntries(["more", "less"].map((key) => [key, spread(runs.map(({ letters }) => letters[key]))])),
   };
 }
 
@@ -120,13 +140,11 @@ export async function twoRelationsExperiment({ hw, settings, tell, saveModel }) 
   const one = (options, list) => {
     const result = run(hw, task, settings, options);
     list.push(result);
-    const { accuracy, times } = result.record;
+    const { accuracy } = result.record;
     const { heads, learningRate, seed } = options;
     const what = `${heads} head(s), learning rate ${learningRate}, seed ${seed}, ${options.steps} steps`;
-    const share = `${(100 * accuracy).toFixed(1)} % right`;
-    tell(trained.length + longRuns.length, total, `${what}: ${share}, ${times.stepMilliseconds.toFixed(2)} ms a step`);
+    tell(trained.length + longRuns.length, total, `${what}: ${(100 * accuracy).toFixed(1)} % right`);
   };
-  // Head counts take turns, so that a slow minute of the machine is shared by all.
   for (const seed of seeds)
     for (const learningRate of learningRates)
       for (const heads of headCounts) one({ heads, learningRate, seed, steps }, trained);
@@ -147,13 +165,15 @@ export async function twoRelationsExperiment({ hw, settings, tell, saveModel }) 
     }),
   );
   const long = longRuns.map(({ record }) => record);
+  const { keys, values, length, vocabSize, chance, cases, heldOut } = task;
   return {
-    task: { keys: task.keys, values: task.values, length: task.length, vocabSize: task.vocabSize, chance: task.chance },
+    task: { keys, values, length, vocabSize, chance, cases, heldOut },
     model: twoRelationsModel(task, { numHeads: 1 }),
     optimizer: twoRelationsTraining.optimizer(best.get(fewest), steps),
     ...{ settings, learntFrom: LEARNT },
     summary: headCounts.map((heads) => summarize(heads, of(heads))),
     longer: summarize(fewest, long),
+    times: { steps: times(hw, task, settings) },
     rates,
     maps: headCounts.map((heads) =>
       exampleMap(

@@ -42,11 +42,12 @@ const signed = {
   dark: ["#ffc98a", "#d98230", "#7d4a1c", "#1d1d20", "#47407a", "#8478cf", "#d5cdfa"],
 };
 
-/**
- * The first and the second of two things, and all else, on one map: without the ramps' last stops, at which all hues are
- * next to black or white.
- */
-const sides = [0, 1, SINGLE];
+/** The first and the second of two things, and all else, on one map: in hues that no head has. */
+const sides: { light: Stops; dark: Stops }[] = [
+  { light: ["#f7f3e8", "#dfc98f", "#b8901f", "#7a5600"], dark: ["#221e14", "#5c4712", "#a07c1d", "#e0b23f"] }, // ochre
+  { light: ["#f2f1fb", "#c3bdee", "#8177d3", "#4b3fb0"], dark: ["#1c1b2b", "#3d3580", "#6c60c9", "#a99ff2"] }, // indigo
+  { light: ["#f3f3f1", "#cccccb", "#949699", "#585b60"], dark: ["#1e2023", "#43464b", "#7a7e85", "#b8bcc3"] }, // grey
+];
 
 const bytes = (hex: string) => [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
 
@@ -61,7 +62,7 @@ function ramp(stops: Stops): Ramp {
 
 const tablesOf = (paper: "light" | "dark") => ({
   heads: heads.map((stops) => ramp(stops[paper])),
-  sides: sides.map((head) => ramp(heads[head][paper].slice(0, -1))),
+  sides: sides.map((stops) => ramp(stops[paper])),
   signed: ramp(signed[paper]),
 });
 const tables = { light: tablesOf("light"), dark: tablesOf("dark") };

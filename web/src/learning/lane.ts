@@ -4,17 +4,18 @@
  */
 import type { Tensor, WorkerAdamW, WorkerHeadwise, WorkerTransformer } from "headwise";
 import { load } from "headwise/worker";
+import { harder, letterTest, meanFollows, without, type Follows } from "./letters.mjs";
 import { answersIn, probeTokens, questionMaps, task } from "./probe";
 import { randomNumbers } from "./random.mjs";
-import { testBatch, twoRelationsModel, twoRelationsTraining } from "./two_relations.mjs";
+import { twoRelationsModel, twoRelationsTraining } from "./two_relations.mjs";
 
 export const STEPS = twoRelationsTraining.steps;
 /** Steps between two points of the curves. */
 export const SLICE = 25;
-/** Examples that loss and accuracy are measured on; training never sees their order of random numbers. */
-const EXAMPLES = 512;
 
-/** On the test examples, after `step` steps. */
+const letters = letterTest(task, 8);
+
+/** On the held-out examples, after `step` steps. */
 export interface Point {
   readonly step: number;
   readonly loss: number;
@@ -30,10 +31,20 @@ export interface Look {
   readonly answers: readonly (number | null)[];
 }
 
+/** How far the answers follow the two letters in question. */
+export interface Letters {
+  readonly all: Follows;
+  /** Of each head: without it. */
+  readonly off: readonly Follows[];
+  /** Without one head, mean over heads and questions: the letter that suffers more, and the other. */
+  readonly more: number;
+  readonly less: number;
+}
+
 export class Lane {
   step = 0;
   readonly #below: (n: number) => number;
-  readonly #test = testBatch(task, EXAMPLES);
+  readonly #test = task.testBatch();
 
   private constructor(
     private readonly hw: WorkerHeadwise,
@@ -75,6 +86,15 @@ export class Lane {
     const capture = { weights: "probabilities" } as const;
     const { logits, layers } = await this.model.forward(probeTokens(valueOfKey), { capture });
     return { maps: questionMaps(layers[0].weights!), answers: answersIn(logits!) };
+  }
+
+  /** What the answers depend on now, with all heads and with each one switched off. */
+  async letters(): Promise<Letters> {
+    const follows = async (edits: ReturnType<typeof without>) =>
+      letters.follows((await this.model.forward(letters.tokens, { logits: "last", edits })).logits!);
+    const heads = Array.from({ length: this.model.config.numHeads }, (_, head) => head);
+    const [all, ...off] = await Promise.all([follows([]), ...heads.map((head) => follows(without(head)))]);
+    return { all: meanFollows(all), off: off.map(meanFollows), ...harder(off) };
   }
 
   /** Trains for a slice. Calls run in order in the worker, which need not wait for the page in between. */

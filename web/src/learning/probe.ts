@@ -47,15 +47,12 @@ export function questionMaps({ data, shape }: Tensor): Tensor[] {
   }));
 }
 
-/** The answer that the model gives to each question: the likeliest of all tokens; null where that is no answer. */
+/** The answer that the model gives to each question, out of the logits [Q, L, V]; null where it is no answer. */
 export function answersIn({ data, shape }: Tensor): (number | null)[] {
   const vocabulary = shape[2];
   return questions.map((_, q) => {
     const start = ((q + 1) * length - 1) * vocabulary;
-    const logits = data.subarray(start, start + vocabulary);
-    let best = 0;
-    for (let token = 1; token < vocabulary; ++token) if (logits[token] > logits[best]) best = token;
-    return task.describe(best).answer ?? null;
+    return task.answerIn(data.subarray(start, start + vocabulary));
   });
 }
 
@@ -93,20 +90,6 @@ export function readingOf(map: Tensor): Reading {
             ? "either"
             : "both";
   return { first, second, role };
-}
-
-/** For how many questions one head looks most at the first letter and another one most at the second. */
-export function splitOf(maps: readonly Tensor[]): number {
-  const most = maps.map(({ data }) =>
-    questions.map((_, q) => {
-      const row = data.subarray(q * length, (q + 1) * length);
-      return row.indexOf(Math.max(...row));
-    }),
-  );
-  return questions.filter(({ first, second }, q) => {
-    const places = most.map((head) => head[q]);
-    return places.includes(first) && places.includes(second);
-  }).length;
 }
 
 /** Which letter of the question a cell of a map belongs to: 0, the first; 1, the second; 2, none. */

@@ -1,5 +1,7 @@
 /** One head or many: what is chosen, what trains, and what of it is on screen. No DOM but the animation frame. */
-import { Lane, type Look, type Point } from "./lane";
+import { quiet } from "../typing";
+import { cachedTraining } from "./cached_training";
+import { Lane, type Letters, type Look, type Point } from "./lane";
 import { questions, task } from "./probe";
 import { randomNumbers } from "./random.mjs";
 
@@ -13,13 +15,17 @@ export interface LaneView {
   readonly heads: number;
   readonly points: readonly Point[];
   readonly look: Look | null;
+  /** Measured when all steps are done. */
+  readonly letters: Letters | null;
 }
+
+const nothing = { points: [], look: null, letters: null };
 
 export class Training {
   chosen = $state<readonly number[]>(HEAD_COUNTS);
-  seed = $state(1);
+  seed = $state(cachedTraining.seed);
   /** The value of each key in the example that the heads are shown at. */
-  values = $state.raw<readonly number[]>([3, 5, 0, 6]);
+  values = $state.raw<readonly number[]>(cachedTraining.values);
   /** Index of the question that the reader is at. */
   question = $state(0);
 
@@ -27,11 +33,16 @@ export class Training {
   error = $state<string | null>(null);
   /** Of training; pauses do not count. */
   seconds = $state(0);
-  parameterCount = $state<number | null>(null);
   #shown = $state.raw<ReadonlyMap<number, LaneView>>(new Map());
 
+  /** Whether the run that came with the page is on screen: until one with another seed, or here, takes its place. */
+  readonly cached: boolean = $derived(this.phase === "idle" && this.seed === cachedTraining.seed);
   readonly views: readonly LaneView[] = $derived(
-    this.chosen.map((heads) => this.#shown.get(heads) ?? { heads, points: [], look: null }),
+    this.chosen.map((heads) => {
+      if (!this.cached) return this.#shown.get(heads) ?? { heads, ...nothing };
+      const view = cachedTraining.views.find((own) => own.heads === heads)!;
+      return this.values === cachedTraining.values ? view : { ...view, look: null };
+    }),
   );
   readonly asked = $derived(questions[this.question]);
 
@@ -66,12 +77,12 @@ export class Training {
     this.#show();
   }
 
+  /** Shows a head count or hides it. One that is hidden trains no further and keeps what it has learnt. */
   toggle(heads: number, on: boolean): void {
     this.chosen = HEAD_COUNTS.filter((count) => (count === heads ? on : this.chosen.includes(count)));
-    if (!on) this.#drop(heads);
-    else if (this.phase === "running") void this.#train(heads);
-    else if (this.phase === "done") this.phase = "paused";
-    if (this.chosen.length === 0) this.reset();
+    if (on && this.phase === "running") void this.#train(heads);
+    if (on && this.phase === "done" && !this.#lanes.get(heads)?.done) this.phase = "paused";
+    if (this.chosen.length === 0) this.pause();
     this.#settle();
   }
 
@@ -99,12 +110,16 @@ export class Training {
       const lane = this.#lanes.get(heads) ?? (await Lane.start(heads, this.seed));
       if (!current()) return void lane.dispose();
       this.#lanes.set(heads, lane);
-      this.parameterCount ??= lane.parameterCount;
       if (lane.step === 0) await this.#measure(heads, lane);
-      while (current() && this.phase === "running" && !lane.done) {
+      const goesOn = () => current() && this.phase === "running" && this.chosen.includes(heads) && !lane.done;
+      while (goesOn()) {
+        await quiet();
+        if (!goesOn()) break;
         await lane.advance();
         await this.#measure(heads, lane);
       }
+      if (current() && lane.done && !this.#latest.get(heads)?.letters)
+        this.#put(heads, lane, { letters: await lane.letters() });
     } catch (error) {
       if (current()) this.#fail(error); // otherwise it was disposed of, as it should
     }
@@ -121,7 +136,7 @@ export class Training {
 
   #put(heads: number, lane: Lane, news: Partial<LaneView>): void {
     if (this.#lanes.get(heads) !== lane) return;
-    const before = this.#latest.get(heads) ?? { heads, points: [], look: null };
+    const before = this.#latest.get(heads) ?? { heads, ...nothing };
     this.#latest.set(heads, { ...before, ...news });
     this.#frame ||= requestAnimationFrame(() => this.#show());
   }

@@ -16,8 +16,22 @@
 //          question (a, b)               K (K − 1) of them: K m + a (K − 1) + (b < a ? b : b − 1)
 //          answer r                      m of them, never an input
 // The target is −1 (ignored) everywhere but at the question. Guessing scores 1 / m, also for who knows one of the values.
+//
+// A case is the values of all keys with a question, whatever the order of the pairs: m^K K (K − 1) of them, 49,152 for 4 keys
+// and 8 values. 512 cases are held out: training never shows them, tests show nothing else.
 
 import { randomNumbers } from "./random.mjs";
+
+/** How many cases are held out. */
+const HELD_OUT = 512;
+
+/** Of the order of random numbers that the held-out cases come from. */
+const TEST_SEED = 0x7e57;
+
+/**
+ * @typedef {{ value: number[], order: number[], first: number, second: number }} Example the value of each key, the keys in the
+ * order of their pairs, and the two keys in question
+ */
 
 /**
  * @param {{ keys?: number, values?: number }} [sizes] K and m
@@ -37,43 +51,92 @@ export function twoRelations({ keys = 4, values = 8 } = {}) {
   }
 
   /**
-   * Examples at random: tokens and targets, both [size, L].
-   * @param {(n: number) => number} below of randomNumbers
-   * @param {number} size
+   * The answer that a model gives: the likeliest of all tokens; null where that is no answer.
+   * @param {Float32Array} logits of the question, [V]
    */
-  function batch(below, size) {
-    const tokens = new Int32Array(size * length);
-    const targets = new Int32Array(size * length).fill(-1);
+  function answerIn(logits) {
+    let best = 0;
+    for (let token = 1; token < logits.length; ++token) if (logits[token] > logits[best]) best = token;
+    return describe(best).answer ?? null;
+  }
+
+  /** An example at random, held out or not. @param {(n: number) => number} below of randomNumbers @returns {Example} */
+  function draw(below) {
     const order = Array.from({ length: keys }, (_, key) => key);
-    for (let row = 0; row < size; ++row) {
-      const value = order.map(() => below(values)); // of each key
-      for (let i = 0; i < keys; ++i) {
-        const j = i + below(keys - i);
-        [order[i], order[j]] = [order[j], order[i]];
-        tokens[row * length + i] = order[i] * values + value[order[i]];
-      }
-      const a = below(keys);
-      const rest = below(keys - 1);
-      const b = rest < a ? rest : rest + 1;
-      tokens[row * length + keys] = questions + a * (keys - 1) + rest;
-      targets[row * length + keys] = answers + ((value[a] - value[b] + values) % values);
+    const value = order.map(() => below(values));
+    for (let i = 0; i < keys; ++i) {
+      const j = i + below(keys - i);
+      [order[i], order[j]] = [order[j], order[i]];
     }
-    const shape = [size, length];
+    const first = below(keys);
+    const rest = below(keys - 1);
+    return { value, order, first, second: rest < first ? rest : rest + 1 };
+  }
+
+  /** @param {Example} example */
+  const caseOf = ({ value, first, second }) => [...value, first, second].join();
+
+  /** Tokens and targets of examples, both [size, L]. @param {readonly Example[]} examples */
+  function encode(examples) {
+    const shape = [examples.length, length];
+    const tokens = new Int32Array(examples.length * length);
+    const targets = new Int32Array(examples.length * length).fill(-1);
+    examples.forEach(({ value, order, first, second }, row) => {
+      order.forEach((key, place) => (tokens[row * length + place] = key * values + value[key]));
+      tokens[row * length + keys] = questions + first * (keys - 1) + (second < first ? second : second - 1);
+      targets[row * length + keys] = answers + ((value[first] - value[second] + values) % values);
+    });
     return { tokens: { data: tokens, shape }, targets: { data: targets, shape } };
   }
 
-  /**
-   * Where in a sequence the first and the second of the keys that are asked for stand.
-   * @param {ArrayLike<number>} tokens of one sequence, [L]
-   */
-  function places(tokens) {
-    const { first, second } = describe(tokens[keys]);
-    const of = (/** @type {number | undefined} */ key) =>
-      Array.prototype.findIndex.call(tokens, (token) => describe(token).key === key);
-    return [of(first), of(second)];
+  /** The held-out examples, by their cases: each case once. @type {Map<string, Example>} */
+  const heldOut = new Map();
+  for (const below = randomNumbers(TEST_SEED); heldOut.size < HELD_OUT;) {
+    const example = draw(below);
+    if (!heldOut.has(caseOf(example))) heldOut.set(caseOf(example), example);
+  }
+  const test = [...heldOut.values()];
+
+  /** @param {(n: number) => number} below */
+  function drawToTrain(below) {
+    for (;;) {
+      const example = draw(below);
+      if (!heldOut.has(caseOf(example))) return example;
+    }
   }
 
-  return { keys, values, length, vocabSize: answers + values, chance: 1 / values, describe, batch, places };
+  return {
+    ...{
+      keys,
+      values,
+      length,
+      vocabSize: answers + values,
+      chance: 1 / values,
+      describe,
+      answerIn,
+      draw,
+      encode,
+      caseOf,
+    },
+    cases: values ** keys * keys * (keys - 1),
+    heldOut: HELD_OUT,
+    /** Examples to train on, at random. @param {(n: number) => number} below of randomNumbers @param {number} size */
+    batch: (below, size) => encode(Array.from({ length: size }, () => drawToTrain(below))),
+    /** The first held-out examples. @param {number} [size] at most `heldOut` */
+    testExamples: (size = HELD_OUT) => test.slice(0, size),
+    /** The same as tokens and targets. @param {number} [size] */
+    testBatch: (size = HELD_OUT) => encode(test.slice(0, size)),
+    /**
+     * Where in a sequence the first and the second of the keys that are asked for stand.
+     * @param {ArrayLike<number>} tokens of one sequence, [L]
+     */
+    places(tokens) {
+      const { first, second } = describe(tokens[keys]);
+      const of = (/** @type {number | undefined} */ key) =>
+        Array.prototype.findIndex.call(tokens, (token) => describe(token).key === key);
+      return [of(first), of(second)];
+    },
+  };
 }
 
 /**
@@ -100,6 +163,3 @@ export const twoRelationsTraining = {
     ...{ warmupSteps: Math.round(steps / 20), totalSteps: steps },
   }),
 };
-
-/** Examples to test on: never those of a training run, whose seeds are small numbers. @param {ReturnType<typeof twoRelations>} task @param {number} size */
-export const testBatch = (task, size) => task.batch(randomNumbers(0x7e57), size);
