@@ -15,7 +15,7 @@ import { characters, evenBatches } from "./characters.mjs";
 
 /** The two files that `npm run experiments` makes: the model with its vocabulary, and text that it was not trained on. */
 const FILES = ["moby-dick.safetensors", "moby-dick-validation.txt"];
-/** What loss and importance are measured on: 16 rows of 128 characters. */
+/** Heads are scored on one half of the text, and the loss is measured on the other: 16 rows of 128 characters each. */
 const SIZES = { length: 128, count: 16, batch: 8 };
 const WRITES = { maxTokens: 160, temperature: 0.7, seed: 1 };
 export const PROMPT = "The whale ";
@@ -40,17 +40,24 @@ export interface Removal {
   readonly losses: readonly number[];
 }
 
-/** Memory and time of the model without some heads, beside those of the whole one, measured by turns. */
+/** Memory and time of a model. Without a time where the run came with the page: that was another machine's. */
 export interface Cost {
-  readonly before: { readonly bytes: number; readonly milliseconds: number };
-  readonly after: { readonly bytes: number; readonly milliseconds: number };
+  readonly bytes: number;
+  readonly milliseconds?: number;
+}
+
+/** Of the model without some heads, beside the whole one, measured by turns. */
+export interface Costs {
+  readonly before: Cost;
+  readonly after: Cost;
 }
 
 export class Pruner {
   private constructor(
     private readonly hw: WorkerHeadwise,
     private readonly model: WorkerTransformer,
-    private readonly batches: readonly Batch[],
+    private readonly scoring: readonly Batch[],
+    private readonly judging: readonly Batch[],
     private readonly vocabulary: ReturnType<typeof characters>,
   ) {}
 
@@ -58,10 +65,14 @@ export class Pruner {
     const urls = FILES.map((name) => new URL(name, base).href);
     const [file, text] = await download(urls, onProgress);
     const vocabulary = characters(readSafetensors(file).metadata.vocabulary);
-    const batches = evenBatches(vocabulary.encode(new TextDecoder().decode(text)), SIZES);
+    const tokens = vocabulary.encode(new TextDecoder().decode(text));
+    const middle = Math.floor(tokens.length / 2);
+    const [scoring, judging] = [tokens.subarray(0, middle), tokens.subarray(middle)].map((half) =>
+      evenBatches(half, SIZES),
+    );
     const hw = await load();
     try {
-      return new Pruner(hw, await hw.loadTransformer(file), batches, vocabulary);
+      return new Pruner(hw, await hw.loadTransformer(file), scoring, judging, vocabulary);
     } catch (error) {
       await hw.dispose();
       throw error;
@@ -79,12 +90,13 @@ export class Pruner {
       (from: number, to: number) =>
       ({ done, total }: Progress) =>
         onProgress(from + ((to - from) * done) / total);
-    const { model, batches } = this;
-    const importance = await this.hw.headImportance(model, batches, { ...scoring, signal, onProgress: report(0, 0.5) });
+    const { model, judging } = this;
+    const options = { ...scoring, signal, onProgress: report(0, 0.5) };
+    const importance = await this.hw.headImportance(model, this.scoring, options);
     const { model: smallest, ...result } = await this.hw.pruneByImportance(model, importance, {
       maxLossIncrease: Number.MAX_VALUE, // every head may go: one a step, the loss after each
       keepOnePerLayer: false,
-      batches,
+      batches: judging,
       signal,
       onProgress: report(0.5, 1),
     });
@@ -94,7 +106,7 @@ export class Pruner {
   }
 
   /** Without the `count` least important heads. */
-  async cost({ importance }: Removal, count: number, signal: AbortSignal): Promise<Cost> {
+  async cost({ importance }: Removal, count: number, signal: AbortSignal): Promise<Costs> {
     const options = { count, keepOnePerLayer: false, signal };
     const { model, before, after } = await this.hw.pruneByImportance(this.model, importance, options);
     void model.dispose();

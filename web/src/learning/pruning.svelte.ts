@@ -1,39 +1,48 @@
 /** Pruning: which heads go first, how many are gone, and what has been measured so far. No DOM but the animation frame. */
-import { METHODS, Pruner, type Cost, type Method, type Removal, type Scoring } from "./pruner";
+import { cachedPruning } from "./cached_pruning";
+import { METHODS, Pruner, type Costs, type Method, type Removal, type Scoring } from "./pruner";
+import { hereOf, nameOf, RANDOM_ORDERS } from "./prunings";
 
-export const RANDOM_ORDERS = 3;
 const randoms: readonly Scoring[] = Array.from({ length: RANDOM_ORDERS }, (_, seed) => ({ method: "random", seed }));
-const nameOf = ({ method, seed }: Scoring) => (seed === undefined ? method : `${method} ${seed}`);
 
 /** `done`: all that there is to measure for the chosen method and number of heads has been. */
 export type Phase = "idle" | "loading" | "running" | "paused" | "done" | "failed";
 
 /** What is known of one order of removal with the number of heads that the reader is at. */
 export interface Here {
-  readonly cost?: Cost;
+  readonly cost?: Costs;
   readonly text?: string;
+}
+
+/** What has been measured, by orders of removal. */
+export interface Known {
+  readonly removals: ReadonlyMap<string, Removal>;
+  readonly heres: ReadonlyMap<string, Here>;
 }
 
 export class Pruning {
   method = $state<Method>(METHODS[0]);
-  removed = $state(0);
+  removed = $state(cachedPruning.removed);
 
   phase = $state<Phase>("idle");
   error = $state<string | null>(null);
   download = $state.raw<{ loadedBytes: number; totalBytes: number } | null>(null);
-  /** Of the removal under way, 0 … 1. */
+  /** Of all orders of removal, 0 … 1. */
   progress = $state(0);
-  /** Heads of each layer; empty before the model is there. */
-  heads = $state.raw<readonly number[]>([]);
-  #removals = $state.raw<ReadonlyMap<string, Removal>>(new Map());
-  #heres = $state.raw<ReadonlyMap<string, Here>>(new Map());
+  /** Heads of each layer. */
+  readonly heads: readonly number[] = cachedPruning.heads;
+  readonly count: number = this.heads.reduce((sum, heads) => sum + heads, 0);
+  #shown = $state.raw<Known>({ removals: new Map(), heres: new Map() });
 
-  readonly count: number = $derived(this.heads.reduce((sum, heads) => sum + heads, 0));
-  readonly chosen: Removal | undefined = $derived(this.#removals.get(this.method));
-  readonly random: readonly Removal[] = $derived(randoms.flatMap((each) => this.#removals.get(nameOf(each)) ?? []));
-  readonly here: Here = $derived(this.#heres.get(`${this.method}, ${this.removed}`) ?? {});
+  /** Before anything is measured here: what came with the page. */
+  readonly #known: Known = $derived(this.phase === "idle" ? cachedPruning : this.#shown);
+  readonly chosen: Removal | undefined = $derived(this.#known.removals.get(this.method));
+  readonly random: readonly Removal[] = $derived(
+    randoms.flatMap((each) => this.#known.removals.get(nameOf(each)) ?? []),
+  );
+  readonly here: Here = $derived(this.#known.heres.get(hereOf(this.method, this.removed)) ?? {});
   /** Of the first random order. */
-  readonly randomHere: Here = $derived(this.#heres.get(`${nameOf(randoms[0])}, ${this.removed}`) ?? {});
+  readonly randomHere: Here = $derived(this.#known.heres.get(hereOf(nameOf(randoms[0]), this.removed)) ?? {});
 
   #pruner: Pruner | undefined;
   /** As it comes from the worker; put on screen once per animation frame. */
@@ -55,8 +64,6 @@ export class Pruning {
       });
       if (work.signal.aborted) return void pruner.dispose();
       this.#pruner = pruner;
-      this.heads = pruner.heads;
-      this.removed = Math.round(this.count / 4);
       await this.#run();
     } catch (error) {
       if (!work.signal.aborted) this.#fail(error);
@@ -77,8 +84,8 @@ export class Pruning {
     this.#latestHeres.clear();
     this.phase = "idle";
     this.error = this.download = null;
-    this.heads = [];
-    this.removed = this.progress = 0;
+    this.removed = cachedPruning.removed;
+    this.progress = 0;
     this.#show();
   }
 
@@ -108,28 +115,29 @@ export class Pruning {
     }
   }
 
-  /** What to do next: orders of removal, the chosen method's first; then what the reader is at. */
+  /** What to do next: the chosen method's order and a random one; what the reader is at; then the other random orders. */
   #next(signal: AbortSignal): (() => Promise<void>) | undefined {
-    const scorings: readonly Scoring[] = [{ method: this.method }, ...randoms];
-    for (const scoring of scorings) {
-      if (!this.#latestRemovals.has(nameOf(scoring))) return () => this.#remove(scoring, signal);
-    }
-    const both = scorings.slice(0, 2).map(nameOf);
     const { removed } = this;
-    for (const what of ["cost", "text"] as const) {
-      for (const name of both) {
-        if (this.#latestHeres.get(`${name}, ${removed}`)?.[what] === undefined) {
-          return () => (what === "cost" ? this.#cost(name, removed, signal) : this.#write(name, removed, signal));
-        }
-      }
-    }
+    const removal = (scoring: Scoring) =>
+      this.#latestRemovals.has(nameOf(scoring)) ? undefined : () => this.#remove(scoring, signal);
+    const here = (name: string, what: keyof Here) => {
+      if (this.#latestHeres.get(hereOf(name, removed))?.[what] !== undefined) return undefined;
+      return () => (what === "cost" ? this.#cost(name, removed, signal) : this.#write(name, removed, signal));
+    };
+    const both: readonly Scoring[] = [{ method: this.method }, randoms[0]];
+    for (const scoring of both) if (removal(scoring)) return removal(scoring);
+    const [chosen, random] = both.map(nameOf);
+    const next = here(chosen, "cost") ?? here(chosen, "text") ?? here(random, "text");
+    if (next) return next;
+    for (const scoring of randoms) if (removal(scoring)) return removal(scoring);
     return undefined;
   }
 
   async #remove(scoring: Scoring, signal: AbortSignal): Promise<void> {
-    this.progress = 0;
+    const orders: readonly Scoring[] = [{ method: this.method }, ...randoms];
+    const known = orders.filter((order) => this.#latestRemovals.has(nameOf(order))).length;
     const removal = await this.#pruner!.remove(scoring, signal, (part) => {
-      if (!signal.aborted) this.progress = part;
+      if (!signal.aborted) this.progress = (known + part) / orders.length;
     });
     this.#latestRemovals.set(nameOf(scoring), removal);
     this.#soon();
@@ -145,7 +153,7 @@ export class Pruning {
   }
 
   #put(name: string, removed: number, news: Here): void {
-    const key = `${name}, ${removed}`;
+    const key = hereOf(name, removed);
     this.#latestHeres.set(key, { ...this.#latestHeres.get(key), ...news });
     this.#soon();
   }
@@ -157,8 +165,7 @@ export class Pruning {
   #show(): void {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
-    this.#removals = new Map(this.#latestRemovals);
-    this.#heres = new Map(this.#latestHeres);
+    this.#shown = { removals: new Map(this.#latestRemovals), heres: new Map(this.#latestHeres) };
   }
 
   #fail(error: unknown): void {
