@@ -15,7 +15,11 @@ export async function page() {
     "web/offline.js",
     "web/public",
     "dist",
+    "web/readme.ts",
     "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs",
     "package-lock.json",
   ];
   if (!upToDate("web/dist/index.html", inputs)) {

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig, type Plugin } from "vite";
 import { gatherLicenses, pageLicenses } from "../tools/licenses.mjs";
+import { readme } from "./readme.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -48,21 +48,6 @@ const policyTag: Plugin = {
     },
   ],
 };
-
-/** The README travels with the page, as text that every host serves for reading: the link needs no repository address. */
-const readme: Plugin = {
-  name: "readme",
-  configureServer(server) {
-    server.middlewares.use("/readme.txt", (_request, response) => {
-      response.setHeader("Content-Type", "text/plain; charset=utf-8");
-      response.end(readmeText());
-    });
-  },
-  generateBundle() {
-    this.emitFile({ type: "asset", fileName: "readme.txt", source: readmeText() });
-  },
-};
-const readmeText = () => (existsSync(here("../README.md")) ? readFileSync(here("../README.md"), "utf8") : "Headwise\n");
 
 /** The licences of all code and data in the page. */
 const licenses = gatherLicenses();

@@ -157,10 +157,11 @@ async function openPage(
       assert.fail(`${selector} cannot be reached with Tab`);
     },
     cell: () =>
-      page.$eval("[data-cell]", (element) => ({
-        text: element.firstChild.textContent.trim(),
-        value: Number(element.dataset.value),
-      })),
+      page.$eval("[data-cell]", (element) => {
+        const words = element.cloneNode(true);
+        words.querySelector("span")?.remove(); // "pinned"
+        return { text: words.textContent.trim(), value: Number(element.dataset.value) };
+      }),
     /** What a screen reader was told last. */
     said: () => page.$eval("output[aria-live]", (element) => element.textContent),
     async cards() {

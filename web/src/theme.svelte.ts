@@ -1,11 +1,17 @@
 /** Light or dark paper, followed live. CSS does the same for all that is not a canvas. */
 import { MediaQuery } from "svelte/reactivity";
 
-const query = new MediaQuery("(prefers-color-scheme: dark)");
+const query = new MediaQuery("screen and (prefers-color-scheme: dark)");
+
+const print = new MediaQuery("print");
 
 export const theme = {
   get dark(): boolean {
     return query.current;
+  },
+  /** On paper all of a page is in view. */
+  get print(): boolean {
+    return print.current;
   },
   /** The colour between cells and under hatching: the paper's, as in styles.css. */
   get paper(): string {

@@ -6,6 +6,8 @@ export interface Token {
   readonly id: number;
   /** "▁cat" begins a word. */
   readonly piece: string;
+  /** Whether it stands for characters that the model does not know. */
+  readonly unknown?: boolean;
 }
 
 export interface HeadPlace {

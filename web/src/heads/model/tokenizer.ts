@@ -51,7 +51,7 @@ export function createTokenizer({ reserved, maxTokens, pieces, scores }: Vocabul
     for (let end = spaced.length; end > 0; end -= pieces[last[end]].length) {
       const id = last[end];
       const continues = id === UNKNOWN && tokens.at(-1)?.id === UNKNOWN;
-      if (!continues) tokens.push({ id, piece: pieces[id] });
+      if (!continues) tokens.push({ id, piece: pieces[id], ...(id === UNKNOWN && { unknown: true }) });
     }
     return tokens.reverse().slice(0, maxTokens);
   };
