@@ -14,7 +14,18 @@ export async function format({ write }) {
     );
   const cpp = await files("*.cpp", "*.hpp");
   await run("clang-format", write ? ["-i", ...cpp] : ["--dry-run", "--Werror", ...cpp]);
-  const rest = await files("*.ts", "*.mjs", "*.js", "*.svelte", "*.css", "*.html", "*.json", ":!package-lock.json");
+  const rest = await files(
+    "*.ts",
+    "*.mjs",
+    "*.js",
+    "*.jsx",
+    "*.svelte",
+    "*.vue",
+    "*.css",
+    "*.html",
+    "*.json",
+    ":!package-lock.json",
+  );
   await run("node", [
     "node_modules/prettier/bin/prettier.cjs",
     write ? "--write" : "--check",

@@ -1,7 +1,8 @@
-// Builds the demo page into web/dist/: static files that work in any folder of any host.
+// Builds the demo page into web/dist/ and the site into web/dist/docs/: static files that work in any folder of any host.
 import { pathToFileURL } from "node:url";
 
 import { build } from "./build.mjs";
+import { site } from "./site.mjs";
 import { main, run, step, upToDate } from "./steps.mjs";
 
 /** Builds the package and the page, as far as they are not up to date. */
@@ -27,6 +28,7 @@ export async function page() {
       run("node", ["node_modules/vite/bin/vite.js", "build", "web", "--logLevel=warn"]),
     );
   }
+  await step("Building the site", site);
   return environment;
 }
 

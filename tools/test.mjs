@@ -142,6 +142,9 @@ const stages = {
   async experiments() {
     await test("The experiments, in small", () => nodeTests("node", [], "experiments"));
   },
+  async site() {
+    await test("The site, and its samples", () => nodeTests("node", [], "site"));
+  },
   async page() {
     await test("The page", () => nodeTests("node", [relaxed], "page", { concurrency: 2 }));
   },

@@ -47,7 +47,8 @@ export async function nextVersion(folder) {
   const own = /(?<="name": "headwise",\s*"version": ")[^"]+/g; // of the lock file: twice
   await edit("package-lock.json", [own, version]);
   await edit("CITATION.cff", [/(?<=^version: ).*$/m, version], [/(?<=^date-released: ).*$/m, date]);
-  await edit("README.md", [/(?<=headwise[@-])\d+\.\d+\.\d+/g, version]);
+  for (const file of ["README.md", "docs/guide/start.md", "docs/guide/bundlers.md"])
+    await edit(file, [/(?<=headwise[@-])\d+\.\d+\.\d+/g, version]);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {

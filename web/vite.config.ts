@@ -110,5 +110,5 @@ export default defineConfig({
       }),
     },
   },
-  preview: { host: "127.0.0.1", headers: { ...isolation, "Content-Security-Policy": text(policy) } },
+  preview: { host: "127.0.0.1", headers: isolation }, // the page carries its policy, and the site beside it needs another
 });

@@ -32,6 +32,7 @@ export type * from "./transformer/types.js";
 export type * from "./heads/types.js";
 export type * from "./models/types.js";
 export type * from "./models/opened_types.js";
+export type { ImageLike } from "./models/pixels.js";
 export type * from "./models/tokenizer_types.js";
 export type * from "./inside/types.js";
 

@@ -13,7 +13,8 @@ import { inside } from "./inside.mjs";
 import { learning } from "./learning.mjs";
 import { models } from "./models.mjs";
 import { opening } from "./opening.mjs";
-import { writeReadme } from "./report.mjs";
+import { publish } from "./publish.mjs";
+import { writeModels } from "./report.mjs";
 
 const oldNode = Number.parseInt(process.versions.node) < 22; // jax-js needs a newer one
 
@@ -32,12 +33,17 @@ test("the benchmark of a few rows fills its report", async () => {
       folder,
     ];
     await promisify(execFile)(process.execPath, ["tests/bench/run.mjs", ...options], { cwd: root });
-    const {
-      rows,
-      models: wholeModels,
-      limits,
-      machine,
-    } = JSON.parse(await readFile(join(folder, "results.json"), "utf8"));
+    const results = JSON.parse(await readFile(join(folder, "results.json"), "utf8"));
+    const { rows, models: wholeModels, limits, machine } = results;
+    const run = JSON.parse(await readFile(await publish(results, folder), "utf8"));
+    assert.deepEqual(
+      run.rows.map(({ row }) => row),
+      ["tiny, core", "tiny, block", "decode, core", "decode, block", "tiny-encoder, model", "tiny-decoder, model"],
+    );
+    assert.ok(
+      run.rows.every(({ milliseconds, ratios }) => milliseconds > 0 && Object.values(ratios).every((n) => n > 0)),
+    );
+    assert.ok(run.rows.every(({ ratios }) => Object.keys(ratios).some((name) => name.startsWith("onnxruntime"))));
     assert.deepEqual(
       rows.map(({ row, kind }) => `${row} ${kind}`),
       ["tiny core", "tiny block", "decode core", "decode block"],
@@ -82,10 +88,10 @@ test("the benchmark of a few rows fills its report", async () => {
         assert.ok(peers.every(({ ratio }) => ratio.median > 0));
       }
     }
-    const readme = join(folder, "README.md");
-    await writeFile(readme, "before\n<!-- models -->\nold\n<!-- /models -->\nafter\n");
-    await writeReadme(JSON.parse(await readFile(join(folder, "results.json"), "utf8")), readme);
-    const written = await readFile(readme, "utf8");
+    const file = join(folder, "speed.md");
+    await writeFile(file, "before\n<!-- models -->\nold\n<!-- /models -->\nafter\n");
+    await writeModels(results, file);
+    const written = await readFile(file, "utf8");
     assert.match(written, /^before\n<!-- models -->\nLast run: [^]*\n<!-- \/models -->\nafter\n$/);
     // F32, BF16 and int8 in ms, tokens a second, int8 beside ours and the peer's two, and two threads.
     const [time, times] = [String.raw`[\d.]+`, String.raw`[\d.]+×, best [\d.]+×`];

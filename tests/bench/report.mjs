@@ -243,8 +243,8 @@ function markdown(results) {
   ].join("\n\n");
 }
 
-/** Writes the table of whole models into README.md. */
-export async function writeReadme({ machine, simd, models }, file) {
+/** Writes the table of whole models into docs/speed.md. */
+export async function writeModels({ machine, simd, models }, file) {
   const [begin, end] = ["<!-- models -->\n", "<!-- /models -->"];
   const said = `Last run: ${machine.date.slice(0, 10)}, ${machine.processor}, ${machine.engine}, ${simd} SIMD, ${machine.versions.slice(0, 2).join(", ")}.`;
   const [before, rest] = (await readFile(file, "utf8")).split(begin);

@@ -12,7 +12,8 @@ import { models } from "./models.mjs";
 import { buildBench, foldersBelow, rootUrl } from "./build.mjs";
 import { runInBrowser } from "./browser.mjs";
 import { pageLongTasks } from "./page_long_tasks.mjs";
-import { progressLine, writeReadme, writeReport } from "./report.mjs";
+import { publish } from "./publish.mjs";
+import { progressLine, writeModels, writeReport } from "./report.mjs";
 import { rows } from "./rows.mjs";
 import { runAll } from "./suite.mjs";
 
@@ -30,7 +31,8 @@ const help = `npm run bench -- [options]
   --before folder      another build's dist/, to compare with
   --no-tables          the rows alone
   --no-build           what is built already
-  --readme             writes the table of whole models into README.md, too
+  --docs               writes the table of whole models into docs/speed.md, too
+  --publish            also one JSON in docs/machines, for the site's page of machines
   --out folder         for results.json, results.md and chart.svg; default: build/bench`;
 
 function parse() {
@@ -40,7 +42,7 @@ function parse() {
     options: {
       ...{ rows: text(allRows.join()), threads: text("1,2"), simd: text("auto") },
       ...{ seconds: text("2.2"), browser: text(), only: text(), before: text(), out: text("build/bench") },
-      ...{ tables: flag(true), build: flag(true), readme: flag(false), help: flag(false) },
+      ...{ tables: flag(true), build: flag(true), docs: flag(false), publish: flag(false), help: flag(false) },
     },
     allowNegative: true,
   });
@@ -109,8 +111,9 @@ async function main(options) {
   results.seconds = performance.now() / 1000; // building included
   const report = await writeReport(results, resolve(root, options.out));
   console.log(report);
-  if (options.readme) await writeReadme(results, join(root, "README.md"));
+  if (options.docs) await writeModels(results, join(root, "docs/speed.md"));
   say(`written to ${options.out}`);
+  if (options.publish) say(`published as ${await publish(results)}`);
 }
 
 const options = parse();

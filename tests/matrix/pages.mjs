@@ -1,4 +1,4 @@
-// Pages and workers without a bundler or with one that follows no addresses: README.md's recipes among them.
+// Pages and workers without a bundler or with one that follows no addresses: the recipes of docs/guide/bundlers.md among them.
 import { cp, rename } from "node:fs/promises";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,16 +1,16 @@
-// README.md's recipes, as they stand there.
+// The recipes of docs/guide/bundlers.md, as they stand there.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { root } from "../../tools/steps.mjs";
 
-const readme = await readFile(join(root, "README.md"), "utf8");
+const guide = await readFile(join(root, "docs/guide/bundlers.md"), "utf8");
 
 /** The first block of code in a language under a heading. */
 export function recipe(heading, language) {
-  const section = readme.split(`\n#### ${heading}\n`)[1]?.split(/\n##+ /)[0];
+  const section = guide.split(`\n## ${heading}\n`)[1]?.split(/\n##+ /)[0];
   const code = section?.match(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, "s"))?.[1];
-  if (code === undefined) throw new Error(`README.md has no ${language} under "${heading}"`);
+  if (code === undefined) throw new Error(`docs/guide/bundlers.md has no ${language} under "${heading}"`);
   return code;
 }
 

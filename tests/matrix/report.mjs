@@ -1,4 +1,4 @@
-// The table of README.md, between its markers.
+// The table of docs/guide/bundlers.md, between its markers.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -28,9 +28,9 @@ function row({ environment: { name, version, packages = {}, write, checks }, res
   return `| ${cells.join(" | ")} |`;
 }
 
-/** Writes what all checks resulted in into README.md. `versions`: what they ran with, in words. */
+/** Writes what all checks resulted in into that file. `versions`: what they ran with, in words. */
 export async function writeTable(rows, versions) {
-  const file = join(root, "README.md");
+  const file = join(root, "docs/guide/bundlers.md");
   const text = await readFile(file, "utf8");
   const [before, rest] = text.split(begin);
   const [, after] = rest.split(end);

@@ -18,7 +18,7 @@ const help = `npm run matrix [-- [--guards] [name ...]]
   --guards   only the checks that guard a cause of a failure, as npm test does
   --verbose  with the whole text of failures
 
-Without names and options it runs all, and writes the table of README.md.`;
+Without names and options it runs all, and writes the table of docs/guide/bundlers.md.`;
 
 /** Runs the chosen checks of an environment; a failed check does not stop the others. */
 async function runEnvironment(environment, context, { guards, verbose }) {

@@ -8,7 +8,15 @@ import { after, before, test } from "node:test";
 import { root } from "../../tools/steps.mjs";
 import { nextVersion } from "../../tools/version.mjs";
 
-const files = ["package.json", "package-lock.json", "CHANGELOG.md", "CITATION.cff", "README.md", ".changeset"];
+const files = [
+  "package.json",
+  "package-lock.json",
+  "CHANGELOG.md",
+  "CITATION.cff",
+  "README.md",
+  ".changeset",
+  "docs/guide",
+];
 let folder;
 const read = (file) => readFile(join(folder, file), "utf8");
 const change = (name, kind, text) =>

@@ -10,7 +10,9 @@ import type { Asked, HalfFloats, Tensor, TensorLike, Tokens } from "../base/type
  * the scores (`-Infinity` masks). In integer arrays 0 masks the key, and any other value attends.
  */
 export interface Mask {
+  /** Elements, row-major: floats are added, integers say whether a key is seen. */
   readonly data: Float32Array | HalfFloats | Uint8Array | Int32Array | BigInt64Array;
+  /** Extents, which broadcast to [B, H, L, S]. */
   readonly shape: readonly number[];
 }
 
@@ -19,7 +21,9 @@ export interface Mask {
  * It has the meaning of Hugging Face's `attention_mask`; PyTorch's `key_padding_mask` is the opposite (true masks).
  */
 export interface KeyMask {
+  /** Elements, row-major: 0 masks. */
   readonly data: Uint8Array | Int32Array | BigInt64Array;
+  /** [B, S], [1, S] or [S]. */
   readonly shape: readonly number[];
 }
 
@@ -35,7 +39,7 @@ export interface VisibilityOptions {
   window?: { left?: number; right?: number };
   /** Position of query 0 among the keys: a number for all batch rows, or one per row [B]. May be negative. Default: the number of past keys. */
   offset?: number | Int32Array;
-  /** [B]: the number of valid keys of each batch row, past keys included. The keys after them are masked. Default: S. */
+  /** `[B]`: the number of valid keys of each batch row, past keys included. The keys after them are masked. Default: S. */
   keyLengths?: Int32Array;
 }
 
@@ -47,7 +51,9 @@ export type WeightsStage = "scores" | "capped" | "masked" | "probabilities";
 
 /** Keys [B, G, length, D] and values [B, G, length, Dv] of the key/value heads. */
 export interface KeysAndValues<T extends TensorLike = TensorLike> {
+  /** Keys, [B, G, length, D]. */
   readonly key: T;
+  /** Values, [B, G, length, Dv]. */
   readonly value: T;
 }
 
@@ -71,8 +77,9 @@ export interface AttentionOptions<Return extends AttentionReturn = AttentionRetu
   scale?: number;
   /** Replaces each score x with softcap * tanh(x / softcap), before the mask: finite and >= 0. Default 0: no softcap. */
   softcap?: number;
-  /** [H]: factor of each head's output. A head with gate 0 is not computed. Default: 1 for each head. */
+  /** `[H]`: factor of each head's output. A head with gate 0 is not computed. Default: 1 for each head. */
   headGates?: Float32Array;
+  /** What to return besides the output. Default: nothing. */
   return?: Return;
 }
 
@@ -133,7 +140,7 @@ export type ResolvedRope = Required<RopePairs> & Pick<RopeConfig, "scaling">;
 export interface RotaryEmbeddingOptions extends RopePairs {
   /** H. Required for rank 3 (`[B, L, H*D]`). Refused for rank 4, where the shape gives it. */
   numHeads?: number;
-  /** [B, L]: the position of each token. With `cos` and `sin`: the row of the tables. Default 0 … L − 1. */
+  /** `[B, L]`: the position of each token. With `cos` and `sin`: the row of the tables. Default 0 … L − 1. */
   positions?: Int32Array;
   /** Cosines of the angles, given together with `sin` and instead of `base`: [maxPosition, dim / 2] with `positions`, [B, L, dim / 2] without. */
   cos?: TensorLike;

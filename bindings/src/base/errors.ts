@@ -14,9 +14,11 @@ export type ErrorCode =
  * `fineTune`, `wasm`) are passed on unchanged.
  */
 export class HeadwiseError extends Error {
+  /** The name of its class. */
   override readonly name = "HeadwiseError";
 
   constructor(
+    /** What kind of failure it is. */
     readonly code: ErrorCode,
     message: string,
     options?: { readonly cause?: unknown },

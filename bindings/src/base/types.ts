@@ -9,13 +9,17 @@ declare global {
 
 /** A dense tensor that JavaScript owns: `data.length` is the product of `shape`. */
 export interface Tensor {
+  /** Elements, row-major. */
   readonly data: Float32Array;
+  /** Extent of each axis. */
   readonly shape: readonly number[];
 }
 
 /** A `Float16Array`, described structurally because older versions of TypeScript do not know the class. */
 export interface HalfFloats {
+  /** The name of its class. */
   readonly [Symbol.toStringTag]: "Float16Array";
+  /** Number of elements. */
   readonly length: number;
   readonly [index: number]: number;
 }
@@ -46,7 +50,9 @@ export type Bytes = ReturnType<Uint8ArrayConstructor["of"]>;
 
 /** Progress of long work: `done` of `total` steps. `done` may be a fraction. */
 export interface Progress {
+  /** Calls, steps or parts that are done. */
   readonly done: number;
+  /** How many there are; may grow while heads are removed. */
   readonly total: number;
 }
 

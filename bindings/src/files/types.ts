@@ -5,12 +5,15 @@ import type { Tensor } from "../base/types.js";
 export interface SafetensorsInfo {
   /** Element type as the format names it, such as "F32". */
   readonly dtype: string;
+  /** Extent of each axis. */
   readonly shape: readonly number[];
 }
 
 /** An open safetensors file. Only the header has been read; the bytes of a tensor are read when `tensor` is called. */
 export interface Safetensors {
+  /** The file's own notes, by name. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** Names of the tensors, in the file's order. */
   readonly names: readonly string[];
   /** Type and shape of a tensor, without reading its data. Throws `invalid-option` for an unknown name. */
   info(name: string): SafetensorsInfo;
@@ -50,17 +53,22 @@ export type ModelSource = string | URL | HubModel | ModelFileMap | FileList | re
 
 /** Progress of reading a model's tensors: the current file, and the bytes of all files together. */
 export interface FileProgress {
+  /** Name of the file. */
   readonly file: string;
+  /** Bytes that have arrived. */
   readonly loaded: number;
+  /** Bytes of the file, as its host says. */
   readonly total: number;
 }
 
+/** How files are fetched and kept. */
 export interface FilesOptions {
   /**
    * Whether to cache downloaded files. In browsers: whether to use the Cache API (default true). In Node: the cache folder (default:
    * no cache). Files that could not be cached are downloaded again the next time.
    */
   cache?: boolean | string;
+  /** Cancels the opening when it aborts: it rejects with code `aborted`. */
   signal?: AbortSignal;
   /** Called while tensors arrive. If it throws, the work ends with that error. */
   onProgress?: (progress: FileProgress) => void;
@@ -68,11 +76,15 @@ export interface FilesOptions {
 
 /** The current tensor of a stream. It can be read once, before the next tensor is requested; otherwise it is skipped. */
 export interface StreamedTensor {
+  /** Name of the tensor. */
   readonly name: string;
   /** Element type as the format names it, such as "F32". */
   readonly dtype: string;
+  /** Extent of each axis. */
   readonly shape: readonly number[];
+  /** Name of the file that it is in. */
   readonly file: string;
+  /** Its size in the file, in bytes. */
   readonly byteLength: number;
   /** All bytes of the tensor, little endian, at any alignment. Valid until the next tensor is requested. */
   bytes(): Promise<Uint8Array>;
@@ -84,7 +96,9 @@ export interface StreamedTensor {
 
 /** The tensors of all files of a model. Their headers have been read and checked. */
 export interface Weights {
+  /** The files' own notes, by name. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** The tensors by name, with the file that each is in. */
   readonly tensors: ReadonlyMap<string, SafetensorsInfo & { readonly file: string }>;
   /** Total size of the files in bytes. */
   readonly bytes: number;

@@ -15,6 +15,7 @@ export type HeadImportance = readonly (readonly number[])[];
 
 /** Options of `Headwise.headImportance`. */
 export interface HeadImportanceOptions {
+  /** How importance is measured. */
   method: ImportanceMethod;
   /** `"layer"`: divides the numbers of each layer by their L2 norm, as Michel et al. do. Default `"none"`. */
   normalize?: "layer" | "none";
@@ -70,7 +71,9 @@ export interface ModelCost {
 
 /** A head, by its indices in the given model. */
 export interface RemovedHead {
+  /** Index of the layer in the model as given. */
   readonly layer: number;
+  /** Index of the head in its layer, in the model as given. */
   readonly head: number;
 }
 

@@ -45,16 +45,19 @@ export interface HeadCircuitOptions extends CircuitOptions {
 
 /** Two tokens, and the entry of a circuit between them. */
 export interface TokenPair {
+  /** Token that is read. */
   readonly from: number;
+  /** Token that is attended to (QK) or written (OV). */
   readonly to: number;
+  /** Entry of the circuit for this pair. */
   readonly value: number;
 }
 
 /** Result of `headCircuit`. */
 export interface HeadCircuit {
-  /** [D]: singular values of W_Q W_Kᵀ or W_V W_O, the largest first. */
+  /** `[D]`: singular values of W_Q W_Kᵀ or W_V W_O, the largest first. */
   readonly singularValues: Tensor;
-  /** [D, 2]: real and imaginary parts of the eigenvalues between tokens, the largest first; all others of [V, V] are 0. */
+  /** `[D, 2]`: real and imaginary parts of the eigenvalues between tokens, the largest first; all others of [V, V] are 0. */
   readonly eigenvalues: Tensor;
   /** Σ Re λ / Σ |λ| of the eigenvalues, −1 … 1: of `"OV"`, how much the head writes what it reads. */
   readonly copying: number;
@@ -70,7 +73,9 @@ export interface RolloutOptions {
 
 /** A head, by its indices in the first model. */
 export interface HeadIndex {
+  /** Index of the layer. */
   readonly layer: number;
+  /** Index of the head in its layer. */
   readonly head: number;
 }
 
@@ -82,10 +87,12 @@ export interface ClusterHeadsOptions {
 
 /** Result of `clusterHeads`. Numbers of heads are indices of `heads`. */
 export interface HeadClusters {
+  /** The heads, in the order of the distances. */
   readonly heads: readonly HeadIndex[];
   /** Between all heads: [heads, heads], 0 … log 2. */
   readonly distances: Tensor;
   /** All heads, so that similar ones are neighbours: the leaves of the tree. */
   readonly order: readonly number[];
+  /** Groups of heads that attend alike: indices into `heads`. */
   readonly clusters: readonly (readonly number[])[];
 }

@@ -9,7 +9,9 @@ export type Answer = number | string | readonly (number | string)[];
  * rows. Without `against` it is the logit of `answer`.
  */
 export interface LogitMetric {
+  /** The token whose logit counts. */
   readonly answer: Answer;
+  /** The token whose logit is subtracted. Default: none. */
   readonly against?: Answer;
   /** The token at which the logits are read; −1 is the last. Default: the last. */
   readonly position?: number;

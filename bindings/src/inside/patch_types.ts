@@ -36,12 +36,15 @@ export type PatchBy = "head" | "token" | "both";
 export interface PatchOptions {
   /** The place, as in `Edit`. */
   at: Edit["at"];
+  /** What is patched at once: a head, a token, or a head at a token. */
   by: PatchBy;
+  /** What is measured of the logits. */
   metric: Metric;
 }
 
 /** Options of `attributionPatch`, which needs a metric that has a gradient. */
 export interface AttributionPatchOptions extends Omit<PatchOptions, "metric"> {
+  /** The logit difference whose gradient is taken. */
   metric: LogitMetric;
 }
 
@@ -49,6 +52,7 @@ export interface AttributionPatchOptions extends Omit<PatchOptions, "metric"> {
 export interface PatchMap extends Tensor {
   /** The metric of the clean run, and of the corrupted one. */
   readonly clean: number;
+  /** The metric of the corrupted run. */
   readonly corrupted: number;
 }
 
@@ -60,8 +64,11 @@ export interface AttributionMap extends Tensor {
 
 /** What a head reads with: a head for `"query"`, a key/value head for `"key"` and `"value"`, by its index in `Edit`. */
 export interface Receiver {
+  /** Index of the layer. */
   layer: number;
+  /** Index of the head in its layer. */
   head: number;
+  /** Which of the head's inputs receives the path. */
   at: "query" | "key" | "value";
 }
 
@@ -69,6 +76,7 @@ export interface Receiver {
 export interface PathPatchOptions {
   /** Where the paths end. */
   to: "logits" | readonly Receiver[];
+  /** What is measured of the logits. */
   metric: Metric;
   /** Whether the feed-forwards, too, stay as in the corrupted run. Default false: paths may go through them. */
   freezeFeedForward?: boolean;

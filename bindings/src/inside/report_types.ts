@@ -7,7 +7,9 @@ import type { LogitMetric } from "./logit_types.js";
 
 /** Two texts of the same number of tokens, and the logit difference that they are compared by. */
 export interface ReportPair extends LogitMetric {
+  /** Text whose answer is right. */
   clean: Tokens | string;
+  /** Text of the same number of tokens, whose answer is another. */
   corrupted: Tokens | string;
 }
 
@@ -23,14 +25,19 @@ export interface HeadReportOptions {
 
 /** A token, how much its logit is changed, and its text where the model has a tokenizer. */
 export interface TokenLogit {
+  /** Id of the token. */
   readonly token: number;
+  /** What the head adds to the token's logit. */
   readonly logit: number;
+  /** The token as text, where there is a tokenizer. */
   readonly text?: string;
 }
 
 /** The tokens whose logits a head raises and lowers most, compared with the mean over the vocabulary. */
 export interface HeadWrites {
+  /** Tokens whose logits the head raises most, the largest first. */
   readonly raises: readonly TokenLogit[];
+  /** Tokens whose logits the head lowers most, the lowest first. */
   readonly lowers: readonly TokenLogit[];
 }
 
@@ -40,6 +47,7 @@ export interface ReportedHead extends HeadIndex {
   readonly attention: HeadStatistics;
   /** Scores of `detectHeads` on random tokens given twice. */
   readonly roles: { readonly previous: number; readonly duplicate: number; readonly induction: number };
+  /** Importance by the report's method. */
   readonly importance: number;
   /** The mean over the tokens of the texts of what it adds to the logits directly. Absent where logits are no sum of what heads write. */
   readonly writes?: HeadWrites;

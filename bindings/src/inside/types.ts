@@ -33,6 +33,7 @@ export type * from "./report_types.js";
 
 /** Options of all analyses: progress, and a signal that stops them (code `aborted`). */
 export interface AnalysisOptions extends Watchable {
+  /** Cancels the analysis when it aborts: it rejects with code `aborted`. */
   signal?: AbortSignal;
 }
 

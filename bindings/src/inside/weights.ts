@@ -72,7 +72,7 @@ export interface HeadMatrices {
   readonly k: Float32Array;
   readonly v: Float32Array;
   readonly o: Float32Array;
-  /** [D]: the bias of the values, with what the bias of the norm before them gives. */
+  /** `[D]`: the bias of the values, with what the bias of the norm before them gives. */
   readonly valueBias: Float32Array | undefined;
 }
 

@@ -40,6 +40,7 @@ export type EmbedInput = string | readonly string[] | Int32Array | readonly Int3
 
 /** One step of text that is generated. */
 export interface GeneratedText {
+  /** Id of the token. */
   readonly token: number;
   /** What the token adds to the text; empty while a character is not complete. */
   readonly text: string;
@@ -50,7 +51,9 @@ export interface GeneratedText {
  * that it prunes.
  */
 export interface SavedModel {
+  /** The configuration, in the family's own form. */
   readonly "config.json": Bytes;
+  /** The tensors, with the family's own names. */
   readonly "model.safetensors": Bytes;
 }
 
@@ -102,6 +105,7 @@ export interface OpenedModel
   embed(texts: EmbedInput, options?: EmbedOptions): Tensor;
   /** As `Transformer.generate`; `stop` defaults to what the files say. From text it generates text: a piece for each token. */
   generate(prompt: string, options: GenerateOptions): Generator<GeneratedText, void, void>;
+  /** As `Transformer.generate`; `stop` defaults to what the files say. */
   generate(prompt: Tokens, options: GenerateOptions): Generator<number, void, void>;
   /** As `Transformer.prune`. */
   prune(heads: Readonly<Record<number, readonly number[]>>): OpenedModel;

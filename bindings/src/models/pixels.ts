@@ -8,8 +8,11 @@ import { fileError } from "../files/place.js";
 
 /** An image in RGBA, 8 bits each, row by row: a browser's ImageData is one. */
 export interface ImageLike {
+  /** [height, width, 4]. */
   readonly data: Uint8ClampedArray | Uint8Array;
+  /** In pixels. */
   readonly width: number;
+  /** In pixels. */
   readonly height: number;
 }
 

@@ -13,28 +13,33 @@ export interface TextBatchOptions extends EncodeOptions {
   paddingSide?: "left" | "right";
 }
 
+/** Options of `Tokenizer.decode`. */
 export interface DecodeOptions {
   /** Whether special tokens appear in the text. Default true. */
   specialTokens?: boolean;
 }
 
 /** Integers [B, L]: one text a row. */
-interface Rows {
+export interface TextRows {
+  /** Elements, row-major. */
   readonly data: Int32Array;
+  /** [texts, length]. */
   readonly shape: readonly number[];
 }
 
 /** Several texts, filled up to the longest. */
 export interface TextBatch {
-  readonly tokens: Rows;
+  /** Token ids, [texts, length], padded. */
+  readonly tokens: TextRows;
   /** 1 for tokens of the texts, 0 for padding: Hugging Face's attention_mask. */
-  readonly mask: Rows;
+  readonly mask: TextRows;
 }
 
 /** Turns text into a model's tokens and back. Its methods are synchronous, in `headwise/worker` too. */
 export interface Tokenizer {
   /** The most tokens that the files allow; undefined where they name no limit. */
   readonly maxTokens: number | undefined;
+  /** On which side shorter texts are padded. */
   readonly paddingSide: "left" | "right";
   /** The token that fills up shorter texts; undefined where the files name none (0 stands there, and is masked). */
   readonly padId: number | undefined;

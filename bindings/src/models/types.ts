@@ -11,6 +11,7 @@ export type StateDictLayout = "torch" | "bert" | "gpt2" | "llama";
 
 /** Options of `exportParameters`. */
 export interface ExportParametersOptions {
+  /** Whose names the tensors have. */
   layout: StateDictLayout;
   /** Prefix of the layout's names, such as "encoder.layer.0", with or without the final dot. Default: none. */
   prefix?: string;
@@ -26,13 +27,18 @@ export interface ImportParametersOptions extends ExportParametersOptions {
 
 /** What `exportParameters` uses of a module of `headwise/worker`. */
 export interface RemoteModule {
+  /** As `MultiHeadAttention.config`. */
   readonly config: ResolvedConfig;
+  /** As `MultiHeadAttention.parameters`. */
   parameters(): Promise<Parameters>;
+  /** As `MultiHeadAttention.headGates`. */
   getHeadGates(): Promise<Float32Array>;
 }
 
 /** Configuration and parameters of a module. */
 export interface ModuleState {
+  /** For `Headwise.multiHeadAttention`. */
   readonly config: MultiHeadAttentionConfig;
+  /** For `MultiHeadAttention.setParameters`. */
   readonly parameters: Parameters;
 }

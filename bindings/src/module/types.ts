@@ -10,7 +10,7 @@ export interface MultiHeadAttentionConfig {
   numHeads: number;
   /** G: number of key/value heads, a divisor of H. Query head h reads key/value head floor(h * G / H). Default H. */
   numKvHeads?: number;
-  /** [H]: the key/value head that each query head reads, ascending from 0 without gaps. For groups of unequal size, as pruning leaves them. */
+  /** `[H]`: the key/value head that each query head reads, ascending from 0 without gaps. For groups of unequal size, as pruning leaves them. */
   headGroups?: readonly number[];
   /** D: width of a query or key head. Default E / H; then H must divide E. */
   headDim?: number;
@@ -65,7 +65,7 @@ export type ResolvedConfig = Required<Omit<MultiHeadAttentionConfig, "headGroups
 export interface KvCache {
   /** Largest number of tokens in a batch row. */
   readonly capacity: number;
-  /** [B]: the number of tokens in each batch row. A copy. */
+  /** `[B]`: the number of tokens in each batch row. A copy. */
   readonly length: Int32Array;
   /** Removes all tokens: every length becomes 0. */
   reset(): void;
@@ -105,6 +105,7 @@ export interface ForwardOptions<
   dropout?: number;
   /** With `train`: seed of the dropout mask, an integer from 0 to 2^32 − 1. Default: the number of earlier calls with `train`, so that each call draws a new mask. */
   seed?: number;
+  /** What to return besides the output. Default: nothing. */
   return?: Return;
 }
 
@@ -116,8 +117,11 @@ export interface BackwardOptions {
 
 /** Gradients of the inputs, each through its own projection. In self-attention the gradient of the input is the sum of the three. */
 export interface InputGradients {
+  /** Gradient of the query input, in its shape. */
   readonly query: Tensor;
+  /** Gradient of the key input, in its shape. */
   readonly key: Tensor;
+  /** Gradient of the value input, in its shape. */
   readonly value: Tensor;
 }
 
@@ -137,6 +141,7 @@ export type Parameters = Record<string, Tensor>;
 
 /** A multi-head attention module with its parameters (Vaswani et al. 2017, section 3.2.2), made by `Headwise.multiHeadAttention`. */
 export interface MultiHeadAttention {
+  /** The configuration, with every default filled in. */
   readonly config: ResolvedConfig;
   /** H. */
   readonly numHeads: number;
@@ -144,7 +149,7 @@ export interface MultiHeadAttention {
   readonly parameterCount: number;
   /** Indices of the remaining heads in the original module, before any pruning. */
   readonly keptHeads: readonly number[];
-  /** [H]: the gates, initially 1. A copy. */
+  /** `[H]`: the gates, initially 1. A copy. */
   readonly headGates: Float32Array;
   /** Sets the gates [H], the factors of the heads' outputs. A head with gate 0 is not computed. */
   setHeadGates(gates: Float32Array): void;
@@ -210,8 +215,11 @@ export interface AdamWOptions {
 
 /** A model that an optimizer can train: a `MultiHeadAttention` or a `Transformer`. */
 export interface Trainable {
+  /** Copies of the parameters by name. */
   parameters(): Parameters;
+  /** Copies of the gradients by name. */
   gradients(): Parameters;
+  /** Sets all gradients to 0. */
   zeroGradients(): void;
 }
 

@@ -24,7 +24,9 @@ export type WasmSource = string | URL | BufferSource | Response | WebAssembly.Mo
 export interface Info {
   /** Version of the package. */
   readonly version: string;
+  /** Instruction set of the binary that was chosen. */
   readonly simd: "relaxed" | "simd128";
+  /** Number of threads that compute, the calling one included. */
   readonly threads: number;
   /** Why `load` chose this binary and this number of threads, and how to get more. For people. */
   readonly reason: string;

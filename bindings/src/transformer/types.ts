@@ -198,6 +198,7 @@ export interface TransformerOptions extends InputOptions {
  * order of the computation: before, query, key, value, weights, heads, attention, middle, feedForward, stream.
  */
 export interface Edit {
+  /** Index of the layer. */
   layer: number;
   /**
    * `"query"`, `"key"`, `"value"`: as attended with, after norm and rotary embedding. `"weights"`: the probabilities, which need not sum
@@ -243,7 +244,7 @@ export interface Capture {
 export interface TransformerResult {
   /** [B, L, V], with `logits: "last"` [B, V]; of a classifier [B, labels]. Absent if the model or the call has none. */
   readonly logits?: Tensor;
-  /** [B, L, E]: the last hidden states, from which the logits are computed. */
+  /** `[B, L, E]`: the last hidden states, from which the logits are computed. */
   readonly hidden: Tensor;
   /** [B, E], if the model has a pooler. */
   readonly pooled?: Tensor;
@@ -255,13 +256,21 @@ export interface TransformerResult {
 
 /** What `Capture` asked for, of one layer. */
 export interface CapturedLayer {
+  /** Attention weights of each head, [B, H, L, L], if `capture.weights` was given. */
   readonly weights?: Tensor;
+  /** What each head gives, [B, H, L, Dv] (`"values"`) or [B, H, L, E] (`"contributions"`). */
   readonly heads?: Tensor;
+  /** [B, H, L, D]. */
   readonly queries?: Tensor;
+  /** [B, G, L, D]. */
   readonly keys?: Tensor;
+  /** [B, G, L, D]. */
   readonly values?: Tensor;
+  /** What attention adds to the residual stream, [B, L, E]. */
   readonly attention?: Tensor;
+  /** What the feed-forward adds to the residual stream, [B, L, E]. */
   readonly feedForward?: Tensor;
+  /** The residual stream at the places asked for, [B, L, E] each. */
   readonly stream?: { readonly before?: Tensor; readonly middle?: Tensor; readonly after?: Tensor };
 }
 
@@ -295,6 +304,7 @@ export interface GenerateOptions {
 
 /** Options of `Transformer.convert`. */
 export interface ConvertOptions {
+  /** Number format of the copy's matrices. */
   dtype: Dtype;
 }
 
@@ -320,6 +330,7 @@ export interface SaveOptions {
 
 /** A transformer, made by `Headwise.transformer`. Each layer has attention and feed-forward. */
 export interface Transformer {
+  /** The configuration, with every default filled in. */
   readonly config: ResolvedTransformerConfig;
   /** Number of scalars in `parameters()`. */
   readonly parameterCount: number;
