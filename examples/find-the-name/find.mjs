@@ -1,11 +1,13 @@
 // Which heads find the name? Indirect objects (Wang et al. 2022): "When Mary and John went to the store, John gave a drink to" ends in
 // " Mary", and with the second John turned into Mary it should end in " John". Puts what each head computes in the first text into the
 // second, one head at a time, and draws how much of the difference each brings back:
-//   node examples/find-the-name/find.mjs openai-community/gpt2 heads.svg
+//   npm start -- openai-community/gpt2 heads.svg
 // Names of one token may follow.
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { load } from "headwise";
-import { sourceOf } from "../source.mjs";
 import { drawMap } from "./draw_map.mjs";
 
 const [name = "openai-community/gpt2", file = "heads.svg", ...given] = process.argv.slice(2);
@@ -17,7 +19,7 @@ const templates = [
 ];
 
 const hw = await load();
-const model = await hw.openModel(sourceOf(name));
+const model = await hw.openModel(existsSync(name) ? pathToFileURL(`${resolve(name)}/`) : { hub: name });
 const tokenOf = (name) => {
   const ids = model.tokenizer.encode(` ${name}`, { specialTokens: false });
   if (ids.length !== 1) throw new Error(`${name} is ${ids.length} tokens; expected names of one token`);

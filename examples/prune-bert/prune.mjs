@@ -1,16 +1,16 @@
 // Removes the least important third of the heads of a masked language model, and saves what is left as files that open again:
-//   node examples/prune-bert/prune.mjs google-bert/bert-base-uncased text.txt smaller
+//   npm start -- google-bert/bert-base-uncased text.txt smaller
 // A line of the text is a sequence. Every seventh token is masked, and the model is to find it.
+import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { load } from "headwise";
-import { sourceOf } from "../source.mjs";
 
-const [name, textFile, folder] = process.argv.slice(2);
-if (folder === undefined) throw new Error("what: a model, a file of text, and the folder to make");
+const [name = "google-bert/bert-base-uncased", textFile = "text.txt", folder = "smaller"] = process.argv.slice(2);
 
 const hw = await load();
-const model = await hw.openModel(sourceOf(name));
+const model = await hw.openModel(existsSync(name) ? pathToFileURL(`${resolve(name)}/`) : { hub: name });
 const [maskId] = model.tokenizer.encode("[MASK]", { specialTokens: false });
 
 const lines = (await readFile(textFile, "utf8")).split("\n").filter((line) => line !== "");
