@@ -19,7 +19,7 @@ const source = (file) => join(root, "bindings/src", file);
 export async function api() {
   const logger = new Objections();
   const app = await Application.bootstrapWithPlugins({
-    entryPoints: [source("index.ts"), source("worker/index.ts")],
+    entryPoints: [source("index.ts"), source("worker/index.ts"), source("map/index.ts")],
     tsconfig: join(root, "tsconfig.json"),
     out: join(root, "docs/api"),
     plugin: ["typedoc-plugin-markdown"],
@@ -28,6 +28,7 @@ export async function api() {
     validation: { notExported: true, invalidLink: true, notDocumented: true },
     excludePrivate: true,
     excludeInternal: true,
+    excludeExternals: true,
     disableSources: true,
     router: "member",
     hidePageHeader: true,

@@ -174,6 +174,18 @@ describe("examples", () => {
     });
   }
 
+  it("the element headwise-map, with given weights and a model's head", async () => {
+    await modelFolder("gpt2");
+    const headers = { "Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin" };
+    const models = await serve(folder, { headers });
+    try {
+      const drawn = `() => [...document.querySelectorAll("headwise-map")].every((map) => map.shadowRoot?.querySelector("canvas")) && "drawn"`;
+      assert.equal(await onPage("attention-map", drawn, { query: `?model=${models.url}gpt2/` }), "drawn");
+    } finally {
+      await models.close();
+    }
+  });
+
   it("a notebook with a heat map", async () => {
     const squares = '() => document.querySelectorAll("figure svg rect, svg rect").length';
     assert.ok((await onPage("notebook", squares)) >= 72);
@@ -183,6 +195,7 @@ describe("examples", () => {
     const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
     const names = await readdir(join(root, "examples"));
     assert.deepEqual(names.sort(), [
+      "attention-map",
       "find-the-name",
       "gpt2-heads",
       "node",

@@ -3,21 +3,28 @@ import type { TensorLike } from "../base/types.js";
 
 /** What the element needs of a model: `OpenedModel` and `WorkerOpenedModel` have it. */
 export interface MappableModel {
+  /** Turns `text` into tokens and their labels. */
   readonly tokenizer?: { tokenize(text: string): { readonly ids: Int32Array; readonly tokens: readonly string[] } };
+  /** Returns the attention probabilities of the layers asked for. */
   forward(
     input: Int32Array,
     options: { logits: "none"; capture: { weights: "probabilities"; layers: number[] } },
   ): ForwardWeights | Promise<ForwardWeights>;
 }
 
-interface ForwardWeights {
+/** What the element reads of a forward pass. */
+export interface ForwardWeights {
+  /** By layer: attention probabilities, [B, H, L, L]. */
   readonly layers: readonly { readonly weights?: TensorLike }[];
 }
 
 /** The cell that the reader is at. */
 export interface MapCell {
+  /** Index of the row: the token that attends. */
   readonly query: number;
+  /** Index of the column: the token attended to. */
   readonly key: number;
+  /** The attention weight, 0 … 1. */
   readonly weight: number;
 }
 
@@ -34,7 +41,8 @@ export interface HeadwiseMap extends HTMLElement {
   model: MappableModel | null;
   /** Attribute `text`: what the model reads. */
   text: string;
-  /** Attributes `layer` and `head`: indices from 0, as everywhere in the package. */
+  /** Attribute `layer`: index of the layer. */
   layer: number;
+  /** Attribute `head`: index of the head in its layer. */
   head: number;
 }
