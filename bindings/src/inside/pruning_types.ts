@@ -13,6 +13,7 @@ export interface ShapleyOptions {
 export interface ShapleyValues {
   /** How much loss each head saves, in nats. The sum over all heads is `lossWithout` − `loss`. */
   readonly importance: HeadImportance;
+  /** Standard error of each importance, over the orders. */
   readonly standardErrors: HeadImportance;
   /** Loss of the model. */
   readonly loss: number;
