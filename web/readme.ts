@@ -1,6 +1,7 @@
 /**
- * The README as a page of its own, with the other texts and pictures of the project that it leads to: "readme/" beside the built page. A link
- * to a folder, or to what is not there, becomes plain text, so that no link leads nowhere.
+ * The README as a page of its own, with the other texts and pictures of the project that it leads to: "readme/" beside the built page. What is
+ * in docs/ is on the site, which tools/site.mjs builds. A link to a folder, or to what is not there, becomes plain text, so that no link leads
+ * nowhere.
  */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, posix, relative, sep } from "node:path";
@@ -37,9 +38,10 @@ function render(file: string, found: (other: string) => void): string {
     const [path, hash] = address.split("#");
     const other = posix.join(dirname(file).split(sep).join("/"), path);
     if (other.startsWith("..") || !isFile(other)) return undefined;
-    found(other);
     const from = posix.dirname(placeOf(file));
-    return posix.relative(from, placeOf(other)) + (hash ? `#${hash}` : "");
+    const onSite = /^(docs\/.*)\.md$/.exec(other)?.[1].replace(/README$/, "index");
+    if (onSite === undefined) found(other);
+    return posix.relative(from, onSite ? `../${onSite}.html` : placeOf(other)) + (hash ? `#${hash}` : "");
   };
   const marked = new Marked({
     renderer: {

@@ -41,8 +41,8 @@ test("the README opens as a page of its own, and no link of the page or of its t
   const start = await read(`${site.url}readme/`);
   assert.match(start.querySelector("h1").textContent, /Headwise/);
   assert.ok(start.querySelector("pre code") && start.querySelector("img"));
-  const places = [...seen.keys()].map((address) => address.slice(`${site.url}readme/`.length));
-  for (const place of ["docs/experiments/README.html", "docs/heads.html", "CHANGELOG.html"])
+  const places = [...seen.keys()].map((address) => address.slice(site.url.length));
+  for (const place of ["docs/experiments/index.html", "docs/heads.html", "readme/CHANGELOG.html"])
     assert.ok(places.includes(place), place);
 });
 
