@@ -8,7 +8,7 @@ namespace {
 // One row of a tile has two chains of dependent additions: 28 GB/s of weights from cache. Three panels at once have
 // six: 65 GB/s, and the same sums bit for bit. Four would reach 70 in V8's newer compiler (Node 24), but 33 instead of
 // 60 in the older one (Node 20), which runs out of registers.
-constexpr std::size_t kAtOnce = 3;
+constexpr std::size_t kAtOnce = kPanelsAtOnce;
 
 // The range is read as three streams, each a third of it. Three adjacent panels at once would interrupt their streams
 // after each panel: weights in memory (a decoder's are larger than any cache) are then read at 21 GB/s, like this at

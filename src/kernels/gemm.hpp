@@ -19,6 +19,9 @@ struct Range {
   std::size_t begin, end;
 };
 
+// Panels that are read at once for a product with one row.
+inline constexpr std::size_t kPanelsAtOnce = 3;
+
 // The values that a product is added to.
 enum class Start { kZero, kBias, kOutput };
 

@@ -36,7 +36,8 @@ class LanguageHead {
   void backward(const float* x, std::size_t rows, Linear& tokens, const Saved& saved, bool learn, float* gradient,
                 float* grad_x, Context& context) noexcept;
   // The same of `share` times the logit of answer[r] less that of against[r] (null: less nothing), in each row r. It
-  // reads only these tokens' rows of the matrix, and learns nothing.
+  // reads only these tokens' rows of the matrix, and learns nothing. x: [R, E], answer and against: [R]; writes grad_x:
+  // [R, E], which may be x.
   void backward_difference(const float* x, std::size_t rows, const Linear& tokens, const Saved& saved,
                            const std::int32_t* answer, const std::int32_t* against, float share, float* grad_x,
                            Context& context) noexcept;

@@ -104,9 +104,13 @@ class Transformer {
     pooler_.visit(fn);
   }
 
-  // What a pass is for. The last two keep everything for the backward pass.
-  enum class Purpose { kOutputs, kLoss, kGradients, kGateGradients };
+  // What a pass is for. The last three keep everything for the backward pass; kDifference has logits of one row of each
+  // sequence alone.
+  enum class Purpose { kOutputs, kLoss, kGradients, kGateGradients, kDifference };
   static bool training(Purpose purpose) { return purpose >= Purpose::kGradients; }
+  static std::size_t head_rows(const Batch& batch, Purpose purpose) {
+    return purpose == Purpose::kDifference ? batch.B : batch.rows();
+  }
 
   Status create_without_attention(const TransformerConfig& config);
   Workspace take_workspace(const Batch& batch, Purpose purpose, Arena& arena);

@@ -24,7 +24,7 @@ struct Transformer::Workspace {
 
 Transformer::Workspace Transformer::take_workspace(const Batch& batch, Purpose purpose, Arena& arena) {
   const bool keep = training(purpose), with_loss = purpose != Purpose::kOutputs;
-  const std::size_t rows = batch.rows();
+  const std::size_t rows = batch.rows(), of_head = head_rows(batch, purpose);
   const std::uint64_t stream = std::uint64_t{rows} * config_.embed_dim;
   Workspace workspace;
   workspace.stream = arena.take(stream);
@@ -36,10 +36,10 @@ Transformer::Workspace Transformer::take_workspace(const Batch& batch, Purpose p
     workspace.stream = saved_[n].output;
   }
   workspace.hidden = norm_.exists() ? workspace.shared.normed : workspace.stream;
-  workspace.head = head_.take(rows, keep, arena);
+  workspace.head = head_.take(of_head, keep, arena);
   workspace.pooler = pooler_.take(batch, keep, arena);
   workspace.rows = arena.take(std::uint64_t{batch.B} * config_.embed_dim);
-  workspace.logits = arena.take(with_loss && config_.head ? std::uint64_t{rows} * config_.vocab_size : 0);
+  workspace.logits = arena.take(with_loss && config_.head ? std::uint64_t{of_head} * config_.vocab_size : 0);
   if (!keep) return workspace;
   workspace.gradients = blocks_[0].take_gradients(rows, arena);
   workspace.gradient = arena.take(stream);
@@ -48,18 +48,18 @@ Transformer::Workspace Transformer::take_workspace(const Batch& batch, Purpose p
 }
 
 Status Transformer::reserve(const Batch& batch, Purpose purpose, Workspace& workspace, Context& context) {
-  const std::size_t threads = context.pool.threads(), rows = batch.rows();
+  const std::size_t threads = context.pool.threads(), rows = batch.rows(), of_head = head_rows(batch, purpose);
   Arena counted;
   take_workspace(batch, purpose, counted);
   HEADWISE_RETURN_IF_ERROR(activations_.reserve(counted.used()));
   workspace = take_workspace(batch, purpose, activations_);
   std::uint64_t scratch = 0;
   if (purpose != Purpose::kOutputs) {
-    scratch = cross_entropy_scratch(rows, std::max(config_.vocab_size, config_.classes), threads);
+    scratch = cross_entropy_scratch(of_head, std::max(config_.vocab_size, config_.classes), threads);
   }
   if (training(purpose)) {
     scratch = std::max({scratch, norm_.backward_scratch(rows), pooler_.backward_scratch(batch, threads),
-                        head_.backward_scratch(rows, embedding_.tokens(), threads),
+                        head_.backward_scratch(of_head, embedding_.tokens(), threads),
                         embedding_.backward_scratch(batch, threads)});
     for (std::size_t n = 0; n < config_.layers; ++n) {
       scratch = std::max(scratch, blocks_[n].backward_scratch(batch, threads));
@@ -203,8 +203,8 @@ Status Transformer::differentiate(const Batch& batch, const LogitMetric& metric,
   Workspace workspace;
   const std::size_t E = config_.embed_dim;
   HEADWISE_RETURN_IF_ERROR(enable_gate_gradients());
-  HEADWISE_RETURN_IF_ERROR(reserve(batch, Purpose::kGateGradients, workspace, context));
-  HEADWISE_RETURN_IF_ERROR(run(batch, Purpose::kGateGradients, nullptr, nullptr, workspace, context));
+  HEADWISE_RETURN_IF_ERROR(reserve(batch, Purpose::kDifference, workspace, context));
+  HEADWISE_RETURN_IF_ERROR(run(batch, Purpose::kDifference, nullptr, nullptr, workspace, context));
   gather_rows(workspace, batch, metric.rows);
   head_.forward(workspace.rows, batch.B, embedding_.tokens(), workspace.head, workspace.logits, context);
   double sum = 0.0;
@@ -222,7 +222,7 @@ Status Transformer::differentiate(const Batch& batch, const LogitMetric& metric,
     const std::size_t row = b * batch.L + static_cast<std::size_t>(metric.rows[b]);
     std::copy_n(workspace.rows + b * E, E, of_hidden + row * E);
   }
-  return run_stream_back(batch, Purpose::kGateGradients, probes, workspace, context);
+  return run_stream_back(batch, Purpose::kDifference, probes, workspace, context);
 }
 
 Status Transformer::decode(Sequence& sequence, const std::int32_t* tokens, std::size_t count, float* logits,
