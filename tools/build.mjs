@@ -81,10 +81,10 @@ async function bundle(environment) {
   );
   await write({ thread: source("runtime/thread.ts") }, { codeSplitting: false });
   await write({ map: source("map/index.ts") }, { codeSplitting: false });
-  // The command for Node imports the package beside it.
+  // The command for Node imports the package beside it. Its own copy of modules throws the package's errors.
   const beside = {
     name: "beside",
-    resolveId: (id) => (id === "../index.js" ? { id: "./index.js", external: true } : null),
+    resolveId: (id) => (/^\.\.\/index\.js$|\/errors\.js$/.test(id) ? { id: "./index.js", external: true } : null),
   };
   await write({ cli: source("cli/main.ts") }, { codeSplitting: false, platform: "node", plugins: [beside] });
   await writeFile(join(root, "build/parts.json"), JSON.stringify(parts));

@@ -11,7 +11,7 @@ import { parseHTML } from "linkedom";
 import { load } from "../../dist/index.js";
 import { unpack } from "../../tools/goldens.mjs";
 import { root } from "../../tools/steps.mjs";
-import { tokenizerFiles } from "./cases/word_tokenizer.mjs";
+import { tokenizer, tokenizerFiles } from "./cases/word_tokenizer.mjs";
 import { goldens } from "./goldens.mjs";
 import { host } from "./host.mjs";
 
@@ -30,6 +30,14 @@ describe("the command headwise", () => {
     return { out, err };
   };
   const open = (name) => hw.openModel(pathToFileURL(`${at(name)}/`));
+  /** A host with the hub's addresses, whose model "org/tiny" is a golden model and `files`. */
+  async function hub(name, files = {}, revision = "main") {
+    const own = await Promise.all(
+      (await readdir(at(name))).map(async (file) => [file, await readFile(at(name, file))]),
+    );
+    const all = Object.entries({ ...Object.fromEntries(own), ...files });
+    return host(Object.fromEntries(all.map(([file, given]) => [`org/tiny/resolve/${revision}/${file}`, given])));
+  }
 
   before(async () => {
     await unpack();
@@ -103,6 +111,27 @@ describe("the command headwise", () => {
     own.dispose();
   });
 
+  it("report: of a long text, the tokens beside the pictures are those that the model reads", async () => {
+    await cp(at("llama3"), at("closing"), { recursive: true });
+    const config = JSON.parse(await readFile(at("closing", "config.json"), "utf8"));
+    await writeFile(at("closing", "config.json"), JSON.stringify({ ...config, max_position_embeddings: 128 }));
+    const closed = {
+      type: "TemplateProcessing",
+      single: [{ Sequence: { id: "A", type_id: 0 } }, { SpecialToken: { id: "[MASK]", type_id: 0 } }],
+      pair: [],
+      special_tokens: { "[MASK]": { id: "[MASK]", ids: [2], tokens: ["[MASK]"] } },
+    };
+    await writeFile(at("closing", "tokenizer.json"), JSON.stringify({ ...tokenizer, post_processor: closed }));
+    const own = await open("closing");
+    const text = Array.from({ length: 90 }, (_, n) => `word${3 + n}`).join(" ");
+    await succeed("report", "closing", "--text", text, "--out", "closing.html");
+    const { document } = parseHTML(await readFile(at("closing.html"), "utf8"));
+    const shown = [...document.querySelectorAll("h2 + p > code")].map(({ textContent }) => textContent);
+    assert.deepEqual(shown, own.tokenizer.tokenize(text, { maxTokens: 64 }).tokens);
+    assert.equal(shown.at(-1), "[MASK]");
+    own.dispose();
+  });
+
   it("prune: a folder that opens again, with its tokenizer, by every method", async () => {
     const whole = await open("llama3");
     for (const [n, method] of [undefined, "gradient-entropy", "shapley", "learned-gates", "random"].entries()) {
@@ -139,10 +168,7 @@ describe("the command headwise", () => {
   });
 
   it("convert: every number format, from a folder and from a host with the hub's addresses", async () => {
-    const files = {};
-    for (const file of await readdir(at("gpt2")))
-      files[`org/tiny/resolve/main/${file}`] = await readFile(at("gpt2", file));
-    const server = await host(files);
+    const server = await hub("gpt2");
     try {
       const whole = await open("gpt2");
       const logits = whole.forward([3, 4, 5]).logits.data;
@@ -160,6 +186,55 @@ describe("the command headwise", () => {
     } finally {
       await server.close();
     }
+  });
+
+  it("convert: all that stands beside the model comes along; what a host cannot give now is no file that is missing", async () => {
+    const beside = {
+      "sentence_bert_config.json": '{"max_seq_length":7}',
+      "added_tokens.json": "{}",
+      "modules.json": '[{"type":"models.Transformer","path":""},{"type":"models.Pooling","path":"pool"}]',
+      "pool/config.json": '{"pooling_mode_cls_token":true}',
+    };
+    const files = Object.fromEntries(Object.entries(beside).map(([file, text]) => [file, Buffer.from(text)]));
+    let server = await hub("bert-mlm", files);
+    try {
+      const convert = (out) => ["convert", "org/tiny", "--endpoint", server.url, "--dtype", "int8", "--out", out];
+      await succeed(...convert("sentences"));
+      for (const [file, text] of Object.entries(beside))
+        assert.equal(await readFile(at("sentences", file), "utf8"), text);
+      await succeed("convert", "sentences", "--dtype", "f32", "--out", "again");
+      assert.equal(await readFile(at("again/pool/config.json"), "utf8"), beside["pool/config.json"]);
+      await server.close();
+
+      server = await hub("gpt2", { "special_tokens_map.json": { status: 429 } });
+      const { code, err } = await headwise(...convert("busy"));
+      assert.equal(code, 1, err);
+      assert.match(err, /^headwise: special_tokens_map.json: HTTP status 429$/m);
+      assert.ok(!(await readdir(folder)).includes("busy"));
+      await server.close();
+
+      const outside = '[{"type":"models.Dense","path":"../outside"}]';
+      server = await hub("bert-mlm", { "modules.json": Buffer.from(outside) });
+      const refused = await headwise(...convert("apart"));
+      assert.equal(refused.code, 1, refused.err);
+      assert.match(refused.err, /^headwise: modules.json: "..\/outside" is not a folder beside it$/m);
+    } finally {
+      await server.close();
+    }
+  });
+
+  it("convert: with --cache a second time without the host, also where names look like numbers", async () => {
+    const server = await hub("gpt2", {}, "2024");
+    const convert = ["convert", "org/tiny", "--endpoint", server.url, "--revision", "2024", "--cache", "1"];
+    try {
+      await succeed(...convert, "--dtype", "f32", "--out", "online");
+    } finally {
+      await server.close();
+    }
+    await succeed(...convert, "--dtype", "f32", "--out", "offline");
+    const [online, offline] = await Promise.all(["online", "offline"].map((name) => readdir(at(name))));
+    assert.deepEqual(offline, online);
+    assert.ok(offline.includes("tokenizer.json"));
   });
 
   it("says what is wrong, and what to do", async () => {

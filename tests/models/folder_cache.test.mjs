@@ -52,11 +52,26 @@ describe("the cache in a folder", () => {
       assert.deepEqual(await filesIn(), []);
     }
   });
+  it("gives the bytes of any file without its host, and knows which there are not", async () => {
+    const server = await host({ ...model, "merges.txt": Buffer.from("a b") });
+    const files = openFiles(resolveSource(server.url), { cache: folder });
+    const check = async () => {
+      assert.equal(String(Buffer.from(await files.bytes("merges.txt"))), "a b");
+      assert.deepEqual(Buffer.from(await files.bytes("config.json")), config);
+      assert.equal(await files.bytes("vocab.txt"), undefined);
+    };
+    await check();
+    await server.close();
+    await check();
+    await clearCache(undefined, { cache: folder });
+  });
   it("keeps nothing that is broken or aborted", () =>
     withHost(
       { "config.json": Buffer.from("<html>"), "model.safetensors": weights.subarray(0, 90_000) },
       async (url) => {
-        await rejects(openFiles(resolveSource(url), { cache: folder }).json("config.json"), "invalid-file", /JSON/);
+        const files = openFiles(resolveSource(url), { cache: folder });
+        await rejects(files.json("config.json"), "invalid-file", /JSON/);
+        await rejects(files.bytes("config.json"), "invalid-file", /JSON/);
         await rejects(readAll(url, { cache: folder }), "invalid-file", /not within/);
         assert.deepEqual(await filesIn(), []);
       },

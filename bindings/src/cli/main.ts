@@ -4,7 +4,8 @@ import { cac } from "cac";
 
 import { HeadwiseError } from "../index.js";
 import { convert } from "./convert.js";
-import { prune } from "./prune.js";
+import { fileDtypes } from "./models.js";
+import { methods, prune } from "./prune.js";
 import { report } from "./report.js";
 import { UsageError } from "./usage.js";
 
@@ -33,10 +34,7 @@ command(
 command("prune <model>", "Write a smaller model without the heads that matter least")
   .option("--fraction <share>", "Share of the heads to remove, 0 … 1")
   .option("--count <number>", "Number of heads to remove")
-  .option(
-    "--method <method>",
-    "gradient, gradient-entropy, confidence, norm, leave-one-out, random, shapley, learned-gates",
-  )
+  .option("--method <method>", methods.join(", "))
   .option("--text <text>", "A text to measure on; may be repeated (default: the beginning of Moby Dick)")
   .option("--file <file>", "Texts to measure on, one a line")
   .option("--seed <seed>", "Seed of random, shapley and learned-gates")
@@ -45,7 +43,7 @@ command("prune <model>", "Write a smaller model without the heads that matter le
   .action(prune);
 
 command("convert <model>", "Write the same model with other numbers")
-  .option("--dtype <type>", "f32, f16, bf16 or int8")
+  .option("--dtype <type>", Object.keys(fileDtypes).join(", "))
   .option("--out <folder>", "The folder to write to")
   .example("headwise convert openai-community/gpt2 --dtype int8 --out quarter")
   .action(convert);

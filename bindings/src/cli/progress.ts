@@ -1,4 +1,5 @@
 /** Progress on the terminal: one line that changes; without a terminal a line for each stage. */
+import type { Progress } from "../types.js";
 
 /** Both on standard error: standard output is for results. */
 export class ProgressLine {
@@ -14,7 +15,7 @@ export class ProgressLine {
   }
 
   /** How much of the stage is done. */
-  readonly at = (done: number, total: number): void => {
+  readonly at = ({ done, total }: Progress): void => {
     if (this.#terminal && total > 0) this.#show(`${this.#stage}: ${Math.floor((100 * done) / total)} %`);
   };
 

@@ -1,6 +1,6 @@
 /** headwise prune: a smaller model without the heads that matter least. */
 import type { Batch, Headwise, HeadImportance, ImportanceMethod, OpenedModel } from "../types.js";
-import { checkOut, withModel, writeModel, type SourceOptions } from "./models.js";
+import { checkOut, fileDtypes, withModel, writeModel, type SourceOptions } from "./models.js";
 import { ProgressLine } from "./progress.js";
 import { sampleText } from "./sample_text.js";
 import { textsOf, UsageError } from "./usage.js";
@@ -16,7 +16,7 @@ interface PruneOptions extends SourceOptions {
   json?: boolean;
 }
 
-const methods = [
+export const methods = [
   ...(["gradient", "gradient-entropy", "confidence", "norm", "leave-one-out", "random"] satisfies ImportanceMethod[]),
   ...(["shapley", "learned-gates"] as const),
 ];
@@ -28,8 +28,7 @@ function numberOf(value: unknown, name: string): number | undefined {
   throw new UsageError(`--${name}: expected a number, got ${JSON.stringify(value)}`);
 }
 
-function methodOf(value: unknown, { config }: OpenedModel): Method {
-  const predicts = config.head && config.causal;
+function methodOf(value: unknown, predicts: boolean): Method {
   if (value === undefined) return predicts ? "gradient" : "norm";
   if (!methods.includes(value as Method))
     throw new UsageError(`--method: expected one of ${methods.join(", ")}, got ${JSON.stringify(value)}`);
@@ -56,10 +55,10 @@ async function importanceOf(
   { method, seed }: { method: Method; seed: number | undefined },
   progress: ProgressLine,
 ): Promise<HeadImportance> {
-  const onProgress = ({ done, total }: { done: number; total: number }) => progress.at(done, total);
-  if (method === "shapley") return (await hw.shapleyValues(model, batches, { seed, onProgress })).importance;
-  if (method === "learned-gates") return (await hw.learnGates(model, batches, { seed, onProgress })).importance;
-  return hw.headImportance(model, batches, { method, seed, onProgress });
+  const options = { seed, onProgress: progress.at };
+  if (method === "shapley") return (await hw.shapleyValues(model, batches, options)).importance;
+  if (method === "learned-gates") return (await hw.learnGates(model, batches, options)).importance;
+  return hw.headImportance(model, batches, { method, ...options });
 }
 
 export async function prune(name: string, options: PruneOptions): Promise<void> {
@@ -69,18 +68,17 @@ export async function prune(name: string, options: PruneOptions): Promise<void> 
   const out = checkOut(options.out, name);
   const given = await textsOf(options);
   const progress = new ProgressLine();
-  await withModel(name, options, progress, async ({ hw, model, source }) => {
-    const method = methodOf(options.method, model);
+  await withModel(name, options, progress, async ({ hw, model, files }) => {
+    const predicts = model.config.head && model.config.causal;
+    const method = methodOf(options.method, predicts);
     const batches = batchesOf(model, given.length > 0 ? given : sampleText, name);
     progress.start(`Measuring heads by ${method}`);
     const importance = await importanceOf(hw, model, batches, { method, seed }, progress);
     progress.start("Pruning");
-    const onProgress = ({ done, total }: { done: number; total: number }) => progress.at(done, total);
-    const loss = model.config.head && model.config.causal ? { batches } : {};
-    const pruned = hw.pruneByImportance(model, importance, { fraction, count, ...loss, onProgress });
+    const loss = predicts ? { batches } : {};
+    const pruned = hw.pruneByImportance(model, importance, { fraction, count, ...loss, onProgress: progress.at });
     progress.start(`Writing ${out}`);
-    const dtype = ({ f32: "F32", bf16: "BF16", int8: "I8" } as const)[model.dtype];
-    await writeModel(out, pruned.model.save({ dtype }), source);
+    await writeModel(out, pruned.model.save({ dtype: fileDtypes[model.dtype] }), files);
     progress.end();
     const { removed, before, after } = pruned;
     if (options.json) return console.log(JSON.stringify({ method, removed, before, after, out }));

@@ -29,12 +29,10 @@ function pairOf(value: unknown): ReportContents["pair"] {
 /** Tokens of a picture, at most. */
 const mostTokens = 64;
 
-/** The attention of each head on a text, a layer at a time. */
-function mapsOf(model: OpenedModel, text: string): ReportContents["maps"] {
-  const tokens = model.tokenizer!.encode(text, { maxTokens: mostTokens });
-  return Array.from({ length: model.config.layers }, (_, layer) => layer).flatMap((layer) => {
-    const capture = { weights: "probabilities", layers: [layer] } as const;
-    const { weights } = model.forward(tokens, { capture, logits: "none" }).layers[layer]!;
+/** The attention of each head on a text. */
+function mapsOf(model: OpenedModel, ids: Int32Array): ReportContents["maps"] {
+  const { layers } = model.forward(ids, { capture: { weights: "probabilities" }, logits: "none" });
+  return layers.flatMap(({ weights }, layer) => {
     const [rows, columns] = weights!.shape.slice(-2) as [number, number];
     return model.config.heads[layer]!.map((head, n) => {
       const own = weights!.data.subarray(n * rows * columns, (n + 1) * rows * columns);
@@ -54,7 +52,7 @@ export async function report(name: string, options: ReportOptions): Promise<void
     progress.start("Measuring heads");
     const report = await hw.headReport(model, texts, {
       pair,
-      onProgress: ({ done, total }) => progress.at(done, total),
+      onProgress: progress.at,
     });
     const { layers, numHeads } = model.config;
     const about = { name, architecture: model.architecture, layers, numHeads };
@@ -66,8 +64,8 @@ export async function report(name: string, options: ReportOptions): Promise<void
       else await writeFile(out, json);
       return;
     }
-    const tokens = model.tokenizer.tokenize(texts[0]!).tokens.slice(0, mostTokens);
-    const page = reportPage({ model: about, texts, pair, report, tokens, maps: mapsOf(model, texts[0]!) });
+    const { ids, tokens } = model.tokenizer.tokenize(texts[0]!, { maxTokens: mostTokens });
+    const page = reportPage({ model: about, texts, pair, report, tokens, maps: mapsOf(model, ids) });
     const file = out ?? "report.html";
     await writeFile(file, page);
     progress.end();

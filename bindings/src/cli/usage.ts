@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+
 /** What is wrong with a command, in words for whoever typed it. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
@@ -7,7 +9,6 @@ export class UsageError extends Error {
 export async function textsOf({ text, file }: { text?: unknown; file?: unknown }): Promise<string[]> {
   const texts = [text ?? []].flat().map(String);
   for (const path of [file ?? []].flat().map(String)) {
-    const { readFile } = await import("node:fs/promises");
     texts.push(...(await readFile(path, "utf8")).split("\n").filter((line) => line.trim() !== ""));
   }
   if (texts.some((each) => each === "")) throw new UsageError("--text: expected a text, got none");

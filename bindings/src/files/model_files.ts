@@ -12,8 +12,8 @@ import { openWeights, readIndex } from "./weights.js";
 const single = "model.safetensors";
 const indexFile = "model.safetensors.index.json";
 
-/** Size limit of JSON files. Tokenizers of the largest vocabularies have 40 MB. */
-const maxJsonBytes = 1 << 28;
+/** Size limit of files that are read whole. Tokenizers of the largest vocabularies have 40 MB. */
+const maxBytes = 1 << 28;
 
 async function readAll(reader: ByteReader): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
@@ -23,7 +23,7 @@ async function readAll(reader: ByteReader): Promise<Uint8Array> {
     await reader.skip(part.length);
     parts.push(part);
     length += part.length;
-    if (length > maxJsonBytes) throw fileError(reader.file, `it has more than ${maxJsonBytes} bytes`);
+    if (length > maxBytes) throw fileError(reader.file, `it has more than ${maxBytes} bytes`);
   }
   const all = new Uint8Array(length);
   let filled = 0;
@@ -34,7 +34,7 @@ async function readAll(reader: ByteReader): Promise<Uint8Array> {
   return all;
 }
 
-function parse(file: string, bytes: Uint8Array): unknown {
+function parse(bytes: Uint8Array, file: string): unknown {
   try {
     return JSON.parse(decodeUtf8(bytes));
   } catch (error) {
@@ -60,13 +60,14 @@ export function openFiles(source: ResolvedSource, { cache, signal, onProgress }:
   const findKept = (file: string) => keptPlace(source, file, store);
   const find = async (file: string) => (await findKept(file)) ?? placeOf(source, file, store !== undefined);
 
-  async function readJson(place: Place): Promise<unknown> {
+  /** Reads a file and caches it, unless `check` refuses its bytes. Throws `Missing`. */
+  async function readWhole<T>(place: Place, check: (bytes: Uint8Array, file: string) => T): Promise<T> {
     const reader = new ByteReader(place, signal);
     try {
       const bytes = await readAll(reader);
       if (bytes.length === 0 && (await findKept(place.file)))
         throw new Missing("it was not there when the model was cached");
-      const value = parse(place.file, bytes);
+      const value = check(bytes, place.file);
       await keep(store, place.url, bytes);
       return value;
     } finally {
@@ -74,10 +75,11 @@ export function openFiles(source: ResolvedSource, { cache, signal, onProgress }:
     }
   }
 
-  async function json(file: string, required = false): Promise<unknown> {
+  /** The same. A missing file gives undefined, unless it is required. */
+  async function readIfThere<T>(file: string, required: boolean, check: (bytes: Uint8Array, file: string) => T) {
     const place = await find(file);
     try {
-      return await readJson(place);
+      return await readWhole(place, check);
     } catch (error) {
       if (!(error instanceof Missing)) throw error;
       if (required) throw fileError(file, `it is missing: ${error.message}`);
@@ -90,7 +92,7 @@ export function openFiles(source: ResolvedSource, { cache, signal, onProgress }:
     openWeights(await Promise.all(files.map(find)), index, { store, signal, onProgress });
 
   async function openSharded(reason: string): Promise<Weights> {
-    const index = await readJson(await find(indexFile)).catch((error: unknown) => {
+    const index = await readWhole(await find(indexFile), parse).catch((error: unknown) => {
       if (!(error instanceof Missing)) throw error;
       throw fileError(single, `it is missing: ${reason}; so is ${indexFile}: ${error.message}`);
     });
@@ -99,7 +101,12 @@ export function openFiles(source: ResolvedSource, { cache, signal, onProgress }:
   }
 
   return {
-    json,
+    json: (file, required = false) => readIfThere(file, required, parse),
+    bytes: (file) =>
+      readIfThere(file, false, (bytes) => {
+        if (file.endsWith(".json")) parse(bytes, file);
+        return bytes;
+      }),
     async weights() {
       if (await findKept(indexFile)) return openSharded("");
       try {

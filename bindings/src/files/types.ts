@@ -51,13 +51,13 @@ export type ModelFileMap = Readonly<Record<string, Blob | ArrayBuffer | Uint8Arr
  */
 export type ModelSource = string | URL | HubModel | ModelFileMap | FileList | readonly File[];
 
-/** Progress of reading a model's tensors: the current file, and the bytes of all files together. */
+/** Progress of reading a model's tensors. */
 export interface FileProgress {
-  /** Name of the file. */
+  /** Name of the file that is read now. */
   readonly file: string;
-  /** Bytes that have arrived. */
+  /** Bytes read, of all files together. */
   readonly loaded: number;
-  /** Bytes of the file, as its host says. */
+  /** Bytes of all files together. */
   readonly total: number;
 }
 
@@ -112,6 +112,8 @@ export interface Weights {
 export interface ModelFiles {
   /** Reads a JSON file. A missing file gives undefined, or throws `invalid-file` if it is required. */
   json(file: string, required?: boolean): Promise<unknown>;
+  /** Reads any file whole. A missing file gives undefined; a name that ends in ".json" is one of a JSON file, which is checked. */
+  bytes(file: string): Promise<Uint8Array | undefined>;
   /** Reads and checks the headers of the safetensors files. */
   weights(): Promise<Weights>;
 }
