@@ -101,7 +101,7 @@ export async function packageBinaries(environment) {
   }
   await writeGlue();
   const stamp = "dist/worker/index.d.ts"; // written last
-  const tools = ["build.mjs", "worker_analyses.mjs", "licenses"].map((name) => `tools/${name}`);
+  const tools = ["build.mjs", "worker_analyses.mjs", "licenses.mjs", "licenses"].map((name) => `tools/${name}`);
   const inputs = ["bindings/src", "build/glue", "tsconfig.json", "package.json", ...tools];
   if (!upToDate(stamp, inputs)) await step("Bundling the package", () => bundle(environment));
 }

@@ -53,8 +53,9 @@ async function addPackage() {
 
 /** Builds the site, as far as it is not up to date. */
 export async function site() {
-  if (upToDate("web/dist/docs/index.html", ["docs", "dist", "tools/site.mjs", "tools/api.mjs", "package-lock.json"]))
-    return;
+  const tools = ["site.mjs", "api.mjs", "goldens.mjs"].map((name) => `tools/${name}`);
+  const inputs = ["docs", "dist", ...tools, "tests/models/cases/word_tokenizer.mjs", "package-lock.json"];
+  if (upToDate("web/dist/docs/index.html", inputs)) return;
   const [{ api }, { build }] = await Promise.all([import("./api.mjs"), import("vitepress")]);
   await api();
   await rm(target, { recursive: true, force: true });
