@@ -19,8 +19,8 @@ import { loadTransformer } from "./transformer/load.js";
 import type { Headwise } from "./types.js";
 
 /**
- * What opens published models, and what looks inside of models. Its code is large: pages load it on demand, and the worker, whose
- * script is one file, at once.
+ * What opens published models, and what looks inside of models. Its code is large. Pages load it on demand. The worker has what opens
+ * models from the start, and loads the analyses on demand.
  */
 export type OnDemand = (instance: Instance) => Pick<Headwise, "openModel" | "isCached" | "clearCache" | AnalysisName>;
 

@@ -50,7 +50,7 @@ export interface AttributionPatchOptions extends Omit<PatchOptions, "metric"> {
 
 /** The metric of the corrupted run with one part as in the clean run, not normalised: [N, H], [N, L] or [N, L, H]. NaN of heads that were pruned. */
 export interface PatchMap extends Tensor {
-  /** The metric of the clean run, and of the corrupted one. */
+  /** The metric of the clean run. */
   readonly clean: number;
   /** The metric of the corrupted run. */
   readonly corrupted: number;

@@ -1,3 +1,5 @@
+/** How the element looks: a matrix in colours on a canvas, and the element's style. */
+
 /** Colours of weights 0 … 1: one hue, whose lightness moves one way. */
 const stops = {
   light: [0xf0f5fa, 0xa9cbe8, 0x4d94cb, 0x135f9e, 0x063763],

@@ -19,7 +19,7 @@ export class Instance {
   readonly engine: Handle<Engine>;
   /** Native objects that must be freed before the engine. */
   readonly live = new Set<{ delete(): void }>();
-  /** Of models; its code is loaded on demand. */
+  /** `Headwise.groupHeads`, for models: its code is loaded on demand. In the worker it resolves to long work. */
   groupHeads!: (...args: unknown[]) => Promise<object>;
   #started: Started;
   #engine: Engine;

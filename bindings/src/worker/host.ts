@@ -40,13 +40,13 @@ const post = (message: ProgressMessage) => (parentPort ?? self).postMessage(mess
 let taken = false;
 let starting = new AbortController();
 let headwise: Headwise;
-/** The address of worker-analyses.js, from the other side: a bundler gives it any name. tools/build.mjs imports it from there. */
+/** The address of worker-analyses.js, from the other side: a bundler gives it any name. tools/worker_analyses.mjs makes import() use it. */
 let analysesAt: string;
 const objects = new Map<number, object>();
 let nextTarget = 1;
 const waiting = new Set<number>(); // calls that have not begun
 /** Methods that resolve to long work, when its code has been imported. */
-const startsLongWork = new WeakSet<object>();
+const startsLongWork = new WeakSet<object>([Model.prototype.groupHeads]);
 /** The last call that has begun: how to undo its changes of caches, and whether it was aborted. */
 let current: { id: number; undo: (() => void)[]; aborted: boolean } = { id: -1, undo: [], aborted: false };
 let last: Promise<unknown> = Promise.resolve();
@@ -143,7 +143,9 @@ function run({ id, target, method, args }: Call): unknown {
     return (member.call(object, ...rest, options) as Promise<unknown>).then(describe);
   }
   if (startsLongWork.has(member))
-    return (member(...rest) as Promise<LongWork<unknown>>).then((work) => inTurns(work, report)).then(describe);
+    return (member.apply(object, rest) as Promise<LongWork<unknown>>)
+      .then((work) => inTurns(work, report))
+      .then(describe);
   const work = workOf(member);
   if (work === undefined) {
     if (taken.onProgress)

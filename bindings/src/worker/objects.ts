@@ -47,12 +47,6 @@ function remoteObject(connection: Connection, { [remoteMark]: target, kind, plai
   };
   const object: object = makeDisposable({
     ...members(connection, kind, target, plain, alive),
-    ...((kind === "transformer" || kind === "model") && {
-      groupHeads: async (...args: unknown[]) => {
-        alive();
-        return revive(connection, await connection.call(0, "groupHeads", [object, ...args]));
-      },
-    }),
     async dispose() {
       if (disposed) return;
       disposed = true;

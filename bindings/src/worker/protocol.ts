@@ -33,16 +33,13 @@ export interface ProgressMessage {
   readonly progress: Progress | FileProgress;
 }
 
-/** Methods of models that are calls of the instance's method of this name. */
-type OfInstance = "groupHeads";
-
 type AsyncMethod = (...args: never) => Promise<unknown>;
 
 /** The outside members of an object in the worker: values that do not change, and methods with their names in the worker. */
 interface Surface<T> {
   readonly plain: readonly (keyof T & string)[];
   readonly methods: {
-    readonly [Name in keyof T as T[Name] extends AsyncMethod ? Exclude<Name, "dispose" | OfInstance> : never]: string;
+    readonly [Name in keyof T as T[Name] extends AsyncMethod ? Exclude<Name, "dispose"> : never]: string;
   };
   /** Plain values too, but not for users. */
   readonly inner?: readonly string[];
@@ -106,6 +103,7 @@ const transformer: Surface<WorkerTransformer> = {
     zeroGradients: "zeroGradients",
     prune: "prune",
     convert: "convert",
+    groupHeads: "groupHeads",
     save: "save",
   },
   generators: ["generate"],
