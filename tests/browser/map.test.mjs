@@ -80,7 +80,6 @@ for (const name of browserNames) {
           [
             [1, 0],
             [2, 0],
-            [2, 0],
             [2, 1],
           ],
         );
@@ -99,6 +98,62 @@ for (const name of browserNames) {
           page.messages.filter((message) => !message.includes("404 (Not Found)")),
           [],
         );
+      } finally {
+        await browser.close();
+      }
+    });
+
+    it("runs the model once for all that is set together, tells of a cell once, and keeps what it says of a mistake", async () => {
+      const browser = await openBrowser(name);
+      try {
+        const page = await browser.page(`${server.url}examples/attention-map/`);
+        const shown = await page.evaluate(async () => {
+          const later = () => new Promise((resolve) => setTimeout(resolve, 50));
+          await customElements.whenDefined("headwise-map");
+          const map = document.createElement("headwise-map");
+          document.body.append(map);
+          const inputs = [];
+          const cells = [];
+          map.addEventListener("cell", ({ detail: { query, key } }) => cells.push([query, key]));
+          map.model = {
+            tokenizer: { tokenize: (text) => ({ ids: Int32Array.of(text.length, 1), tokens: ["a", "b"] }) },
+            forward(ids, { capture }) {
+              inputs.push([ids[0], ...capture.layers]);
+              const weights = { data: Float32Array.of(1, 0, 0.25, 0.75, 1, 0, 0.5, 0.5), shape: [1, 2, 2, 2] };
+              return { layers: [{}, { weights }] };
+            },
+          };
+          map.text = "four";
+          map.layer = 1;
+          map.head = 1;
+          await later();
+          const canvas = map.shadowRoot.querySelector("canvas");
+          const { left, top, width, height } = canvas.getBoundingClientRect();
+          const point = (x, y) =>
+            canvas.dispatchEvent(
+              new PointerEvent("pointermove", { clientX: left + x * width, clientY: top + y * height }),
+            );
+          point(0.1, 0.8);
+          point(0.3, 0.9);
+          point(0.7, 0.9);
+          const read = () => map.shadowRoot.querySelector("p").textContent;
+          const text = read();
+          map.head = 2;
+          await later();
+          point(0.1, 0.1);
+          return { inputs, cells, text, wrong: read() };
+        });
+        assert.deepEqual(shown.inputs, [
+          [4, 1],
+          [4, 1],
+        ]);
+        assert.deepEqual(shown.cells, [
+          [0, 0],
+          [1, 0],
+          [1, 1],
+        ]);
+        assert.equal(shown.text, "query b → key b: 0.50");
+        assert.match(shown.wrong, /head: expected one of 2 heads, got 2/);
       } finally {
         await browser.close();
       }

@@ -94,11 +94,15 @@ export function makeHeadwiseMap(): new () => HeadwiseMap {
     async #update(): Promise<void> {
       const run = ++this.#runs;
       if (!this.isConnected) return;
+      await undefined; // what is set together is drawn once
+      if (run !== this.#runs) return;
       try {
         const matrix = this.#model ? await this.#ask(this.#model) : matrixOf(this.#weights, this.head, this.#tokens);
         if (run === this.#runs) this.#show(matrix);
       } catch (error) {
-        if (run === this.#runs) this.#read.textContent = String(error);
+        if (run !== this.#runs) return;
+        this.#show(null); // so that the pointer reads nothing
+        this.#read.textContent = String(error);
       }
     }
 
@@ -120,19 +124,26 @@ export function makeHeadwiseMap(): new () => HeadwiseMap {
       this.#mark.hidden = matrix === null;
       if (!matrix) {
         this.#canvas.width = this.#canvas.height = 1;
+        this.#canvas.setAttribute("aria-label", "Attention weights: none");
         this.#read.textContent = "";
         return;
       }
       const dark = matchMedia("(prefers-color-scheme: dark)").matches;
       draw(this.#canvas, matrix.data, matrix.rows, matrix.columns, dark);
       this.#canvas.setAttribute("aria-label", `Attention weights, ${matrix.rows} queries by ${matrix.columns} keys`);
-      this.#go(this.#cell.query, this.#cell.key);
+      this.#tell(nearest(matrix, this.#cell.query, this.#cell.key));
     }
 
-    #go(query: number, key: number): void {
+    /** To another cell, if it is one. */
+    #move(query: number, key: number): void {
+      const cell = nearest(this.#matrix!, query, key);
+      if (cell.query !== this.#cell.query || cell.key !== this.#cell.key) this.#tell(cell);
+    }
+
+    /** Marks a cell and says what it holds. */
+    #tell(cell: { query: number; key: number }): void {
       const { data, rows, columns, labels } = this.#matrix!;
-      const within = (at: number, count: number) => Math.min(count - 1, Math.max(0, at));
-      this.#cell = { query: within(query, rows), key: within(key, columns) };
+      this.#cell = cell;
       const { style } = this.#mark;
       style.left = `${(100 * this.#cell.key) / columns}%`;
       style.top = `${(100 * this.#cell.query) / rows}%`;
@@ -153,16 +164,22 @@ export function makeHeadwiseMap(): new () => HeadwiseMap {
       const step = steps[event.key];
       if (!step || !this.#matrix) return;
       event.preventDefault();
-      this.#go(this.#cell.query + step[0], this.#cell.key + step[1]);
+      this.#move(this.#cell.query + step[0], this.#cell.key + step[1]);
     }
 
     #point({ clientX, clientY }: PointerEvent): void {
       if (!this.#matrix) return;
       const { left, top, width, height } = this.#canvas.getBoundingClientRect();
       const { rows, columns } = this.#matrix;
-      this.#go(Math.floor(((clientY - top) / height) * rows), Math.floor(((clientX - left) / width) * columns));
+      this.#move(Math.floor(((clientY - top) / height) * rows), Math.floor(((clientX - left) / width) * columns));
     }
   };
+}
+
+/** The cell nearest to a place that may lie outside. */
+function nearest({ rows, columns }: Matrix, query: number, key: number) {
+  const within = (at: number, count: number) => Math.min(count - 1, Math.max(0, at));
+  return { query: within(query, rows), key: within(key, columns) };
 }
 
 /** One head's matrix of weights [L, S] or [H, L, S]. */
