@@ -1,11 +1,9 @@
 /** The gradients of a logit difference at a place of each layer: one pass forward, one back. */
 import type { Tensor } from "../base/types.js";
-import { trained } from "../module/trained.js";
-import type { Handle } from "../runtime/instance.js";
-import type { NativeModel } from "../runtime/native.js";
 import { callModel } from "../transformer/call.js";
 import { checkInput } from "../transformer/input.js";
 import { places, placeShape, type PlaceName } from "../transformer/places.js";
+import { handleOf } from "../transformer/raw_parameters.js";
 import type { CheckedTokens } from "../transformer/tokens.js";
 import type { Model } from "../transformer/transformer.js";
 import type { CheckedDifference } from "./metric.js";
@@ -18,7 +16,7 @@ export function differentiate(
   place: PlaceName,
 ): { value: number; gradients: Tensor[] } {
   const { config } = model;
-  const handle = trained.get(model)!.handle as Handle<NativeModel>;
+  const handle = handleOf(model);
   const input = checkInput(tokens, {}, config);
   const rows = new Int32Array(tokens.batch).fill(position);
   const layers = config.heads.map((_, n) => `gradient ${n}`);

@@ -6,12 +6,11 @@ import type { LongWork } from "../base/long_work.js";
 import { readOptions, withDefault, type OptionTable } from "../base/options.js";
 import type { Tensor } from "../base/types.js";
 import { counter } from "../heads/batches.js";
-import { trained } from "../module/trained.js";
-import type { Handle, Instance } from "../runtime/instance.js";
-import type { NativeModel } from "../runtime/native.js";
+import { kvHeadsOf } from "../module/config.js";
+import type { Instance } from "../runtime/instance.js";
 import { attentionConfig, ropeOf } from "../transformer/config.js";
 import { transformerParameters } from "../transformer/native_config.js";
-import { copyParameters } from "../transformer/raw_parameters.js";
+import { copyParameters, handleOf } from "../transformer/raw_parameters.js";
 import { checkTransformer, type Model } from "../transformer/transformer.js";
 import type { GroupHeadsOptions, ResolvedTransformerConfig } from "../transformer/types.js";
 import { alignHeads, type Freedom } from "./align_heads.js";
@@ -36,7 +35,7 @@ function freedomOfKeys(config: ResolvedTransformerConfig, layer: number): Freedo
 
 /** A projection by the elements of its heads: [D, E] each, with a column of biases where these elements have them. */
 class Projection {
-  readonly heads: Matrix[];
+  heads: Matrix[];
   readonly #name: string;
   readonly #transposed: boolean;
 
@@ -70,6 +69,30 @@ class Projection {
 const mean = (matrices: readonly Matrix[]) =>
   matrices.reduce((sum, each) => Matrix.add(sum, each)).div(matrices.length);
 
+/**
+ * Turns the heads of each group so that they agree as well as they can. The heads of `partner` that meet a head in a product turn with it,
+ * so the model computes the same. `readBy`: of each query head, the key/value head that it reads.
+ */
+function turnHeads(
+  projection: Projection,
+  partner: Projection,
+  groups: readonly (readonly number[])[],
+  readBy: readonly number[],
+  freedom: Freedom,
+): void {
+  for (const group of groups) {
+    const ofGroup = group.map((head) => projection.heads[head]!);
+    const turns = alignHeads(ofGroup, freedom).map((turn) => turn.transpose());
+    for (const [place, head] of group.entries()) {
+      const turn = turns[place]!;
+      projection.heads[head] = turn.mmul(projection.heads[head]!);
+      for (const [h, read] of readBy.entries()) {
+        if (read === head) partner.heads[h] = turn.mmul(partner.heads[h]!);
+      }
+    }
+  }
+}
+
 export function* groupHeads(
   instance: Instance,
   modelLike: unknown,
@@ -86,18 +109,19 @@ export function* groupHeads(
   const model = given.empty(config);
   let done = false;
   try {
-    const [from, to] = [given, model].map((each) => trained.get(each)!.handle as Handle<NativeModel>);
     const shapes = new Map(transformerParameters(config).map(({ name, shape }) => [name, String(shape)]));
     const same = transformerParameters(given.config).filter(({ name, shape }) => shapes.get(name) === String(shape));
-    copyParameters(from!, to!, same, true);
+    copyParameters(handleOf(given), handleOf(model), same, true);
     const reader = new ParameterReader(given);
     const step = counter(2 * layers);
     for (let n = 0; n < layers; ++n) {
       model.attention(n).setHeadGates(given.attention(n).headGates);
-      const { numHeads, numKvHeads: left, headGroups } = attentionConfig(given.config, n);
-      const readBy = range(0, numHeads).map((h) => headGroups?.[h] ?? Math.floor((h * left) / numHeads));
+      const own = attentionConfig(given.config, n);
+      const readBy = kvHeadsOf(own);
       const groupOf = keyValueColumns(given.config).of[n]!.map((head) => Math.floor((head * groups) / numKvHeads));
-      const members = [...new Set(groupOf)].map((group) => range(0, left).filter((head) => groupOf[head] === group));
+      const members = [...new Set(groupOf)].map((group) =>
+        range(0, own.numKvHeads).filter((head) => groupOf[head] === group),
+      );
       const anything = { pairs: [], others: range(0, D) };
       for (const [name, other, freedom] of [
         ["k_proj", "q_proj", freedomOfKeys(given.config, n)],
@@ -108,19 +132,10 @@ export function* groupHeads(
         const written = [projection];
         if (method === "procrustes" && freedom !== undefined) {
           const partner = new Projection(reader, `${at}.${other}`, D, E);
-          for (const group of members)
-            alignHeads(
-              group.map((head) => projection.heads[head]!),
-              freedom,
-            ).forEach((turn, place) => {
-              const turned = (heads: Matrix[], head: number) => (heads[head] = turn.transpose().mmul(heads[head]!));
-              turned(projection.heads, group[place]!);
-              readBy.forEach((head, h) => head === group[place] && turned(partner.heads, h));
-            });
+          turnHeads(projection, partner, members, readBy, freedom);
           written.push(partner);
         }
-        const means = members.map((group) => mean(group.map((head) => projection.heads[head]!)));
-        projection.heads.splice(0, left, ...means);
+        projection.heads = members.map((group) => mean(group.map((head) => projection.heads[head]!)));
         for (const each of written) model.setParameters(each.parameters(E));
         yield step();
       }

@@ -3,6 +3,7 @@ import type { LongWork } from "../base/long_work.js";
 import { readOptions } from "../base/options.js";
 import type { Tensor, Tokens } from "../base/types.js";
 import { counter } from "../heads/batches.js";
+import { kvHeadsOf } from "../module/config.js";
 import type { Instance } from "../runtime/instance.js";
 import { attentionConfig } from "../transformer/config.js";
 import { gramRoot } from "./folded.js";
@@ -25,13 +26,15 @@ export function* weighValues(
   const weighed: Tensor[] = [];
   const capture = { weights: "probabilities", values: true } as const;
   for (const [n, { weights, values }] of eachLayer(model, tokens, capture, B * L * L)) {
-    const { numHeads: H, numKvHeads: G, headGroups } = attentionConfig(model.config, n);
+    const own = attentionConfig(model.config, n);
+    const { numHeads: H, numKvHeads: G } = own;
+    const kvHeads = kvHeadsOf(own);
     const gates = model.attention(n).headGates;
     const roots = layerMatrices(model, n, reader).map(({ o }) => gramRoot(o, E));
     const result = { data: Float32Array.from(weights!.data), shape: weights!.shape };
     for (let b = 0; b < B; ++b) {
       for (const [h, root] of roots.entries()) {
-        const g = headGroups?.[h] ?? Math.floor((h * G) / H);
+        const g = kvHeads[h]!;
         const sizes = Float64Array.from({ length: L }, (_, j) => {
           const value = values!.data.subarray(((b * G + g) * L + j) * D, ((b * G + g) * L + j + 1) * D);
           let squares = 0;

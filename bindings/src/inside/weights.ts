@@ -1,10 +1,10 @@
 /** Parameters of a model, as much of them as an analysis needs. */
 import type { Handle } from "../runtime/instance.js";
 import type { NativeModel } from "../runtime/native.js";
-import { trained } from "../module/trained.js";
-import type { Parameter } from "../module/config.js";
+import { kvHeadsOf, type Parameter } from "../module/config.js";
 import { product } from "../base/tensor.js";
 import { transformerParameters } from "../transformer/native_config.js";
+import { handleOf } from "../transformer/raw_parameters.js";
 import type { Model } from "../transformer/transformer.js";
 import { attentionConfig } from "../transformer/config.js";
 
@@ -17,7 +17,7 @@ export class ParameterReader {
   readonly #parameters: ReadonlyMap<string, Parameter>;
 
   constructor(model: Model) {
-    this.#handle = trained.get(model)!.handle as Handle<NativeModel>;
+    this.#handle = handleOf(model);
     this.#parameters = new Map(transformerParameters(model.config).map((parameter) => [parameter.name, parameter]));
   }
 
@@ -80,14 +80,16 @@ export interface HeadMatrices {
 export function layerMatrices(model: Model, layer: number, reader = new ParameterReader(model)): HeadMatrices[] {
   const { config } = model;
   const { embedDim: E, headDim: D } = config;
-  const { numHeads, headGroups, numKvHeads } = attentionConfig(config, layer);
+  const own = attentionConfig(config, layer);
+  const { numHeads } = own;
+  const kvHeads = kvHeadsOf(own);
   const name = `layers.${layer}.attention`;
   const [query, key, value] = ["q", "k", "v"].map((each) => reader.get(`${name}.${each}_proj.weight`));
   const out = reader.get(`${name}.out_proj.weight`);
   const bias = reader.find(`${name}.v_proj.bias`);
   const normBias = config.normPlacement === "after" ? undefined : reader.find(`layers.${layer}.norm1.bias`);
   return Array.from({ length: numHeads }, (_, h) => {
-    const g = headGroups?.[h] ?? Math.floor((h * numKvHeads) / numHeads);
+    const g = kvHeads[h]!;
     const part = (matrix: Float32Array, head: number) => matrix.subarray(head * D * E, (head + 1) * D * E);
     const o = new Float32Array(D * E);
     for (let e = 0; e < E; ++e) for (let d = 0; d < D; ++d) o[d * E + e] = out[(e * numHeads + h) * D + d]!;

@@ -6,13 +6,11 @@ import { resolveSource } from "../files/sources.js";
 import { arrayOf, scaleName } from "../files/safetensors.js";
 import type { ModelFiles, ModelSource, StreamedTensor, Weights } from "../files/types.js";
 import { readParameters } from "../module/parameters.js";
-import { trained } from "../module/trained.js";
 import type { Dtype } from "../module/types.js";
-import type { Handle, Instance } from "../runtime/instance.js";
-import type { NativeModel } from "../runtime/native.js";
+import type { Instance } from "../runtime/instance.js";
 import { resolveTransformerConfig } from "../transformer/config.js";
 import { isMatrix, transformerParameters } from "../transformer/native_config.js";
-import { setFloats, setRaw } from "../transformer/raw_parameters.js";
+import { handleOf, setFloats, setRaw } from "../transformer/raw_parameters.js";
 import { emptyTransformer } from "../transformer/transformer.js";
 import type { TransformerConfig } from "../transformer/types.js";
 import { labelsOf } from "./architectures/config_file.js";
@@ -63,7 +61,7 @@ function readConfig(
 /** Parameters by name: the file's may have other shapes than the model's, which may have fewer positions. */
 function accessTo(model: PublishedModel): ParameterAccess {
   const own = new Map(transformerParameters(model.config).map((parameter) => [parameter.name, parameter]));
-  const handle = trained.get(model)!.handle as Handle<NativeModel>;
+  const handle = handleOf(model);
   const { dtype } = model.config;
   return {
     get({ name }) {

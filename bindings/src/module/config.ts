@@ -76,7 +76,7 @@ function groupsOf(kvHeads: readonly number[]): { numKvHeads: number; headGroups?
 }
 
 /** The key/value head that each head reads. */
-function kvHeadsOf({ numHeads, numKvHeads, headGroups }: ResolvedConfig): readonly number[] {
+export function kvHeadsOf({ numHeads, numKvHeads, headGroups }: ResolvedConfig): readonly number[] {
   return headGroups ?? Array.from({ length: numHeads }, (_, h) => Math.floor((h * numKvHeads) / numHeads));
 }
 

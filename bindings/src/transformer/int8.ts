@@ -4,19 +4,14 @@ import { arrayOf, scaleName, type OpenFile, type TensorToWrite } from "../files/
 import { invalidTensor } from "../files/safetensors_header.js";
 import type { Parameter } from "../module/config.js";
 import { readParameters, refuseNotFinite } from "../module/parameters.js";
-import { trained } from "../module/trained.js";
-import type { Handle } from "../runtime/instance.js";
-import type { NativeModel } from "../runtime/native.js";
 import { isMatrix, transformerParameters } from "./native_config.js";
-import { getInt8, setRaw } from "./raw_parameters.js";
+import { getInt8, handleOf, setRaw } from "./raw_parameters.js";
 import type { AnyTransformer } from "./types.js";
 
 export interface Int8OrFloats {
   readonly data: Float32Array | Int8Array;
   readonly scales?: Float32Array;
 }
-
-const handleOf = (model: object) => trained.get(model)!.handle as Handle<NativeModel>;
 
 /** Calls `use` with what a parameter is in int8, of the model or of a copy that lives as long as the call. */
 export function inInt8<T>(model: AnyTransformer, use: (numbers: (parameter: Parameter) => Int8OrFloats) => T): T {

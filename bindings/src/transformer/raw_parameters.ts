@@ -2,9 +2,13 @@
 import { HeadwiseError } from "../base/errors.js";
 import { allocate, product } from "../base/tensor.js";
 import type { Parameter } from "../module/config.js";
+import { trained } from "../module/trained.js";
 import type { Handle } from "../runtime/instance.js";
 import type { NativeModel } from "../runtime/native.js";
 import { isMatrix } from "./native_config.js";
+
+/** The native model of a transformer. */
+export const handleOf = (model: object) => trained.get(model)!.handle as Handle<NativeModel>;
 
 /** Numbers of a file or of the core: float32, the bits of BF16, or int8. */
 export type Numbers = Float32Array | Uint16Array | Int8Array;
