@@ -17,7 +17,7 @@ addEventListener("fetch", (event) => {
 });
 
 /** "…/" and "…/index.html" are the same page. */
-const pageOf = (url) => new URL("index.html", url.origin + url.pathname).href;
+const pageOf = (url) => url.origin + url.pathname.replace(/\/$/, "/index.html");
 
 async function install() {
   const cache = await caches.open(cacheName);

@@ -28,7 +28,23 @@ test("after one load it works without its host, and a new version replaces all f
     const lock = await page.evaluate(() => caches.keys());
     assert.equal(lock.length, 1);
 
+    // Other pages of the host are themselves: those that are kept, and those of the site, which are not.
+    const isItself = async (path) => {
+      const [, title] = (await readFile(join(folder, path), "utf8")).match(/<title>(.*?)<\/title>/);
+      await page.goto(`${host.url}${path.replace(/index\.html$/, "")}`);
+      assert.equal(await page.title(), title, path);
+    };
+    const pages = ["readme/index.html", "readme/CHANGELOG.html"];
+    for (const path of [...pages, "docs/guide/start.html"]) await isItself(path);
+    const readLicenses = async () => {
+      await page.goto(`${host.url}licenses.txt`);
+      assert.match(await page.$eval("body", (body) => body.innerText), /Permission is hereby granted/);
+    };
+    await readLicenses();
+
     down = true;
+    for (const path of pages) await isItself(path);
+    await readLicenses();
     const asked = host.requests.length;
     await page.goto(`${host.url}#show?text=Nobody+is+there.`);
     await page.reload();
