@@ -33,7 +33,7 @@ export async function openSite({ plain = false, ...more } = {}) {
   };
 }
 
-/** A page and what tests do with it; `done` checks that the console stayed empty, but for messages that are `allowed`. */
+/** A page and what tests do with it; `done` checks that the console stayed empty, but for messages, each with its address, that are `allowed`. */
 async function openPage(
   browser,
   url,
@@ -42,7 +42,8 @@ async function openPage(
   const page = await browser.newPage();
   const messages = [];
   page.on("console", (message) => {
-    if (!allowed?.test(message.text())) messages.push(`${message.type()}: ${message.text()}`);
+    if (!allowed?.test(`${message.text()} ${message.location().url}`))
+      messages.push(`${message.type()}: ${message.text()}`);
   });
   page.on("pageerror", (error) => messages.push(String(error)));
   await page.setViewport({ width, height: 900 });

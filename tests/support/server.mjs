@@ -33,7 +33,8 @@ export const contentSecurityPolicy =
 /**
  * Serves a folder under `mount`. `isolated` sends the isolation headers, `csp` the policy above, `headers` additional ones. `cached`
  * allows browsers to cache. `bytesPerSecond` is what all answers together get at most, `compressed` sends text and WebAssembly gzipped, as
- * hosts do. `isDown`: whether connections break. `also`: other folders, by the paths that they are served under.
+ * hosts do. `isDown`: whether connections break. `hold`: what is
+ * waited for before an answer, by path. `also`: other folders, by the paths that they are served under.
  * @returns {Promise<{ url: string, requests: string[], served: { bytes: number }, close: () => Promise<void> }>} requests: the paths asked for
  */
 export async function serve(
@@ -48,6 +49,7 @@ export async function serve(
     compressed = false,
     also = {},
     isDown = () => false,
+    hold = () => undefined,
   } = {},
 ) {
   const requests = [];
@@ -62,6 +64,7 @@ export async function serve(
     const [pathname] = request.url.split("?");
     requests.push(pathname);
     if (isDown()) return request.destroy();
+    await hold(pathname);
     try {
       if (!pathname.startsWith(mount)) throw new Error("outside the mount");
       const [under, from] = Object.entries(also).find(([path]) => pathname.startsWith(mount + path)) ?? ["", folder];

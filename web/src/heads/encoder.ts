@@ -32,6 +32,7 @@ export class Encoder implements Subject {
   readonly heads = [4, 4];
   readonly maxTokens: number;
   readonly causal = false;
+  readonly pictures = false;
   readonly tokenize: (text: string) => Token[];
   #rest: Rest | undefined;
   #completed!: () => void;
@@ -124,7 +125,7 @@ export class Encoder implements Subject {
       const [queries, keys, values] = splitColumns(projected, 3, this.heads[0]);
       const { contributions, output: attention } = lower;
       const stages = { scores: first.weights!, masked: second.weights!, outputs: first.heads! };
-      return { layer, queries, keys, values, ...stages, contributions, attention };
+      return { layer, ...plain(queries), queries, keys, values, ...stages, contributions, attention };
     }
     const inside = { queries: true, keys: true, values: true, weights: "scores", heads: "values" } as const;
     const added = { weights: "masked", heads: "contributions", attention: true } as const;
@@ -134,7 +135,8 @@ export class Encoder implements Subject {
     ]);
     const { queries, keys, values, weights: scores, heads: outputs } = first.layers[1] as Required<CapturedHeads>;
     const { weights: masked, heads: contributions, attention } = second.layers[1] as Required<CapturedHeads>;
-    return { layer, queries, keys, values, scores, masked, outputs, contributions, attention };
+    const stages = { scores, masked, outputs };
+    return { layer, ...plain(queries), queries, keys, values, ...stages, contributions, attention };
   }
 
   async embed(input: Input, off: HeadPlace | null, signal: AbortSignal): Promise<Float32Array> {
@@ -186,6 +188,9 @@ export class Encoder implements Subject {
 }
 
 type CapturedHeads = Awaited<ReturnType<WorkerTransformer["forward"]>>["layers"][number];
+
+/** How this model's scores are made. */
+const plain = ({ shape }: Tensor) => ({ scale: 1 / Math.sqrt(shape[2]), softcap: 0, alibi: false });
 
 /** The tensors whose names begin with `prefix`, without it. */
 function within(tensors: EncoderWeights["tensors"], prefix: string): Record<string, Tensor> {

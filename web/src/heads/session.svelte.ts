@@ -4,7 +4,7 @@ import { untrack } from "svelte";
 import { Effects } from "./effects.svelte";
 import { Side, type Shown } from "./side.svelte";
 import { outputChange } from "./statistics";
-import { sameHead, type HeadPlace, type Input, type Look, type Subject } from "./subject";
+import { FEW, sameHead, type HeadPlace, type Input, type Look, type Subject } from "./subject";
 
 /**
  * `waiting`: a cached run, or nothing, is on screen, and the model is on its way; `partial`: its first layers are live; `failed`: it will
@@ -53,7 +53,7 @@ export class Session {
   readonly present: readonly Side[] = $derived(this.sides.filter(({ shown }) => shown !== null));
   readonly allOpen: boolean = $derived(this.gates.every((of) => of.every((gate) => gate !== 0)));
   /** Many heads are shown as maps alone. */
-  readonly many: boolean = $derived(this.gates.flat().length > 16);
+  readonly many: boolean = $derived(this.gates.flat().length > FEW);
   /** The layer of the shown head, inside. */
   readonly look: Look | null = $derived(this.side.look?.layer === this.shown.layer ? this.side.look : null);
 
@@ -130,14 +130,14 @@ export class Session {
     return (this.#running = this.#run());
   }
 
-  /** When the latest run has ended. */
-  settled(): Promise<void> {
-    return this.#running;
+  /** When the latest run has ended, or one that has come meanwhile. */
+  async settled(): Promise<void> {
+    for (let running; running !== this.#running;) await (running = this.#running);
   }
 
   async #run(): Promise<void> {
     const { subject } = this;
-    if (!subject || this.side.empty) return;
+    if (!subject || this.side.empty || (subject.pictures && !this.side.pixels)) return;
     this.#current?.abort();
     const { signal } = (this.#current = new AbortController());
     this.busy = true;

@@ -1,4 +1,4 @@
-/** What a session shows, as parameters of an address, and back. */
+/** What a session shows, as parameters of an address, and back. Texts are in it, pictures are not. */
 import type { Session } from "./session.svelte";
 import { nameOfHead, type HeadPlace } from "./subject";
 
@@ -7,8 +7,10 @@ const CELLS = ["cell", "cell2"] as const;
 export function stateOf(session: Session): URLSearchParams {
   const parameters = new URLSearchParams();
   const [one, other] = session.sides;
-  if (one.text !== session.defaultText) parameters.set("text", one.text);
-  if (!other.empty) parameters.set("with", other.text);
+  if (!session.subject?.pictures) {
+    if (one.text !== session.defaultText) parameters.set("text", one.text);
+    if (!other.empty) parameters.set("with", other.text);
+  }
   if (session.pinned) parameters.set("head", nameOfHead(session.pinned));
   session.sides.forEach(({ pinned }, i) => {
     if (pinned) parameters.set(CELLS[i], `${pinned.query},${pinned.key}`);
@@ -22,8 +24,10 @@ export function stateOf(session: Session): URLSearchParams {
 /** What an address does not name is as at first; what there is not is left out. */
 export function restore(session: Session, parameters: URLSearchParams): void {
   const [one, other] = session.sides;
-  one.text = parameters.get("text") ?? session.defaultText;
-  other.text = parameters.get("with") ?? "";
+  if (!session.subject?.pictures) {
+    one.text = parameters.get("text") ?? session.defaultText;
+    other.text = parameters.get("with") ?? "";
+  }
   session.sides.forEach((side, i) => {
     const [query, key] = (parameters.get(CELLS[i]) ?? "").split(",").map(Number);
     side.pinLater(Number.isInteger(query) && Number.isInteger(key) ? { query, key } : null);

@@ -44,9 +44,15 @@ export interface Look {
   readonly queries: Tensor;
   readonly keys: Tensor;
   readonly values: Tensor;
-  /** Scores q · k / √D before and after the mask, [H, T, T]. */
+  /** Factor of the scores: 1 / √D in most models. */
+  readonly scale: number;
+  /** Scores scale · q · k, [H, T, T]: before and after the softcap, ALiBi and the mask. */
   readonly scores: Tensor;
   readonly masked: Tensor;
+  /** Replaces each score x with softcap · tanh(x / softcap); 0: does not. */
+  readonly softcap: number;
+  /** Whether each head lowers the scores of keys by their distance. */
+  readonly alibi: boolean;
   /** Each head's own output [H, T, D], before the gate. */
   readonly outputs: Tensor;
   /** What each head adds to the residual stream [H, T, E], after the gate. */
@@ -62,12 +68,17 @@ export interface Subject {
   readonly maxTokens: number;
   /** The model's own mask: each token reads itself and earlier ones. */
   readonly causal: boolean;
+  /** Whether it reads a picture; the text of a side is then the picture's name. */
+  readonly pictures: boolean;
   tokenize(text: string): readonly Token[];
   run(input: Input, signal: AbortSignal): Promise<Run>;
   look(input: Input, layer: number, signal: AbortSignal): Promise<Look>;
   /** The text as one vector of length 1, with one more head off if there is one. Only of models that embed. */
   embed?(input: Input, off: HeadPlace | null, signal: AbortSignal): Promise<Float32Array>;
 }
+
+/** Few heads are shown with their numbers, and measured one by one; of more, there is a map each. */
+export const FEW = 16;
 
 /** The gates with one more head off. */
 export const gatesWithout = (gates: Input["gates"], off: HeadPlace | null): Input["gates"] =>

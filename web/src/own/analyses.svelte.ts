@@ -16,6 +16,7 @@ export interface HeadMap {
   /** [N, H]; NaN where there is no head. */
   readonly map: Tensor;
   readonly note: string;
+  readonly of: string;
 }
 
 export class Analyses {
@@ -24,11 +25,19 @@ export class Analyses {
   running = $state<Kind | "report" | null>(null);
   progress = $state(0);
   wrong = $state<string | null>(null);
-  maps = $state.raw<readonly HeadMap[]>([]);
-  report = $state.raw<HeadReport | null>(null);
+  #maps = $state.raw<readonly HeadMap[]>([]);
+  #report = $state.raw<{ readonly heads: HeadReport; readonly of: string } | null>(null);
   #current: AbortController | undefined;
 
   constructor(private readonly session: OwnSession) {}
+
+  /** What the texts and gates on screen are: results are of one such, and are shown with it alone. */
+  readonly of: string = $derived.by(() => {
+    const { present } = this.session;
+    return JSON.stringify(present.map(({ shown }) => [Array.from(idsOf(shown!)), shown!.gates]));
+  });
+  readonly maps: readonly HeadMap[] = $derived(this.#maps.filter(({ of }) => of === this.of));
+  readonly report: HeadReport | null = $derived(this.#report?.of === this.of ? this.#report.heads : null);
 
   stop(): void {
     this.#current?.abort();
@@ -37,18 +46,21 @@ export class Analyses {
 
   measure(kind: Kind): Promise<void> {
     return this.#work(kind, async (model, [one, other], options) => {
+      const { of } = this;
       const metric = this.#metric(model);
       const result = await this.#map(model, kind, one, other, metric, options);
-      this.maps = [...this.maps.filter((each) => each.kind !== kind), { kind, ...result }];
+      this.#maps = [...this.maps.filter((each) => each.kind !== kind), { kind, ...result, of }];
     });
   }
 
   /** With the logit difference as pair, if both texts and an answer are there. */
   makeReport(): Promise<void> {
     return this.#work("report", async (model, [one, other], options) => {
+      const { of } = this;
       const same = other && other.tokens.length === one.tokens.length && this.answer !== "" && model.predicts;
       const pair = same ? { clean: idsOf(one), corrupted: idsOf(other), ...this.#metric(model) } : undefined;
-      this.report = await model.hw.headReport(model.model, [idsOf(one)], { ...options, top: 0, ...(pair && { pair }) });
+      const heads = await model.hw.headReport(model.model, [idsOf(one)], { ...options, top: 0, ...(pair && { pair }) });
+      this.#report = { heads, of };
     });
   }
 

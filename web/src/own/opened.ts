@@ -30,6 +30,7 @@ export class Opened implements Subject {
   /** Whether it predicts tokens. */
   readonly predicts: boolean;
   readonly grid: Grid | undefined;
+  readonly pictures: boolean;
   readonly embed: Subject["embed"];
 
   private constructor(
@@ -48,6 +49,7 @@ export class Opened implements Subject {
       const [rows, columns] = patches.grid;
       this.grid = { rows, columns, extra: Number(patches.classToken) + patches.registerTokens };
     }
+    this.pictures = patches !== undefined;
     if ("embed" in model && !causal && !patches)
       this.embed = (input, off, signal) => this.#embed(model, input, off, signal);
   }
@@ -89,8 +91,10 @@ export class Opened implements Subject {
     const one = first.layers[layer];
     const other = second.layers[layer];
     const plain = this.grid ? unbatched : same;
+    const { scale, softcap, positions } = this.model.config;
     return {
       layer,
+      ...{ scale, softcap, alibi: positions === "alibi" },
       queries: plain(one.queries!),
       keys: plain(one.keys!),
       values: plain(one.values!),

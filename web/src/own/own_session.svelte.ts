@@ -26,7 +26,7 @@ function originOf({ source, dtype, tower }: Request): Record<string, string> {
   return { hub, ...(String(endpoint) !== HUB && { endpoint: String(endpoint) }), ...rest };
 }
 
-export const MOBY_DICK = "Moby Dick, letter by letter";
+const MOBY_DICK = "Moby Dick, letter by letter";
 
 export class OwnSession extends Session {
   opened = $state.raw<Opened | null>(null);
@@ -51,11 +51,11 @@ export class OwnSession extends Session {
       bytes = total;
     };
     const text = "The quick brown fox jumps over the lazy dog.";
-    await this.#exchange(text, async (hw, signal) => {
+    const opened = await this.#exchange(text, async (hw, signal) => {
       const model = await hw.openModel(source, { dtype, signal, onProgress, ...(tower && { tower }) });
       return Opened.make(hw, title, model, readerOf(model));
     });
-    if (this.opened?.title !== title) return;
+    if (!opened) return;
     this.origin = originOf({ title, source, dtype, tower });
     const place = typeof source === "string" || (typeof source === "object" && "hub" in source);
     if (place) remember({ title, source: source as Kept["source"], bytes });
@@ -64,19 +64,18 @@ export class OwnSession extends Session {
 
   /** Opens the page's own small model. */
   async openMobyDick(base: URL): Promise<void> {
-    await this.#exchange("The whale ", async (hw, signal) => {
+    const opened = await this.#exchange("The whale ", async (hw, signal) => {
       const [file] = await download([new URL("moby-dick.safetensors", base).href], undefined, signal);
       const model = await hw.loadTransformer(file, { signal });
       return Opened.make(hw, MOBY_DICK, model, letters(readSafetensors(file).metadata.vocabulary));
     });
-    if (this.opened?.title === MOBY_DICK) this.origin = { model: "moby-dick" };
+    if (opened) this.origin = { model: "moby-dick" };
   }
 
   /** Opens what an address names, if that is not open. */
   async openOrigin(parameters: URLSearchParams, models: URL): Promise<void> {
-    const names = ["model", "hub", "endpoint", "address", "dtype", "tower"];
     const get = (name: string) => parameters.get(name) ?? undefined;
-    if (names.every((name) => get(name) === this.origin[name])) return;
+    if (this.isFrom(parameters)) return this.abort(); // no other is wanted now
     if (get("model") === "moby-dick") return this.openMobyDick(models);
     const hub = get("hub");
     const address = get("address");
@@ -86,6 +85,12 @@ export class OwnSession extends Session {
     const dtype = DTYPES.find((each) => each === get("dtype")) ?? "auto";
     const tower = (["text", "vision"] as const).find((each) => each === get("tower"));
     await this.open({ title: hub ?? address!, source, dtype, tower });
+  }
+
+  /** Whether the open model is the one that an address names. */
+  isFrom(parameters: URLSearchParams): boolean {
+    const names = ["model", "hub", "endpoint", "address", "dtype", "tower"];
+    return this.opened !== null && names.every((name) => (parameters.get(name) ?? undefined) === this.origin[name]);
   }
 
   abort(): void {
@@ -103,7 +108,8 @@ export class OwnSession extends Session {
     await this.refreshKept();
   }
 
-  async #exchange(text: string, open: (hw: WorkerHeadwise, signal: AbortSignal) => Promise<Opened>): Promise<void> {
+  /** @returns whether the model is there: an opening may fail, and may be stopped */
+  async #exchange(text: string, open: (hw: WorkerHeadwise, signal: AbortSignal) => Promise<Opened>): Promise<boolean> {
     this.abort();
     const { signal } = (this.#opening = new AbortController());
     this.opening = true;
@@ -111,6 +117,10 @@ export class OwnSession extends Session {
     try {
       const hw = await this.#library();
       const opened = await open(hw, signal);
+      if (signal.aborted) {
+        await opened.model.dispose();
+        return false;
+      }
       this.stop();
       await this.opened?.model.dispose();
       this.info = hw.info;
@@ -120,12 +130,15 @@ export class OwnSession extends Session {
       this.opened = opened;
       this.use(opened);
       this.openAll();
+      return true;
     } catch (error) {
       if (!signal.aborted) this.refusal = error instanceof Error ? error.message : String(error);
-    }
-    if (this.#opening?.signal === signal) {
-      this.opening = false;
-      this.progress = null;
+      return false;
+    } finally {
+      if (this.#opening?.signal === signal) {
+        this.opening = false;
+        this.progress = null;
+      }
     }
   }
 
