@@ -180,6 +180,7 @@ test("two texts: their similarity, and what each head off makes of it", async ()
   const measured = () => page.waitForSelector("[aria-busy=false] [data-metric=similarity]");
   await measured();
   near(await screen.number("[data-metric=similarity]", "value"), await oracle.similarity(one, other), "similarity");
+  assert.ok(await page.$("[data-each]"), "what the numbers on the heads are is said");
   await page.waitForFunction(() => document.querySelectorAll("[data-metric=without][data-value]").length === 8);
   for (const name of HEADS) {
     const value = await screen.number(`[data-head='${name}'] [data-metric=without]`, "value");
@@ -191,6 +192,15 @@ test("two texts: their similarity, and what each head off makes of it", async ()
   near(await screen.number("[data-metric=similarity]", "value"), await oracle.similarity(one, other, gates), "gated");
   near(await screen.number("[data-metric=all-on]", "value"), await oracle.similarity(one, other), "with all heads on");
   assert.equal((await page.$$("[data-matrix=weights]")).length, 2, "a map of each text");
+
+  // Cleared, the second field stays for another text, until it is closed.
+  await page.click("#show-sentence-other", { clickCount: 3 });
+  await screen.press("Backspace");
+  await page.waitForFunction(() => document.querySelectorAll("[data-matrix=weights]").length === 1);
+  await screen.after(() => page.type("#show-sentence-other", other));
+  assert.equal((await page.$$("[data-matrix=weights]")).length, 2);
+  await screen.after(() => page.click("[data-action=compare]"));
+  assert.equal(await page.$("#show-sentence-other"), null);
   await screen.done();
 });
 

@@ -1,10 +1,7 @@
 /** How alike two texts are to the model, and what each head has to do with it: measured with the head off. No DOM. */
 import type { Side } from "./side.svelte";
 import { dot } from "./statistics";
-import type { HeadPlace, Input, Subject } from "./subject";
-
-/** The single heads of larger models are not measured: two passes for each would take too long. */
-const MOST = 16;
+import { FEW, type HeadPlace, type Input, type Subject } from "./subject";
 
 export class Effects {
   /** Cosine of the two texts' embeddings, with the present gates and with all heads on. */
@@ -36,7 +33,7 @@ export class Effects {
     this.similarity = now;
     this.allOn = allOn;
     this.measured = true;
-    if (one.gates.flat().length > MOST) return;
+    if (one.gates.flat().length > FEW) return; // two passes for each of more would take too long
     const without: number[][] = [];
     for (const [layer, count] of subject.heads.entries()) {
       without.push([]);
