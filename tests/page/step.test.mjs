@@ -3,17 +3,19 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { loadOracle } from "./oracle.mjs";
-import { darkWithReducedMotion, openSite } from "./screen.mjs";
+import { openHub, TEXT } from "./own.mjs";
+import { darkWithReducedMotion } from "./screen.mjs";
 
 const FACTORS = ["products", "scale", "mask", "softmax", "values", "output"];
-let site, oracle;
+let hub, site, oracle;
 
 before(async () => {
-  site = await openSite();
+  hub = await openHub(["gpt_neo", "gemma2"]);
+  ({ site } = hub);
   oracle = await loadOracle(site.url);
 });
 after(async () => {
-  await site?.close();
+  await hub?.close();
   oracle?.dispose();
 });
 
@@ -141,6 +143,64 @@ for (const [name, query, causal] of [
       await on(factor);
     }
     await screen.done();
+  });
+}
+
+for (const [name, scale, softcap] of [
+  ["gpt_neo", 1, 0],
+  ["gemma2", 20 ** -0.5, 5],
+]) {
+  test(`${name} does not divide by √d: the products are those of its queries and keys, the scale and softcap its own`, async () => {
+    const own = await hub.openOwn();
+    const { page } = own;
+    await own.hub(name);
+    await own.type(TEXT);
+    const model = await hub.hw.openModel(await hub.filesOf(name));
+    const tokens = model.tokenizer.encode(TEXT);
+    const captured = (capture) => model.forward(tokens, { logits: "none", capture }).layers[1];
+    const { queries, keys, weights } = captured({ queries: true, keys: true, weights: "scores" });
+    const masked = captured({ weights: "masked" }).weights;
+    const [T, D] = queries.shape.slice(1);
+    const [query, head] = [3, 2];
+    const kv = Math.floor((head * keys.shape[0]) / queries.shape[0]);
+    const rowOf = ({ data }, width, row) => Array.from(data.subarray(row * width, (row + 1) * width));
+    const q = rowOf(queries, D, head * T + query);
+    const dots = Array.from(tokens, (_, t) =>
+      rowOf(keys, D, kv * T + t).reduce((sum, value, d) => sum + value * q[d], 0),
+    );
+    const values = async (n) => (await column(page, n)).map(({ value }) => value);
+
+    await own.show("step");
+    await page.select("[data-choose=model]", "1");
+    await page.select("[data-choose=head]", "2.3");
+    await page.select("[data-choose=query]", String(query));
+    await page.waitForSelector("[data-panel=products]");
+    near(await values(0), dots, "q · k");
+    await page.click("[data-go=on]");
+    await page.waitForSelector("[data-panel=scale]");
+    const panel = () => page.$eval("[data-view=step] section", (element) => element.innerText);
+    assert.match(await panel(), /× scale[^]*does not divide by √d/);
+    assert.doesNotMatch(await panel(), /[/÷] √d/);
+    near(
+      await values(1),
+      dots.map((dot) => dot * scale),
+      "scores",
+    );
+    near(await values(1), rowOf(weights, T, head * T + query), "the library's scores");
+    await page.click("[data-go=on]");
+    await page.waitForSelector("[data-panel=mask]");
+    near(await values(1), rowOf(masked, T, head * T + query), "masked");
+    assert.equal((await page.$("[data-changed=softcap]")) !== null, softcap > 0);
+    if (softcap > 0) {
+      assert.match(await panel(), new RegExp(`softcap of c = ${softcap} `));
+      near(
+        await values(1),
+        dots.map((dot, j) => (j > query ? -Infinity : softcap * Math.tanh((dot * scale) / softcap))),
+        "capped",
+      );
+    }
+    model.dispose();
+    await own.done();
   });
 }
 

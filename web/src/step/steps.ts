@@ -1,10 +1,10 @@
 /** One row of attention, step by step: the numbers of the library's captures, and what is between them. No DOM. */
-import { headMatrix } from "../heads/statistics";
+import { dot, headMatrix } from "../heads/statistics";
 import type { Look } from "../heads/subject";
 
 export const STEPS = [
   { factor: "products", title: "Compare: the query with every key, feature by feature" },
-  { factor: "scale", title: "Scale: divide by √d" },
+  { factor: "scale", title: "Scale: the same factor for every sum" },
   { factor: "mask", title: "Mask: what the query may not see" },
   { factor: "softmax", title: "Softmax: exponentials, divided by their sum" },
   { factor: "values", title: "Mix: the value rows, by weight" },
@@ -18,10 +18,14 @@ export interface Row {
   /** Row by key, [D] each. */
   readonly keys: readonly Float32Array[];
   readonly values: readonly Float32Array[];
-  /** √D · score: the sum of the products, [T]. */
+  /** The sum of the products, [T]. */
   readonly sums: readonly number[];
-  readonly root: number;
+  readonly scale: number;
+  /** √D if that is what `scale` divides by, as in most models. */
+  readonly root: number | null;
   readonly scores: Float32Array;
+  readonly softcap: number;
+  readonly alibi: boolean;
   readonly masked: Float32Array;
   /** The largest masked score: subtracted before the exponential, which changes no weight. */
   readonly largest: number;
@@ -50,17 +54,20 @@ export function rowOfHead(look: Look, weights: Look["scores"], head: number, que
   };
   const scores = rowOf(headMatrix(look.scores, head), query);
   const masked = rowOf(headMatrix(look.masked, head), query);
-  const root = Math.sqrt(width);
+  const keys = rows(look.keys);
+  const q = rowOf(headMatrix(look.queries, head), query);
+  const { scale, softcap, alibi } = look;
+  const root = Math.abs(scale * Math.sqrt(width) - 1) < 1e-6 ? Math.sqrt(width) : null;
   const largest = masked.reduce((most, value) => Math.max(most, value), -Infinity);
   const exponentials = Array.from(masked, (score) => Math.exp(score - largest));
   const contributions = Array.from({ length: heads }, (_, h) => rowOf(headMatrix(look.contributions, h), query));
   const attention = rowOf(look.attention, query);
   return {
-    query: rowOf(headMatrix(look.queries, head), query),
-    keys: rows(look.keys),
+    query: q,
+    keys,
     values: rows(look.values),
-    sums: Array.from(scores, (score) => score * root),
-    ...{ root, scores, masked, largest, exponentials },
+    sums: keys.map((key) => dot(q, key)),
+    ...{ scale, root, scores, softcap, alibi, masked, largest, exponentials },
     total: exponentials.reduce((sum, value) => sum + value, 0),
     weights: rowOf(headMatrix(weights, head), query),
     output: rowOf(headMatrix(look.outputs, head), query),
