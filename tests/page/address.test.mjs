@@ -74,6 +74,18 @@ test("letters are no steps of the history; what is as at first is not in the add
   await page.waitForFunction(() => window.copied);
   const copied = await page.evaluate(() => window.copied);
   assert.equal(copied, `${site.url}#show?text=A+small+whale`);
+  // At once, too: the browser's address follows a moment later.
+  const early = await page.evaluate(async () => {
+    const field = document.querySelector("#show-sentence");
+    field.value = "Now";
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    document.querySelector("[data-action=copy-link]").click();
+    await new Promise((resolve) => setTimeout(resolve));
+    return window.copied;
+  });
+  assert.equal(early, `${site.url}#show?text=Now`);
+  await screen.after(() => screen.insert("A small whale"));
+  await settles(page, { text: "A small whale" });
   await screen.show("step");
   assert.match(await page.evaluate(() => location.hash), /^#step\?text=A\+small\+whale$/);
   await screen.done();

@@ -104,6 +104,13 @@ test("present: large type, scenes are saved and gone through by the arrow keys, 
   await page.waitForSelector("[data-view=step]:not([hidden])");
   await screen.press("ArrowRight");
   assert.equal(await at(), "2 of 2");
+  // The arrows of what has the focus are its own.
+  await page.focus("[data-go=on]");
+  await screen.press("ArrowRight");
+  await page.waitForSelector("[data-step='2']");
+  await screen.press("ArrowLeft");
+  await page.waitForSelector("[data-step='1']");
+  assert.ok(await page.$("[data-view=step]:not([hidden])"), "the scene is the same");
   await page.reload();
   await page.click("[data-action=present]");
   await page.click("[data-scene=on]");

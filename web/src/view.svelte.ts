@@ -20,11 +20,9 @@ function read(hash: string): { view: View; parameters: URLSearchParams } {
   };
 }
 
-/** "#show?text=…" */
-export const addressOf = (view: View, parameters: URLSearchParams): string =>
-  `#${view}${parameters.size > 0 ? `?${parameters}` : ""}`;
-
 class Shown {
+  /** What each part shows now, as parameters of an address: the page says it. */
+  parametersOf: (view: View) => URLSearchParams = () => new URLSearchParams();
   #read = $state.raw(read(location.hash));
   /** The parts that were on screen before: they stay as they are, hidden. */
   opened = $state<readonly View[]>([this.#read.view]);
@@ -47,9 +45,20 @@ class Shown {
     return this.#read.parameters;
   }
 
-  /** The address follows the page. A step that one may want to go back from is an entry of the history. */
-  follow(parameters: URLSearchParams, isStep: boolean): void {
-    const address = addressOf(this.view, parameters);
+  /** The address of a part as it is now: "#show?text=…". The browser's follows it a moment later. */
+  addressOf(view: View): string {
+    const parameters = this.parametersOf(view);
+    return `#${view}${parameters.size > 0 ? `?${parameters}` : ""}`;
+  }
+
+  /** The whole address of what is on screen. */
+  get link(): string {
+    return new URL(this.addressOf(this.view), location.href).href;
+  }
+
+  /** The browser's address follows the page. A step that one may want to go back from is an entry of the history. */
+  follow(isStep: boolean): void {
+    const address = this.addressOf(this.view);
     if (address === (location.hash || `#${VIEWS[0].name}`)) return;
     if (isStep) history.pushState(null, "", address);
     else history.replaceState(null, "", address);

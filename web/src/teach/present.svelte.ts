@@ -16,7 +16,7 @@ export class Present {
   at = $state(-1);
 
   save(address: string): void {
-    this.#keep([...this.scenes, address || "#show"]);
+    this.#keep([...this.scenes, address]);
     this.at = this.scenes.length - 1;
   }
 
