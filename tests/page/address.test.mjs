@@ -104,3 +104,18 @@ test("an opened model is in the address, with its text", async () => {
   await settles(page, { model: "moby-dick", text: "Call me", head: "2.3" });
   await screen.done();
 });
+
+test("the seed of a training is in the address; one that is not named stays", async () => {
+  const screen = await site.open({ view: "train?seed=7" });
+  const { page } = screen;
+  const seed = () => page.$eval("[data-view=train] input[type=number]", ({ value }) => value);
+  assert.equal(await seed(), "7");
+  await page.locator("[data-view=train] input[type=number]").fill("12");
+  await screen.press("Enter");
+  await settles(page, { seed: "12" });
+  await screen.show("show");
+  await page.evaluate(() => (location.hash = "#train"));
+  await settles(page, { seed: "12" });
+  assert.equal(await seed(), "12");
+  await screen.done();
+});
