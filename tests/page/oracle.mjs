@@ -21,8 +21,10 @@ export async function loadOracle(url) {
   const { loadFirst, loadRest } = await importPageCode("web/src/heads/model/index.ts");
   const base = new URL("model/", url);
   const hw = await load({ threads: 1 });
-  const encoder = await Encoder.make(hw, await loadFirst(base));
-  await encoder.complete(await loadRest(base));
+  const [first, rest] = [await loadFirst(base), await loadRest(base)];
+  const encoder = await Encoder.make(hw, first);
+  await encoder.complete(rest);
+  const biases = [first, rest].map(({ tensors }, layer) => tensors[`layers.${layer}.attention.out_proj.bias`].data);
   const { signal } = new AbortController();
 
   async function compute(text, { causal = false, gates = OPEN } = {}) {
@@ -47,6 +49,11 @@ export async function loadOracle(url) {
       heads: Object.fromEntries(heads),
       embedding: await encoder.embed({ tokens, gates, causal }, null, signal),
       looks,
+      /** By layer: ⟨b, output⟩ / ‖output‖², b the output bias of every token. */
+      biasParts: looks.map(({ attention: { data } }, layer) => {
+        const bias = data.map((_, i) => biases[layer][i % 512]);
+        return dot(bias, data) / dot(data, data);
+      }),
       change: tokens.map((_, t) => {
         const [a, b] = [row(open.hidden.data, t), row(run.hidden.data, t)];
         return 1 - dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));

@@ -10,7 +10,7 @@ export const STRIP = [
 ] as const;
 export const VIEWS = [...STRIP, { name: "exercises", title: "Exercises" }] as const;
 
-export type View = (typeof VIEWS)[number]["name"];
+type View = (typeof VIEWS)[number]["name"];
 
 function read(hash: string): { view: View; parameters: URLSearchParams } {
   const [name, query = ""] = hash.slice(1).split("?");

@@ -8,7 +8,7 @@ import { headMatrix } from "./statistics";
 /** Words, and tokens among them: a token may be written from right to left, whatever the words are. */
 export type Part = string | { readonly token: string };
 
-export interface Readout {
+interface Readout {
   readonly parts: readonly Part[];
   /** The same in one. */
   readonly text: string;

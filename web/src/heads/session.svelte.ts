@@ -10,7 +10,7 @@ import { FEW, sameHead, type HeadPlace, type Input, type Look, type Subject } fr
  * `waiting`: a cached run, or nothing, is on screen, and the model is on its way; `partial`: its first layers are live; `failed`: it will
  * not come.
  */
-export type Phase = "waiting" | "partial" | "live" | "failed";
+type Phase = "waiting" | "partial" | "live" | "failed";
 
 export interface Progress {
   readonly loadedBytes: number;
@@ -51,9 +51,13 @@ export class Session {
   readonly side: Side = $derived(this.sides[0]);
   /** The sides that have something to show. */
   readonly present: readonly Side[] = $derived(this.sides.filter(({ shown }) => shown !== null));
+  /** All heads. */
+  readonly places: readonly HeadPlace[] = $derived(
+    this.gates.flatMap((of, layer) => of.map((_, head) => ({ layer, head }))),
+  );
   readonly allOpen: boolean = $derived(this.gates.every((of) => of.every((gate) => gate !== 0)));
   /** Many heads are shown as maps alone. */
-  readonly many: boolean = $derived(this.gates.flat().length > FEW);
+  readonly many: boolean = $derived(this.places.length > FEW);
   /** The layer of the shown head, inside. */
   readonly look: Look | null = $derived(this.side.look?.layer === this.shown.layer ? this.side.look : null);
 
@@ -77,9 +81,14 @@ export class Session {
     this.hovered = head;
   }
 
+  pin(head: HeadPlace): void {
+    this.pinned = this.#last = head;
+  }
+
   togglePin(head: HeadPlace): void {
-    this.#last = head;
-    this.pinned = this.pinned && sameHead(this.pinned, head) ? null : head;
+    const same = this.pinned !== null && sameHead(this.pinned, head);
+    this.pin(head);
+    if (same) this.pinned = null;
   }
 
   /** Frees the innermost pin: a cell, then the head. */

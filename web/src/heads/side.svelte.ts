@@ -123,7 +123,7 @@ export class Side {
 }
 
 /** Where each token of a text is in a changed text, if that keeps it: texts have a beginning and an end in common. */
-export function follower(before: readonly Token[], after: readonly Token[]): (token: number) => number | null {
+function follower(before: readonly Token[], after: readonly Token[]): (token: number) => number | null {
   const shorter = Math.min(before.length, after.length);
   let start = 0;
   while (start < shorter && before[start].id === after[start].id) ++start;

@@ -15,7 +15,7 @@ export function stateOf(session: Session): URLSearchParams {
   session.sides.forEach(({ pinned }, i) => {
     if (pinned) parameters.set(CELLS[i], `${pinned.query},${pinned.key}`);
   });
-  const off = placesOf(session).filter((place) => !session.isOpen(place));
+  const off = session.places.filter((place) => !session.isOpen(place));
   if (off.length > 0) parameters.set("off", off.map(nameOfHead).join(","));
   if (session.causal) parameters.set("causal", "1");
   return parameters;
@@ -34,16 +34,13 @@ export function restore(session: Session, parameters: URLSearchParams): void {
   });
   const named = (names: string | null): HeadPlace[] => {
     const list = (names ?? "").split(",");
-    return placesOf(session).filter((place) => list.includes(nameOfHead(place)));
+    return session.places.filter((place) => list.includes(nameOfHead(place)));
   };
   const [head] = named(parameters.get("head"));
   session.pinned = null;
-  if (head) session.togglePin(head);
+  if (head) session.pin(head);
   const off = named(parameters.get("off"));
   if (off.length > 0 || !session.allOpen) session.openAll();
   for (const place of off) session.setGate(place, false);
   session.causal = parameters.get("causal") === "1";
 }
-
-const placesOf = (session: Session): HeadPlace[] =>
-  session.gates.flatMap((of, layer) => of.map((_, head) => ({ layer, head })));

@@ -1,4 +1,4 @@
-/** Plain arithmetic on the library's results: the only numbers on the page that the library does not give directly. */
+/** Plain arithmetic on the library's results. */
 import type { Tensor } from "headwise";
 import type { Look } from "./subject";
 
@@ -32,14 +32,17 @@ export function unsplit({ scores, masked }: Look): Tensor {
     for (let head = 0; head < heads; ++head) data[cell] += scores.data[head * data.length + cell] / Math.sqrt(heads);
     if (masked.data[cell] === -Infinity) data[cell] = -Infinity;
   }
-  for (let row = 0; row < rows; ++row) softmax(data.subarray(row * columns, (row + 1) * columns));
+  for (let start = 0; start < data.length; start += columns)
+    data.set(softmax(data.subarray(start, start + columns)).weights, start);
   return { data, shape: [rows, columns] };
 }
 
-function softmax(row: Float32Array): void {
-  const largest = row.reduce((most, value) => Math.max(most, value));
-  const sum = row.reduce((total, value) => total + Math.exp(value - largest), 0);
-  for (let i = 0; i < row.length; ++i) row[i] = Math.exp(row[i] - largest) / sum;
+/** exp((score − largest) / temperature), their sum, and each over the sum. The largest is subtracted, which changes no weight. */
+export function softmax(scores: Float32Array, temperature = 1) {
+  const largest = scores.reduce((most, value) => Math.max(most, value), -Infinity);
+  const exponentials = Float64Array.from(scores, (score) => Math.exp((score - largest) / temperature));
+  const total = exponentials.reduce((sum, value) => sum + value, 0);
+  return { largest, exponentials, total, weights: exponentials.map((value) => value / total) };
 }
 
 export function dot(a: Float32Array, b: Float32Array): number {

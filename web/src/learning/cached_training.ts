@@ -8,7 +8,7 @@ import stored from "./cached_training.json";
 import type { LaneView } from "./training.svelte";
 
 /** Runs of the experiments that end with a model of so many heads. */
-export interface Ends {
+interface Ends {
   readonly heads: number;
   readonly steps: number;
   /** Share of right answers, seed by seed from 0 on. */

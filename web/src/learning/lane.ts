@@ -11,7 +11,7 @@ import { twoRelationsModel, twoRelationsTraining } from "./two_relations.mjs";
 
 export const STEPS = twoRelationsTraining.steps;
 /** Steps between two points of the curves. */
-export const SLICE = 25;
+const SLICE = 25;
 
 const letters = letterTest(task, 8);
 

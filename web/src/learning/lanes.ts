@@ -1,5 +1,6 @@
 /** How head counts look and what is said of them. */
 import { sideRamp } from "../colors";
+import { percent } from "../numbers";
 import { longer, seeds } from "./cached_training";
 import type { LaneView } from "./training.svelte";
 import { sideOf } from "./probe";
@@ -13,10 +14,8 @@ export const rampOf = (dark: boolean) => (question: number, place: number) => si
 
 export const nameOf = (heads: number): string => (heads === 1 ? "1 head" : `${heads} heads`);
 
-export const rightly = (accuracy: number): string => `${(100 * accuracy).toFixed(1)} %`;
-
 /** From this accuracy on we say that the task is learnt, as docs/experiments do. */
-export const LEARNT = 0.95;
+const LEARNT = 0.95;
 /** A letter is kept, or the other one lost, from this difference on between how far answers follow them. */
 const APART = 0.5;
 
@@ -45,7 +44,7 @@ export function lesson(all = seeds, later = longer): string[] {
 export function conclusions(views: readonly LaneView[], seed: number): string[] {
   const ends = views.flatMap(({ heads, points }) => (points.length > 0 ? [{ heads, ...points.at(-1)! }] : []));
   if (ends.length === 0) return [];
-  const right = ends.map(({ heads, accuracy }) => `${nameOf(heads)} ${rightly(accuracy)}`);
+  const right = ends.map(({ heads, accuracy }) => `${nameOf(heads)} ${percent(accuracy)}`);
   const said = [`This run, seed ${seed}: ${list(right)} right. One run says little: see the other seeds.`];
   const test = views.flatMap(({ heads, letters }) => (letters && heads > 1 ? [{ heads, ...letters }] : []));
   if (test.length === 0) return said;

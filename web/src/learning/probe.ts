@@ -56,7 +56,7 @@ export function answersIn({ data, shape }: Tensor): (number | null)[] {
   });
 }
 
-export interface Reading {
+interface Reading {
   /** Mean weight on the pair of the first letter that is asked for, and on that of the second. */
   readonly first: number;
   readonly second: number;

@@ -6,7 +6,7 @@ import { hereOf, nameOf, RANDOM_ORDERS } from "./prunings";
 const randoms: readonly Scoring[] = Array.from({ length: RANDOM_ORDERS }, (_, seed) => ({ method: "random", seed }));
 
 /** `done`: all that there is to measure for the chosen method and number of heads has been. */
-export type Phase = "idle" | "loading" | "running" | "paused" | "done" | "failed";
+type Phase = "idle" | "loading" | "running" | "paused" | "done" | "failed";
 
 /** What is known of one order of removal with the number of heads that the reader is at. */
 export interface Here {

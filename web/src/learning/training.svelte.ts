@@ -8,7 +8,7 @@ import { randomNumbers } from "./random.mjs";
 export const HEAD_COUNTS: readonly number[] = [1, 2, 4, 8];
 
 /** `done`: every chosen head count has had all its steps. */
-export type Phase = "idle" | "running" | "paused" | "done" | "failed";
+type Phase = "idle" | "running" | "paused" | "done" | "failed";
 
 /** One head count as it is on screen. */
 export interface LaneView {

@@ -1,5 +1,6 @@
 /** Which head did it: the library's analyses of a model on the session's texts, as maps of layers × heads and as a table. No DOM. */
 import type { HeadReport, LogitMetric, Progress, Tensor } from "headwise";
+import { decimals } from "../numbers";
 import type { Shown } from "../heads/side.svelte";
 import type { Opened } from "./opened";
 import type { OwnSession } from "./own_session.svelte";
@@ -66,7 +67,7 @@ export class Analyses {
 
   async #map(model: Opened, kind: Kind, one: Shown, other: Shown | null, metric: LogitMetric, options: object) {
     const { hw } = model;
-    const number = (value: number) => value.toFixed(3).replace("-", "−");
+    const number = (value: number) => decimals(value, 3);
     if (kind === "attribution") {
       const parts = await hw.attributeLogits(model.model, idsOf(one), { ...metric, by: "head", ...options });
       return { map: parts.heads!, note: `The difference is ${number(parts.total)}.` };

@@ -11,10 +11,10 @@ import {
 } from "../heads/subject";
 import type { Reader } from "./readers";
 
-export type AnyModel = WorkerTransformer | WorkerOpenedModel;
+type AnyModel = WorkerTransformer | WorkerOpenedModel;
 
 /** Patches of an image as tokens: `extra` tokens (class, registers), then rows × columns of patches. */
-export interface Grid {
+interface Grid {
   readonly rows: number;
   readonly columns: number;
   readonly extra: number;

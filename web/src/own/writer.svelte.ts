@@ -1,10 +1,11 @@
 /** A causal model writes: one token after the other, each chosen from the probabilities that the page shows. No DOM. */
 import { tick } from "svelte";
+import { softmax } from "../heads/statistics";
 import { randomNumbers } from "../learning/random.mjs";
 import type { Opened } from "./opened";
 import type { OwnSession } from "./own_session.svelte";
 
-export interface Choice {
+interface Choice {
   readonly id: number;
   readonly piece: string;
   readonly probability: number;
@@ -28,7 +29,7 @@ export class Writer {
     const { shown } = this.session.side;
     const model = this.session.opened;
     if (!shown?.logits || !model) return [];
-    const probabilities = softmax(shown.logits, 1);
+    const probabilities = softmax(shown.logits).weights;
     const ids = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a]);
     return ids.slice(0, SHOWN).map((id) => this.#choice(model, id, probabilities));
   });
@@ -52,7 +53,7 @@ export class Writer {
     const { session } = this;
     const { side, opened: model } = session;
     if (id === undefined || !model || !side.shown || side.tokens.length >= model.maxTokens) return false;
-    const probabilities = softmax(side.shown.logits!, 1);
+    const probabilities = softmax(side.shown.logits!).weights;
     const tokens = [...side.tokens, { id, piece: model.reader.pieceOf(id) }];
     const text = model.reader.decode(tokens.map((token) => token.id));
     const goesOn = side.written?.text === side.text;
@@ -69,7 +70,7 @@ export class Writer {
     const logits = this.session.side.shown?.logits;
     if (!logits) return undefined;
     if (this.temperature === 0) return logits.reduce((best, value, id) => (value > logits[best] ? id : best), 0);
-    const probabilities = softmax(logits, this.temperature);
+    const probabilities = softmax(logits, this.temperature).weights;
     let left = this.#random(2 ** 24) / 2 ** 24;
     return Math.max(
       0,
@@ -80,11 +81,4 @@ export class Writer {
   #choice(model: Opened, id: number, probabilities: Float64Array): Choice {
     return { id, piece: model.reader.pieceOf(id), probability: probabilities[id] };
   }
-}
-
-export function softmax(logits: Float32Array, temperature: number): Float64Array {
-  const largest = logits.reduce((most, value) => Math.max(most, value), -Infinity);
-  const powers = Float64Array.from(logits, (value) => Math.exp((value - largest) / temperature));
-  const total = powers.reduce((sum, value) => sum + value, 0);
-  return powers.map((value) => value / total);
 }

@@ -16,7 +16,7 @@ const VALUES = [
 type Vector = readonly [number, number];
 export type Kind = "query" | "key";
 
-export interface Task {
+interface Task {
   readonly text: string;
   /** `weights` [T, T] of each head. */
   readonly done: (weights: readonly (readonly (readonly number[])[])[]) => boolean;

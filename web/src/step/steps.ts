@@ -1,5 +1,5 @@
 /** One row of attention, step by step: the numbers of the library's captures, and what is between them. No DOM. */
-import { dot, headMatrix } from "../heads/statistics";
+import { dot, headMatrix, softmax } from "../heads/statistics";
 import type { Look } from "../heads/subject";
 
 export const STEPS = [
@@ -29,7 +29,7 @@ export interface Row {
   readonly masked: Float32Array;
   /** The largest masked score: subtracted before the exponential, which changes no weight. */
   readonly largest: number;
-  readonly exponentials: readonly number[];
+  readonly exponentials: Float64Array;
   readonly total: number;
   readonly weights: Float32Array;
   /** The head's own output [D]. */
@@ -58,8 +58,7 @@ export function rowOfHead(look: Look, weights: Look["scores"], head: number, que
   const q = rowOf(headMatrix(look.queries, head), query);
   const { scale, softcap, alibi } = look;
   const root = Math.abs(scale * Math.sqrt(width) - 1) < 1e-6 ? Math.sqrt(width) : null;
-  const largest = masked.reduce((most, value) => Math.max(most, value), -Infinity);
-  const exponentials = Array.from(masked, (score) => Math.exp(score - largest));
+  const { largest, exponentials, total } = softmax(masked);
   const contributions = Array.from({ length: heads }, (_, h) => rowOf(headMatrix(look.contributions, h), query));
   const attention = rowOf(look.attention, query);
   return {
@@ -67,8 +66,7 @@ export function rowOfHead(look: Look, weights: Look["scores"], head: number, que
     keys,
     values: rows(look.values),
     sums: keys.map((key) => dot(q, key)),
-    ...{ scale, root, scores, softcap, alibi, masked, largest, exponentials },
-    total: exponentials.reduce((sum, value) => sum + value, 0),
+    ...{ scale, root, scores, softcap, alibi, masked, largest, exponentials, total },
     weights: rowOf(headMatrix(weights, head), query),
     output: rowOf(headMatrix(look.outputs, head), query),
     contributions,

@@ -1,5 +1,5 @@
 /** Questions to answer with the page: predict, try, then read what comes out. tests/page/exercises.test.mjs holds the answers to the library. */
-export interface Exercise {
+interface Exercise {
   readonly title: string;
   readonly ask: string;
   /** Where to try it. */
