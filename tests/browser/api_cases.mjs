@@ -18,16 +18,22 @@ const features = {
 };
 
 /**
- * The places and binaries that the cases run in. On the isolated page that is all, and one binary of each place has the cases that
- * run `once`; on the other page, which has the same binaries without threads, each place has one binary.
+ * The places and binaries that the cases run in. On the isolated page that is all, except that a page's own worker has each number
+ * of threads with one binary: `headwise/worker`, which is such a worker, has all four. One binary of each place has the cases that run
+ * `once`. On the other page, which has the same binaries without threads, each place has one binary.
  */
 function runsOf(isolated, { simds, sharedMemory }) {
-  return ["headwise", "headwise in a worker", "headwise/worker"].flatMap((place, n) => {
-    const threadCounts = isolated && sharedMemory && place !== "headwise" ? [1, 2] : [1];
-    const binaries = isolated ? simds : [simds[n % simds.length]];
-    const runs = binaries.flatMap((simd) => threadCounts.map((threads) => ({ place, simd, threads })));
-    return runs.map((run, at) => ({ ...run, all: isolated && at === 0 }));
-  });
+  const threadCounts = isolated && sharedMemory ? [1, 2] : [1];
+  const every = (counts) => simds.flatMap((simd) => counts.map((threads) => ({ simd, threads })));
+  const one = (n) => ({ simd: simds[n % simds.length], threads: 1 });
+  const runs = {
+    headwise: isolated ? every([1]) : [one(0)],
+    "headwise in a worker": isolated ? threadCounts.map((threads) => ({ ...one(threads), threads })) : [one(1)],
+    "headwise/worker": isolated ? every(threadCounts) : [one(0)],
+  };
+  return Object.entries(runs).flatMap(([place, chosen]) =>
+    chosen.map((run, at) => ({ place, ...run, all: isolated && at === 0 })),
+  );
 }
 
 /** All of it in one browser. A test file for each, so that two run at a time. */
