@@ -4,6 +4,7 @@ import { formatCases } from "./cases/formats.mjs";
 import { goldenCases } from "./cases/goldens.mjs";
 import { insideCases } from "./cases/inside.mjs";
 import { modernbertCases } from "./cases/modernbert_classifier.mjs";
+import { pruningCases } from "./cases/pruning.mjs";
 import { refusalCases } from "./cases/refusals.mjs";
 import { textCases } from "./cases/text.mjs";
 
@@ -13,6 +14,7 @@ export const cases = [
   ...insideCases(names),
   ...formatCases(names),
   ...modernbertCases,
+  ...pruningCases,
   ...refusalCases,
   ...textCases,
 ];

@@ -1,10 +1,9 @@
 /** Measures the size of models in bytes and their time in milliseconds. */
 import { counter, type CheckedBatch } from "./batches.js";
-import type { Tokens } from "../base/types.js";
 import type { Instance } from "../runtime/instance.js";
 import type { LongWork } from "../base/long_work.js";
 import type { ModelCost } from "./types.js";
-import type { AnyTransformer } from "../transformer/types.js";
+import type { AnyTransformer, ModelInput } from "../transformer/types.js";
 
 const leastRounds = 5;
 const enoughMilliseconds = 1000; // of all rounds: a pass of a large batch may take a second
@@ -23,6 +22,14 @@ function bytesOf(instance: Instance, model: AnyTransformer): number {
     copy.dispose();
   }
   return bytes;
+}
+
+/** As much as the model reads at once: tokens 0, or a black image. */
+function longestInput({ contextLength, patches }: AnyTransformer["config"]): ModelInput {
+  if (patches === undefined) return new Int32Array(contextLength);
+  const { channels, size, grid } = patches;
+  const shape = [1, channels, size * grid[0], size * grid[1]];
+  return { pixels: { data: new Float32Array(shape.reduce((product, extent) => product * extent)), shape } };
 }
 
 /** A model to time. `passes`: the number of passes in a sample. */
@@ -49,8 +56,8 @@ export function* costOf(
   models: readonly AnyTransformer[],
   batches: readonly CheckedBatch[],
 ): LongWork<Omit<ModelCost, "loss">[]> {
-  const tokens: Tokens = batches[0]?.tokens ?? new Int32Array(models[0]!.config.contextLength);
-  const runs = models.map((model): Run => ({ pass: () => void model.forward(tokens), passes: 1, samples: [] }));
+  const input = batches[0]?.tokens ?? longestInput(models[0]!.config);
+  const runs = models.map((model): Run => ({ pass: () => void model.forward(input), passes: 1, samples: [] }));
   const warmUp = runs.reduce((sum, run) => sum + sample(run) * run.passes, 0);
   const rounds = Math.min(mostRounds, Math.max(leastRounds, Math.floor(enoughMilliseconds / warmUp)));
   const step = counter(rounds * models.length);

@@ -73,7 +73,7 @@ export function* pruneByImportance(
   const { batches, increase, most } = plan;
   const total = most + 2; // progress: one for what is measured first, one a head, one for what is measured last
   const loss = function* (model: AnyTransformer, from: number, to: number): LongWork<{ loss?: number }> {
-    if (batches.length === 0) return {};
+    if (batches.length === 0 || !given.config.head) return {};
     return { loss: yield* part(lossOf(model, batches), from, to, total) };
   };
   const estimate = (model: Model, from: number, to: number) =>

@@ -128,6 +128,8 @@ export function checkPlan(
   const { most, increase } = fitGoal(options, sum(counts), sum(removable));
   if (increase !== undefined && batches.length === 0)
     throw new HeadwiseError("invalid-option", "maxLossIncrease: needs batches to measure the loss on");
+  if (increase !== undefined && !model.config.head)
+    throw new HeadwiseError("invalid-option", "maxLossIncrease: a model without a head for tokens has no loss");
   return {
     ...{ values, method: source, measured, batches, keepOnePerLayer, most, increase },
     stepSize: reestimate ?? (increase === undefined ? Math.max(most, 1) : 1),

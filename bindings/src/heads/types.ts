@@ -47,7 +47,7 @@ export interface PruneOptions<FineTuning = FineTune> {
   count?: number;
   /** Removes heads while loss <= (1 + maxLossIncrease) · loss before, measured on `batches`. The step that exceeds it is undone. 0.01 is 1 %. */
   maxLossIncrease?: number;
-  /** Batches to measure the loss on. Default: the batches that importance is measured on. */
+  /** Batches to measure the loss and the time on. Default: the batches that importance is measured on. A model that does not predict tokens has a time alone. */
   batches?: readonly Batch[];
   /** Whether each layer keeps its last head. Default true. */
   keepOnePerLayer?: boolean;
@@ -59,13 +59,13 @@ export interface PruneOptions<FineTuning = FineTune> {
 
 /** Loss, size and speed of a model, as measured. */
 export interface ModelCost {
-  /** Mean loss over the targets of `batches`; absent without batches. */
+  /** Mean loss over the targets of `batches`; absent without batches, and if the model does not predict tokens. */
   readonly loss?: number;
   /** Number of parameters. */
   readonly parameters: number;
   /** WebAssembly memory of the model in bytes, without gradients and activations. Measured on a copy. */
   readonly bytes: number;
-  /** Time of one `forward` on the first batch (without batches: on contextLength tokens). The minimum of 20 samples, in which both models alternate. */
+  /** Time of one `forward` on the first batch (without batches: on contextLength tokens, or one image). The minimum of 20 samples, in which both models alternate. */
   readonly milliseconds: number;
 }
 

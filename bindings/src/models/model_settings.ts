@@ -15,7 +15,7 @@ export interface Embedding {
 }
 
 export interface ModelSettings {
-  /** Tokens that end a text. */
+  /** As `ModelFacts.stopTokens`. */
   readonly stop: readonly number[];
   readonly embedding: Embedding;
 }
@@ -71,5 +71,6 @@ export async function readSettings(
 ): Promise<ModelSettings> {
   const [generation, embedding] = await Promise.all([files.json("generation_config.json"), readEmbedding(files)]);
   const ofGeneration = isObject(generation) ? readStop("generation_config.json", generation.eos_token_id) : undefined;
-  return { stop: ofGeneration ?? readStop("config.json", config.eos_token_id) ?? [], embedding };
+  const stop = ofGeneration ?? readStop("config.json", config.eos_token_id) ?? [];
+  return { stop: Object.freeze(stop), embedding };
 }

@@ -58,6 +58,10 @@ export class PublishedModel extends Model implements OpenedModel {
     return this.#files.labels;
   }
 
+  get stopTokens(): readonly number[] {
+    return this.#files.settings.stop;
+  }
+
   get tokenizer(): Tokenizer | undefined {
     return this.#files.readers.tokenizer;
   }
@@ -101,7 +105,7 @@ export class PublishedModel extends Model implements OpenedModel {
     prompt: string | Tokens,
     optionsLike: GenerateOptions,
   ): Generator<GeneratedText | number, void, void> {
-    const options = isObject(optionsLike) ? { stop: this.#files.settings.stop, ...optionsLike } : optionsLike;
+    const options = isObject(optionsLike) ? { stop: this.stopTokens, ...optionsLike } : optionsLike;
     if (typeof prompt !== "string") return super.generate(prompt, options);
     const { tokens, pieces } = startText(this.tokenizer, prompt);
     return withText(super.generate(tokens, options), pieces);

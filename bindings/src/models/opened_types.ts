@@ -74,6 +74,8 @@ export interface ModelFacts {
   readonly dtype: Dtype;
   /** What a classifier's logits stand for. */
   readonly labels: readonly string[] | undefined;
+  /** Tokens that end a text: `eos_token_id` of generation_config.json, else of config.json; empty where neither names one. */
+  readonly stopTokens: readonly number[];
 }
 
 /** What turns text and images into what an opened model reads: synchronous, on the caller's thread, in `headwise/worker` too. */
@@ -103,9 +105,9 @@ export interface OpenedModel
    * one. Texts of similar length run together. Texts that are longer than the files or the model allow lose their end.
    */
   embed(texts: EmbedInput, options?: EmbedOptions): Tensor;
-  /** As `Transformer.generate`; `stop` defaults to what the files say. From text it generates text: a piece for each token. */
+  /** As `Transformer.generate`; `stop` defaults to `stopTokens`, `[]` goes on after them. From text it generates text: a piece for each token. */
   generate(prompt: string, options: GenerateOptions): Generator<GeneratedText, void, void>;
-  /** As `Transformer.generate`; `stop` defaults to what the files say. */
+  /** As `Transformer.generate`; `stop` defaults to `stopTokens`, `[]` goes on after them. */
   generate(prompt: Tokens, options: GenerateOptions): Generator<number, void, void>;
   /** As `Transformer.prune`. */
   prune(heads: Readonly<Record<number, readonly number[]>>): OpenedModel;

@@ -35,7 +35,7 @@ export interface GenerateOptions {
   topK?: number;
   /** Only the likeliest tokens can come, as few as have this share of the probability: above 0 and up to 1. Default 1: all. */
   topP?: number;
-  /** Tokens that end the text; they are not generated themselves. Default: none. */
+  /** Tokens that end the text; they are not generated themselves. Default: none; of opened models their `stopTokens`. */
   stop?: readonly number[];
   /** Seed of the sampling: an integer, 0 … 2^32 − 1. Default 0. */
   seed?: number;

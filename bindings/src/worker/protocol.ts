@@ -110,7 +110,7 @@ const transformer: Surface<WorkerTransformer> = {
 };
 
 const model: Surface<WorkerOpenedModel> = {
-  plain: [...transformer.plain, "architecture", "dtype", "labels"],
+  plain: [...transformer.plain, "architecture", "dtype", "labels", "stopTokens"],
   inner: ["key"],
   methods: { ...transformer.methods, embed: "embed" },
   generators: ["generate"],

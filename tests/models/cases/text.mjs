@@ -29,6 +29,18 @@ export const textCases = [
       expect(await text(await changed("gpt2", { config, files }))).to.deep.equal(before(fifth, second));
       expect(await text(await changed("gpt2", { config, files }), { stop: [] })).to.deep.equal(generation.new_ids);
       expect(await text(await changed("gpt2", { config, files }), { stop: [sixth] })).to.deep.equal(before(sixth));
+
+      const said = async (changes) => {
+        const model = await hw.openModel(await changed("gpt2", changes));
+        const smaller = await model.prune({ 0: [1] });
+        expect(smaller.stopTokens, "a pruned model's").to.deep.equal(model.stopTokens).and.be.frozen;
+        await smaller.dispose();
+        await model.dispose();
+        return model.stopTokens;
+      };
+      expect(await said({ config })).to.deep.equal([sixth]);
+      expect(await said({ config, files })).to.deep.equal([fifth, second]);
+      expect(await said({ config: ({ eos_token_id: _, ...it }) => it })).to.deep.equal([]);
     },
   },
   {
