@@ -4,7 +4,7 @@ import { untrack } from "svelte";
 import { Effects } from "./effects.svelte";
 import { Side, type Shown } from "./side.svelte";
 import { outputChange } from "./statistics";
-import { FEW, sameHead, type HeadPlace, type Input, type Look, type Subject } from "./subject";
+import { FEW, openGates, sameHead, type HeadPlace, type Input, type Look, type Subject } from "./subject";
 
 /**
  * `waiting`: a cached run, or nothing, is on screen, and the model is on its way; `partial`: its first layers are live; `failed`: it will
@@ -16,8 +16,6 @@ export interface Progress {
   readonly loadedBytes: number;
   readonly totalBytes: number;
 }
-
-const open = (heads: readonly number[]) => heads.map((count) => Array<number>(count).fill(1));
 
 export class Session {
   causal = $state(false);
@@ -67,7 +65,7 @@ export class Session {
     heads: readonly number[],
     first: HeadPlace,
   ) {
-    this.gates = open(heads);
+    this.gates = openGates(heads);
     this.#last = first;
   }
 
@@ -108,13 +106,13 @@ export class Session {
   }
 
   openAll(): void {
-    this.gates = open(this.gates.map(({ length }) => length));
+    this.gates = openGates(this.gates.map(({ length }) => length));
   }
 
   /** A model that is ready: from now on runs are live. */
   use(subject: Subject): void {
     if (subject !== this.subject && subject.heads.join() !== this.gates.map(({ length }) => length).join()) {
-      this.gates = open(subject.heads);
+      this.gates = openGates(subject.heads);
       this.#last = { layer: 0, head: 0 };
       this.pinned = null;
     }
@@ -180,7 +178,7 @@ export class Session {
     const start = performance.now();
     const run = await subject.run(input, signal);
     const milliseconds = performance.now() - start;
-    const all = this.allOpen ? run : await subject.run({ ...input, gates: open(subject.heads) }, signal);
+    const all = this.allOpen ? run : await subject.run({ ...input, gates: openGates(subject.heads) }, signal);
     const change = run.hidden && all.hidden && outputChange(all.hidden, run.hidden);
     const live = run.weights.length;
     const result: Shown = { ...input, ...run, text, milliseconds, live, change };

@@ -80,6 +80,9 @@ export interface Subject {
 /** Few heads are shown with their numbers, and measured one by one; of more, there is a map each. */
 export const FEW = 16;
 
+/** The gates of all heads on, of so many heads by layer. */
+export const openGates = (heads: readonly number[]): number[][] => heads.map((count) => Array<number>(count).fill(1));
+
 /** The gates with one more head off. */
 export const gatesWithout = (gates: Input["gates"], off: HeadPlace | null): Input["gates"] =>
   gates.map((of, layer) => of.map((gate, head) => (off && layer === off.layer && head === off.head ? 0 : gate)));

@@ -1,9 +1,10 @@
 /** Which head did it: the library's analyses of a model on the session's texts, as maps of layers × heads and as a table. No DOM. */
-import type { HeadReport, LogitMetric, Progress, Tensor } from "headwise";
+import type { HeadReport, LogitMetric, Tensor } from "headwise";
 import { decimals } from "../numbers";
 import type { Shown } from "../heads/side.svelte";
 import type { Opened } from "./opened";
 import type { OwnSession } from "./own_session.svelte";
+import { Work, type WorkOptions } from "./work.svelte";
 
 export const KINDS = {
   attribution: "What each head adds to the difference directly (text 1)",
@@ -20,17 +21,15 @@ export interface HeadMap {
   readonly of: string;
 }
 
-export class Analyses {
+export class Analyses extends Work<Kind | "report"> {
   answer = $state("");
   against = $state("");
-  running = $state<Kind | "report" | null>(null);
-  progress = $state(0);
-  wrong = $state<string | null>(null);
   #maps = $state.raw<readonly HeadMap[]>([]);
   #report = $state.raw<{ readonly heads: HeadReport; readonly of: string } | null>(null);
-  #current: AbortController | undefined;
 
-  constructor(private readonly session: OwnSession) {}
+  constructor(private readonly session: OwnSession) {
+    super();
+  }
 
   /** What the texts and gates on screen are: results are of one such, and are shown with it alone. */
   readonly of: string = $derived.by(() => {
@@ -39,11 +38,6 @@ export class Analyses {
   });
   readonly maps: readonly HeadMap[] = $derived(this.#maps.filter(({ of }) => of === this.of));
   readonly report: HeadReport | null = $derived(this.#report?.of === this.of ? this.#report.heads : null);
-
-  stop(): void {
-    this.#current?.abort();
-    this.running = null;
-  }
 
   measure(kind: Kind): Promise<void> {
     return this.#work(kind, async (model, [one, other], options) => {
@@ -105,23 +99,11 @@ export class Analyses {
 
   async #work(
     what: Kind | "report",
-    work: (model: Opened, texts: readonly [Shown, Shown | null], options: object) => Promise<void>,
+    work: (model: Opened, texts: readonly [Shown, Shown | null], options: WorkOptions) => Promise<void>,
   ): Promise<void> {
     const { opened, sides } = this.session;
     const [one, other] = sides.map(({ shown }) => shown);
-    if (!opened || !one) return;
-    this.stop();
-    const { signal } = (this.#current = new AbortController());
-    this.running = what;
-    this.progress = 0;
-    this.wrong = null;
-    const onProgress = ({ done, total }: Progress) => (this.progress = done / total);
-    try {
-      await work(opened, [one, other], { signal, onProgress });
-    } catch (error) {
-      if (!signal.aborted) this.wrong = error instanceof Error ? error.message : String(error);
-    }
-    if (!signal.aborted) this.running = null;
+    if (opened && one) await this.begin(what, (options) => work(opened, [one, other], options));
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Tensor, WorkerHeadwise, WorkerMultiHeadAttention, WorkerOpenedModel, WorkerTransformer } from "headwise";
 import {
   gatesWithout,
+  openGates,
   type HeadPlace,
   type Input,
   type Look,
@@ -23,12 +24,17 @@ interface Grid {
 /** What the page shows of a text at most: all maps of 144 heads then take 38 MB. */
 const MAX_TOKENS = 256;
 
+/** Of number formats in memory, those in files. */
+const FILE_TYPES = { f32: "F32", bf16: "BF16", int8: "I8" } as const;
+
 export class Opened implements Subject {
   readonly heads: readonly number[];
   readonly maxTokens: number;
   readonly causal: boolean;
   /** Whether it predicts tokens. */
   readonly predicts: boolean;
+  /** Tokens that end a text. */
+  readonly stopTokens: readonly number[];
   readonly grid: Grid | undefined;
   readonly pictures: boolean;
   readonly embed: Subject["embed"];
@@ -45,6 +51,7 @@ export class Opened implements Subject {
     this.maxTokens = Math.min(contextLength || MAX_TOKENS, MAX_TOKENS);
     this.causal = causal;
     this.predicts = head;
+    this.stopTokens = "stopTokens" in model ? model.stopTokens : [];
     if (patches) {
       const [rows, columns] = patches.grid;
       this.grid = { rows, columns, extra: Number(patches.classToken) + patches.registerTokens };
@@ -106,6 +113,42 @@ export class Opened implements Subject {
     };
   }
 
+  /** The last hidden states [T, E], with one more head off if there is one. */
+  async hidden(input: Input, off: HeadPlace | null, signal: AbortSignal): Promise<Tensor> {
+    const gates = gatesWithout(input.gates, off);
+    const { hidden } = await this.#forward({ ...input, gates }, { logits: "none" }, signal);
+    return this.grid ? unbatched(hidden) : hidden;
+  }
+
+  /** Another one of the same, with all heads on: what runs and gates of the page do to this one does not reach it. */
+  async copy(signal: AbortSignal): Promise<Opened> {
+    const copy = await this.like(await this.model.prune({}, { signal }));
+    await copy.#setGates(openGates(copy.heads));
+    return copy;
+  }
+
+  /** Whether heads of it are gone. */
+  get pruned(): boolean {
+    const { heads, numHeads } = this.model.config;
+    return heads.some(({ length }) => length < numHeads);
+  }
+
+  /** Names of the files that `save` makes. */
+  get files(): readonly string[] {
+    return "architecture" in this.model ? ["model.safetensors", "config.json"] : ["model.safetensors"];
+  }
+
+  /** A model that was made of this one, and reads and writes as it does. */
+  like(model: AnyModel, title = this.title): Promise<Opened> {
+    return Opened.make(this.hw, title, model, this.reader);
+  }
+
+  /** The model as files, in the number format that it has in memory. */
+  async save(signal: AbortSignal): Promise<Record<string, Uint8Array<ArrayBuffer>>> {
+    const saved = await this.model.save({ dtype: FILE_TYPES[this.model.config.dtype], signal });
+    return saved instanceof Uint8Array ? { "model.safetensors": saved } : { ...saved };
+  }
+
   async #embed(model: WorkerOpenedModel, input: Input, off: HeadPlace | null, signal: AbortSignal) {
     const [, { data }] = await Promise.all([
       this.#setGates(gatesWithout(input.gates, off), signal),
@@ -124,7 +167,7 @@ export class Opened implements Subject {
     return result;
   }
 
-  #setGates(gates: Input["gates"], signal: AbortSignal): Promise<unknown> {
+  #setGates(gates: Input["gates"], signal?: AbortSignal): Promise<unknown> {
     return Promise.all(
       this.modules.map((module, layer) => {
         const of = gates[layer];

@@ -31,6 +31,8 @@ const MOBY_DICK = "Moby Dick, letter by letter";
 export class OwnSession extends Session {
   opened = $state.raw<Opened | null>(null);
   opening = $state(false);
+  /** What a model of images reads, to be shown. */
+  picture = $state.raw<ImageData | null>(null);
   /** Where the open model came from, as parameters of an address; of files there is nothing to say. */
   origin = $state.raw<Readonly<Record<string, string>>>({});
   /** What went wrong when the last model was opened. */
@@ -93,6 +95,23 @@ export class OwnSession extends Session {
     return this.opened !== null && names.every((name) => (parameters.get(name) ?? undefined) === this.origin[name]);
   }
 
+  /** A model that was made of the open one takes its place, on the same texts. No address names it. */
+  async exchangeFor(model: Opened): Promise<void> {
+    const before = this.opened;
+    this.stop();
+    this.origin = {};
+    for (const side of this.sides) side.clear();
+    this.phase = "waiting";
+    this.#take(model);
+    await before?.model.dispose();
+  }
+
+  #take(opened: Opened): void {
+    this.opened = opened;
+    this.use(opened);
+    this.openAll();
+  }
+
   abort(): void {
     this.#opening?.abort();
   }
@@ -126,10 +145,9 @@ export class OwnSession extends Session {
       this.info = hw.info;
       this.phase = "waiting";
       for (const side of this.sides) side.reset();
+      this.picture = null;
       this.side.text = this.defaultText = opened.grid ? "" : text;
-      this.opened = opened;
-      this.use(opened);
-      this.openAll();
+      this.#take(opened);
       return true;
     } catch (error) {
       if (!signal.aborted) this.refusal = error instanceof Error ? error.message : String(error);

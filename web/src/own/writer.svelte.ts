@@ -1,7 +1,9 @@
 /** A causal model writes: one token after the other, each chosen from the probabilities that the page shows. No DOM. */
 import { tick } from "svelte";
+import { labelOf } from "../heads/labels";
 import { softmax } from "../heads/statistics";
 import { randomNumbers } from "../learning/random.mjs";
+import { percent } from "../numbers";
 import type { Opened } from "./opened";
 import type { OwnSession } from "./own_session.svelte";
 
@@ -21,8 +23,12 @@ export class Writer {
   /** What was written since the reader's own text. */
   written = $state.raw<readonly Choice[]>([]);
   #random = randomNumbers(1);
+  #end = $state.raw<{ readonly of: string; readonly said: string } | null>(null);
 
   constructor(private readonly session: OwnSession) {}
+
+  /** Why the text on screen does not go on, if that is known. */
+  readonly ended: string | null = $derived.by(() => (this.#end?.of === this.session.side.text ? this.#end.said : null));
 
   /** Probabilities of the next token, at temperature 1: the likeliest first. */
   readonly choices: readonly Choice[] = $derived.by(() => {
@@ -34,7 +40,7 @@ export class Writer {
     return ids.slice(0, SHOWN).map((id) => this.#choice(model, id, probabilities));
   });
 
-  /** Writes until it is stopped, has written `count` tokens, or the model or page can read no more. */
+  /** Writes until it is stopped, has written `count` tokens, has chosen a token that ends texts, or the model or page can read no more. */
   async write(): Promise<void> {
     this.writing = true;
     try {
@@ -52,18 +58,28 @@ export class Writer {
   async append(id: number | undefined): Promise<boolean> {
     const { session } = this;
     const { side, opened: model } = session;
-    if (id === undefined || !model || !side.shown || side.tokens.length >= model.maxTokens) return false;
+    if (id === undefined || !model || !side.shown) return false;
     const probabilities = softmax(side.shown.logits!).weights;
+    const choice = this.#choice(model, id, probabilities);
+    if (model.stopTokens.includes(id))
+      return this.#endAt(`It stopped: ${labelOf(choice)} (${percent(choice.probability)}) ends the model's texts.`);
+    if (side.tokens.length >= model.maxTokens)
+      return this.#endAt(`It stopped: the page reads at most ${model.maxTokens} tokens of this model.`);
     const tokens = [...side.tokens, { id, piece: model.reader.pieceOf(id) }];
     const text = model.reader.decode(tokens.map((token) => token.id));
     const goesOn = side.written?.text === side.text;
-    this.written = [...(goesOn ? this.written : []), this.#choice(model, id, probabilities)];
+    this.written = [...(goesOn ? this.written : []), choice];
     side.written = { text, tokens };
     side.text = text;
     side.move({ query: tokens.length - 2, key: tokens.length - 2 });
     await tick(); // the session follows
     await session.settled();
     return side.tokens.length === tokens.length && session.phase === "live";
+  }
+
+  #endAt(said: string): false {
+    this.#end = { of: this.session.side.text, said };
+    return false;
   }
 
   #draw(): number | undefined {
