@@ -212,7 +212,7 @@ export async function unpack() {
   };
   const names = exact ? [...(await folders(shared)), ...(await folders(lensModels, lensPrefix))] : chosen;
   const sources = [new URL(import.meta.url), ...(await readdir(packed)).map((file) => join(packed, file))];
-  const stamp = `${exact} ${(await Promise.all(sources.map((source) => stat(source)))).map(({ mtimeMs }) => mtimeMs)}`;
+  const stamp = `${exact} ${names} ${(await Promise.all(sources.map((source) => stat(source)))).map(({ mtimeMs }) => mtimeMs)}`;
   const index = join(unpacked, "index.json");
   if (existsSync(index) && JSON.parse(await readFile(index)).stamp === stamp) return names;
   const fresh = `${unpacked}-${process.pid}`;

@@ -20,7 +20,7 @@ export function share(ours, theirs) {
     most = Number.isNaN(apart) ? Infinity : Math.max(most, apart);
     largest = Math.max(largest, Math.abs(theirs[n]));
   }
-  return most / largest;
+  return most === 0 && theirs.length > 0 ? 0 : most / largest;
 }
 
 /** Each array's largest difference, for reports. */
