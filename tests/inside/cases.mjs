@@ -2,6 +2,7 @@
 import { lensNames, openGolden } from "../models/goldens.mjs";
 import { ablationCases } from "./cases/ablation.mjs";
 import { circuitCases } from "./cases/circuits.mjs";
+import { familyCases } from "./cases/families.mjs";
 import { logitCases } from "./cases/logits.mjs";
 import { mapCases } from "./cases/maps.mjs";
 import { patchingCases } from "./cases/patching.mjs";
@@ -15,6 +16,7 @@ const all = [
   ...ablationCases(names),
   ...patchingCases(names),
   ...circuitCases(names),
+  ...familyCases,
   ...mapCases,
   ...reportCases,
   ...pruningCases,

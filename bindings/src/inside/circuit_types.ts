@@ -32,9 +32,10 @@ export type Composition = "Q" | "K" | "V";
 export interface CircuitOptions {
   /**
    * Whether the weights of the norms belong to the matrices that read and write the residual stream, which are centred with layer
-   * norm: TransformerLens's `fold_ln`, `center_writing_weights` and `center_unembed`. Default true.
+   * norm: TransformerLens's `fold_ln`, `center_writing_weights` and `center_unembed`. It leaves norms of queries and keys and norms
+   * behind the attention as they are, and so does `"before"`. Default true.
    */
-  foldNorms?: boolean;
+  foldNorms?: boolean | "before";
 }
 
 /** Options of `headCircuit`. */

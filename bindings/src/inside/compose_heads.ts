@@ -1,16 +1,16 @@
 /** How much each head's output reaches the queries, keys or values of the heads after it. */
-import { checkBoolean, checkOneOf } from "../base/checks.js";
+import { checkOneOf } from "../base/checks.js";
 import type { LongWork } from "../base/long_work.js";
 import { readOptions, withDefault, type OptionTable } from "../base/options.js";
 import type { Tensor } from "../base/types.js";
 import { counter } from "../heads/batches.js";
 import type { Instance } from "../runtime/instance.js";
-import { circuitMatrices, gramRoot, multiply, refuseFolding, transform } from "./folded.js";
+import { checkFoldNorms, circuitMatrices, gramRoot, multiply, refuseFolding, transform } from "./folded.js";
 import { checkTextModel, headColumns, unknownTensor } from "./model.js";
 import type { CircuitOptions, Composition } from "./types.js";
 import { ParameterReader, type HeadMatrices } from "./weights.js";
 
-const optionTable = { foldNorms: withDefault(checkBoolean, true) } satisfies OptionTable<CircuitOptions>;
+const optionTable = { foldNorms: withDefault(checkFoldNorms, true) } satisfies OptionTable<CircuitOptions>;
 
 const norm = (data: Float32Array) => Math.sqrt(data.reduce((sum, value) => sum + value * value, 0));
 

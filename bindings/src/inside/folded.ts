@@ -1,5 +1,6 @@
 /** The matrices of heads with the weights of the norms folded into them, and products of such matrices. */
 import { attention } from "../attention/attention.js";
+import { oneOf } from "../base/checks.js";
 import type { Instance } from "../runtime/instance.js";
 import type { Model } from "../transformer/transformer.js";
 import { unsupported } from "./model.js";
@@ -22,17 +23,27 @@ export function foldRows(
   return folded;
 }
 
+export const checkFoldNorms = oneOf<boolean | "before">([true, false, "before"]);
+
 /**
- * The matrices of a layer's heads. Folded: what reads the stream takes the weight of the norm before it (and of the head's own norm of
- * queries and keys), what writes to it that of a norm behind it, and with layer norm all are centred.
+ * The matrices of a layer's heads. Folded: what reads the stream takes the weight of the norm before it, and with layer norm all are
+ * centred. Unless `fold` is "before", queries and keys take the weights of their own norms, too, and what writes that of a norm behind it.
  */
-export function circuitMatrices(model: Model, layer: number, fold: boolean, reader: ParameterReader): HeadMatrices[] {
+export function circuitMatrices(
+  model: Model,
+  layer: number,
+  fold: boolean | "before",
+  reader: ParameterReader,
+): HeadMatrices[] {
   const matrices = layerMatrices(model, layer, reader);
   if (!fold) return matrices;
   const { embedDim: E, norm } = model.config;
   const name = `layers.${layer}`;
   const centres = norm === "layer";
-  const [before, after] = ["norm1", "norm1_after"].map((each) => reader.find(`${name}.${each}.weight`));
+  const weightOf = (norm: string) => reader.find(`${name}.${norm}.weight`);
+  const before = weightOf("norm1");
+  const [after, queryNorm, keyNorm] =
+    fold === "before" ? [] : ["norm1_after", "attention.q_norm", "attention.k_norm"].map(weightOf);
   const read = (rows: Float32Array, own?: Float32Array) =>
     foldRows(
       own ? rows.map((value, n) => value * own[Math.floor(n / E)]!) : rows,
@@ -40,7 +51,6 @@ export function circuitMatrices(model: Model, layer: number, fold: boolean, read
       E,
       centres && before !== undefined,
     );
-  const [queryNorm, keyNorm] = ["q_norm", "k_norm"].map((each) => reader.find(`${name}.attention.${each}.weight`));
   return matrices.map(({ q, k, v, o, valueBias }) => ({
     ...{ q: read(q, queryNorm), k: read(k, keyNorm), v: read(v) },
     ...{ o: foldRows(o, after, E, centres), valueBias },

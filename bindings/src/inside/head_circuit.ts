@@ -1,19 +1,19 @@
 /** The circuits of one head between tokens: what it attends to (QK), and what it then writes (OV). */
 import { EigenvalueDecomposition, Matrix, SingularValueDecomposition } from "ml-matrix";
 
-import { checkBoolean, checkInteger, checkOneOf, integer } from "../base/checks.js";
+import { checkInteger, checkOneOf, integer } from "../base/checks.js";
 import type { LongWork } from "../base/long_work.js";
 import { readOptions, withDefault, type OptionTable } from "../base/options.js";
 import { counter } from "../heads/batches.js";
 import type { Instance } from "../runtime/instance.js";
-import { circuitMatrices, gramRoot, multiply, refuseFolding } from "./folded.js";
+import { checkFoldNorms, circuitMatrices, gramRoot, multiply, refuseFolding } from "./folded.js";
 import { checkLanguageModel, checkTextModel, unsupported } from "./model.js";
 import { largestPairs, pairSteps } from "./token_pairs.js";
 import type { HeadCircuit, HeadCircuitOptions } from "./types.js";
 import { outputMatrix, ParameterReader } from "./weights.js";
 
 const optionTable = {
-  foldNorms: withDefault(checkBoolean, true),
+  foldNorms: withDefault(checkFoldNorms, true),
   pairs: withDefault(integer(0, 1000), 10),
 } satisfies OptionTable<HeadCircuitOptions>;
 

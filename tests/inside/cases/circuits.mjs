@@ -88,8 +88,8 @@ export const circuitCases = (names) => [
         const { n_layers: N, n_heads: H } = golden.config;
         for (const [variant, foldNorms] of [
           ["raw", false],
-          ["folded", true],
-          ["processed", true],
+          ["folded", "before"],
+          ["processed", "before"],
         ]) {
           const theirs = golden.variants[variant].weights;
           for (const kind of ["Q", "K", "V"]) {
