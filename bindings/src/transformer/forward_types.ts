@@ -63,7 +63,10 @@ export interface Edit {
 export interface Capture {
   /** Attention weights of each head at this stage: [B, H, L, L]. */
   weights?: WeightsStage;
-  /** `"values"`: the output of each head, [B, H, L, D]. `"contributions"`: what each head adds to the residual stream, [B, H, L, E]. */
+  /**
+   * `"values"`: the output of each head, [B, H, L, D]. `"contributions"`: what each head adds to the attention's output, [B, H, L, E], which
+   * is what it adds to the residual stream unless a norm comes between (Gemma 2 and 3).
+   */
   heads?: "values" | "contributions";
   /** Whether to capture the queries as attended with, after norm and rotary embedding: [B, H, L, D]. Default false. */
   queries?: boolean;
