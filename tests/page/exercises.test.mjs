@@ -119,3 +119,41 @@ test("present: large type, scenes are saved and gone through by the arrow keys, 
   assert.equal(await at(), "no scenes yet");
   await screen.done();
 });
+
+test("present, and not: no part scrolls sideways, on narrow screens and on those where the layout changes", async () => {
+  const screen = await site.open();
+  const { page } = screen;
+  const wide = {};
+  const look = async (what) => {
+    for (const presents of [true, false]) {
+      await page.click("[data-action=present]");
+      for (const width of presents ? [320, 430, 660, 820, 1000] : [320]) {
+        await page.setViewport({ width, height: 900 });
+        // Maps and charts hear of a new width a moment later.
+        const fits = () => document.documentElement.scrollWidth <= innerWidth;
+        const waiting = page.waitForFunction(fits, { timeout: 2000 });
+        await waiting.catch(async () => {
+          wide[`${what}, ${width} px${presents ? ", presenting" : ""}`] = await screen.overflow();
+        });
+      }
+    }
+  };
+  await page.click("[data-action=present]");
+  await page.click("[data-scene=save]"); // all buttons of the bar
+  await page.click("[data-action=present]");
+  await look("show");
+  for (const view of ["step", "train", "prune", "model", "exercises"]) {
+    await page.evaluate((view) => (location.hash = view), view);
+    await page.waitForSelector(`[data-view=${view}]:not([hidden])`);
+    if (view === "step") await page.waitForSelector("[data-panel] table");
+    if (view === "model") {
+      await page.click("[data-action=moby]");
+      await page.waitForSelector("[data-own=live][aria-busy=false]");
+      await page.click("[data-analyse=report]");
+      await page.waitForSelector("[data-report]");
+    }
+    await look(view);
+  }
+  assert.deepEqual(wide, {});
+  await screen.done();
+});

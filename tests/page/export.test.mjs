@@ -9,7 +9,8 @@ import { loadOracle } from "./oracle.mjs";
 import { importPageCode } from "./page_code.mjs";
 import { openSite } from "./screen.mjs";
 
-const { toCsv, toSvg } = await importPageCode("web/src/figures/figure.ts");
+const { toCsv } = await importPageCode("web/src/figures/figure.ts");
+const { barsOf, mapOf, tableOf, toSvg } = await importPageCode("web/src/figures/picture.ts");
 let site, oracle, folder;
 
 before(async () => {
@@ -77,11 +78,33 @@ test("the map of a head: CSV, JSON, SVG, PNG and a citation", async () => {
 test("labels that would break a file are quoted: commas, quotes, formulas, angle brackets", () => {
   const figure = {
     ...{ name: "x", title: 'a < b & "c"', rows: ["=1+1", 'say "hi"'], columns: ["a,b", "<i>"] },
-    matrix: { data: Float32Array.of(0.1, NaN, -Infinity, 1), shape: [2, 2] },
-    ...{ ramp: new Uint8ClampedArray(1024), domain: [0, 1] },
+    cells: [
+      [Math.fround(0.1), NaN],
+      [-Infinity, 1],
+    ],
+    picture: mapOf({ ramp: new Uint8ClampedArray(1024), domain: [0, 1] }),
   };
   assert.equal(toCsv(figure), ',"a,b",<i>\r\n\'=1+1,0.100000001,\r\n"say ""hi""",,1\r\n');
-  const svg = toSvg(figure, "#fff", "#000");
-  assert.ok(svg.includes("a &lt; b &amp; &quot;c&quot;") && svg.includes("&lt;i&gt;"));
-  assert.equal(svg.match(/<rect x=/g).length, 2, "empty cells are not drawn");
+  const svgOf = (more) => toSvg({ ...figure, ...more }, "#fff", "#000");
+  assert.ok(svgOf().includes("a &lt; b &amp; &quot;c&quot;") && svgOf().includes("&lt;i&gt;"));
+  assert.equal(svgOf().match(/<rect x=/g).length, 2, "empty cells are not drawn");
+  const texts = svgOf({
+    picture: tableOf,
+    cells: [
+      [0.123456, NaN],
+      ["@a", -Infinity],
+    ],
+  }).match(/(?<=>)[^<]+(?=<\/text>)/g);
+  assert.deepEqual(texts.slice(1).join(" "), " a,b &lt;i&gt; =1+1 0.1235 – say &quot;hi&quot; @a −∞".trim());
+  const bars = svgOf({
+    picture: barsOf([2, 2]),
+    cells: [
+      [1, -2],
+      [NaN, 0],
+    ],
+  });
+  const heights = Array.from(bars.matchAll(/height="([\d.]+)" fill="currentColor"/g), ([, height]) => Number(height));
+  assert.deepEqual(heights, [1, 13, 1, 26, 1, 1, 0], "a line, and on it a bar for each number");
+  const long = "A title that is longer than the figure below it is wide";
+  assert.ok(Number(svgOf({ title: long }).match(/width="([\d.]+)"/)[1]) > 6 * long.length, "titles are not cut off");
 });

@@ -11,6 +11,16 @@ export const STEPS = [
   { factor: "output", title: "Output: through W_O, added to the other heads" },
 ] as const;
 
+/** Of the figures of a step. */
+export interface Files {
+  /** The model's title. */
+  readonly model: string;
+  /** Begins the files' names. */
+  readonly name: string;
+  /** Which head and query they are of. */
+  readonly of: string;
+}
+
 /** Of one head and one query; T keys, D features of the head, E of the residual stream. */
 export interface Row {
   /** [D] */
