@@ -1,6 +1,6 @@
 // "Your model" on the built page in Chromium: tiny published models in the hub's address scheme, and what tests do there.
 import assert from "node:assert/strict";
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -32,8 +32,17 @@ export const near = (value, expected, what) =>
     `${what}: ${value}, ${expected}`,
   );
 
-/** The site with a hub that has these golden models, and the library in Node. */
-export async function openHub(names) {
+/** For the model of pictures. */
+const size = 32;
+const pixel = (i) => [(i * 37) % 256, (i * 91) % 256, (i * 13) % 256, 255];
+export const picture = {
+  data: Uint8Array.from(Array.from({ length: size * size }, (_, i) => pixel(i)).flat()),
+  width: size,
+  height: size,
+};
+
+/** A folder as a hub has it, with these golden models. */
+export async function makeHub(names) {
   await unpack();
   await mkdir(join(root, "build"), { recursive: true });
   const folder = await mkdtemp(join(root, "build/page-hub-"));
@@ -53,27 +62,33 @@ export async function openHub(names) {
     for (const file of Object.keys(tokenizerFiles)) await rm(join(modelFolder("vit"), file));
     await writeFile(join(modelFolder("vit"), "preprocessor_config.json"), JSON.stringify(preprocessor));
   }
-  /** `held`: paths that are never answered. */
-  const hub = { held: null };
-  const site = await openSite({ also: { "hub/": folder }, hold: (path) => hub.held?.test(path) && NEVER });
-  const hw = await load({ threads: 1 });
-  return Object.assign(hub, {
-    site,
-    hw,
+  const kept = /^(config|tokenizer|tokenizer_config|preprocessor_config)\.json$|^model\.safetensors$/;
+  return {
     folder,
     modelFolder,
     add,
+    async filesOf(name) {
+      const files = (await readdir(modelFolder(name))).filter((file) => kept.test(file));
+      const read = async (file) => [file, await readFile(join(modelFolder(name), file))];
+      return Object.fromEntries(await Promise.all(files.map(read)));
+    },
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** The site with a hub that has these golden models, and the library in Node. */
+export async function openHub(names) {
+  const files = await makeHub(names);
+  /** `held`: paths that are never answered. */
+  const hub = { held: null };
+  const site = await openSite({ also: { "hub/": files.folder }, hold: (path) => hub.held?.test(path) && NEVER });
+  const hw = await load({ threads: 1 });
+  return Object.assign(hub, {
+    ...files,
+    site,
+    hw,
     /** Its address. */
     url: `${site.url}hub/`,
-    filesOf: async (name) =>
-      Object.fromEntries(
-        await Promise.all(
-          ["config.json", "model.safetensors", ...Object.keys(tokenizerFiles)].map(async (file) => [
-            file,
-            await readFile(join(modelFolder(name), file)),
-          ]),
-        ),
-      ),
     /** Every head's numbers on the cards against the library's. */
     async compareHeads(own, model, tokens) {
       const { layers } = model.forward(tokens, { logits: "none", capture: { weights: "probabilities" } });
@@ -89,7 +104,7 @@ export async function openHub(names) {
     async close() {
       await site.close();
       hw.dispose();
-      await rm(folder, { recursive: true, force: true });
+      await files.remove();
     },
   });
 }

@@ -6,7 +6,8 @@ import { after, before, test } from "node:test";
 
 import { readSafetensors, writeSafetensors } from "../../dist/index.js";
 import { root } from "../../tools/steps.mjs";
-import { near, openHub, TEXT } from "./own.mjs";
+import { exported } from "./exported.mjs";
+import { near, openHub, picture, TEXT } from "./own.mjs";
 
 let hub;
 before(async () => (hub = await openHub(["gpt2", "vit"])));
@@ -101,13 +102,6 @@ test("a picture: the shown head's weights over its patches, from the class and f
   const own = await hub.openOwn();
   const { page } = own;
   await own.hub("vit");
-  const size = 32;
-  const pixel = (i) => [(i * 37) % 256, (i * 91) % 256, (i * 13) % 256, 255];
-  const image = {
-    data: Uint8Array.from(Array.from({ length: size * size }, (_, i) => pixel(i)).flat()),
-    width: size,
-    height: size,
-  };
   const png = await page.evaluate(
     async ({ width, height }, bytes) => {
       const canvas = new OffscreenCanvas(width, height);
@@ -115,30 +109,25 @@ test("a picture: the shown head's weights over its patches, from the class and f
       const blob = await canvas.convertToBlob();
       return Array.from(new Uint8Array(await blob.arrayBuffer()));
     },
-    image,
-    Array.from(image.data),
+    picture,
+    Array.from(picture.data),
   );
   const path = join(hub.folder, "picture.png");
   await writeFile(path, Uint8Array.from(png));
   await (await page.$("[name=picture]")).uploadFile(path);
   await page.waitForSelector("[data-patch]");
-  const model = await hub.hw.openModel(
-    Object.fromEntries(
-      await Promise.all(
-        ["config.json", "model.safetensors", "preprocessor_config.json"].map(async (name) => [
-          name,
-          await readFile(join(hub.modelFolder("vit"), name)).catch(() => undefined),
-        ]),
-      ).then((all) => all.filter(([, bytes]) => bytes)),
-    ),
-  );
-  const { layers } = model.forward({ pixels: model.pixels(image) }, { capture: { weights: "probabilities" } });
+  const model = await hub.hw.openModel(await hub.filesOf("vit"));
+  const { layers } = model.forward({ pixels: model.pixels(picture) }, { capture: { weights: "probabilities" } });
   const { data, shape } = layers[0].weights;
   const T = shape.at(-1);
   const values = () => page.$$eval("[data-patch]", (all) => all.map(({ dataset }) => Number(dataset.value)));
   (await values()).forEach((value, patch) => near(value, data[patch + 1], `from the class to patch ${patch}`));
   await page.hover("[data-patch='2']");
   (await values()).forEach((value, patch) => near(value, data[3 * T + patch + 1], `from patch 2 to patch ${patch}`));
+  const file = JSON.parse((await exported(page, "[data-section=picture] .export", "json")).text);
+  assert.match(file.title, /from patch /);
+  assert.equal(file.cells.length, file.rows.length);
+  (await values()).forEach((value, patch) => near(file.cells.flat()[patch], value, `exported, patch ${patch}`));
   model.dispose();
 
   // The address has the model and the pinned patch. It cannot have the picture: what says one is read without it.

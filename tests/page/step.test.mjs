@@ -1,10 +1,14 @@
 // "Step through" on the built page in Chromium: the numbers of all six steps against the library's, what lights up, and the toy.
 import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 
+import { readSafetensors, writeSafetensors } from "../../dist/index.js";
 import { loadOracle } from "./oracle.mjs";
 import { openHub, TEXT } from "./own.mjs";
-import { darkWithReducedMotion } from "./screen.mjs";
+import { darkWithReducedMotion, openSite } from "./screen.mjs";
 
 const FACTORS = ["products", "scale", "mask", "softmax", "values", "output"];
 let hub, site, oracle;
@@ -204,6 +208,49 @@ for (const [name, scale, softcap] of [
   });
 }
 
+test("a model with ALiBi: each masked score is the score less the key's distance times the head's slope", async () => {
+  const vocabulary = " abcdefghijklmnopqrstuvwxyzTC.";
+  const config = { layers: 2, embedDim: 16, feedForwardDim: 16, contextLength: 32, positions: "alibi", seed: 3 };
+  const model = hub.hw.transformer({ vocabSize: vocabulary.length, numHeads: 4, ...config });
+  const file = readSafetensors(model.save());
+  const tensors = Object.fromEntries(file.names.map((name) => [name, file.tensor(name)]));
+  const folder = await mkdtemp(join(tmpdir(), "headwise-alibi-"));
+  const bytes = writeSafetensors(tensors, { metadata: { ...file.metadata, vocabulary } });
+  await writeFile(join(folder, "moby-dick.safetensors"), bytes);
+  const site = await openSite({ also: { "models/": folder } });
+  try {
+    const screen = await site.open({ view: "model?model=moby-dick&text=Call+me+a+whale." });
+    const { page } = screen;
+    await page.waitForSelector("[data-own=live][aria-busy=false]");
+    await screen.show("step");
+    await page.select("[data-choose=model]", "1");
+    await page.select("[data-choose=head]", "2.3");
+    await page.select("[data-choose=query]", "9");
+    await page.waitForSelector("[data-panel=products]");
+    for (const factor of ["scale", "mask"]) {
+      await page.click("[data-go=on]");
+      await page.waitForSelector(`[data-panel=${factor}]`);
+    }
+    const said = await page.$eval("[data-changed=alibi]", ({ textContent }) => textContent);
+    assert.match(said.replace(/\s+/g, " "), /lowers each score by the key's distance times the head's slope/);
+    const tokens = Int32Array.from("Call me a whale.", (letter) => vocabulary.indexOf(letter));
+    const captured = (weights) => model.forward(tokens, { capture: { weights } }).layers[1].weights.data;
+    const T = tokens.length;
+    const rowOf = (data) => Array.from(data.subarray((2 * T + 9) * T, (2 * T + 10) * T));
+    const shown = async (n) => (await column(page, n)).map(({ value }) => value);
+    const scores = await shown(0);
+    near(scores, rowOf(captured("scores")), "scores");
+    near(await shown(1), rowOf(captured("masked")), "masked");
+    const slope = 2 ** ((-8 * 3) / 4); // of the third of four heads (Press et al. 2022)
+    near(await shown(1), scores.map((score, key) => (key > 9 ? -Infinity : score - slope * (9 - key))), "lowered"); // prettier-ignore
+    await screen.done();
+  } finally {
+    await site.close();
+    model.dispose();
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
 test("the toy: tips move by keyboard and pointer, weights follow, tasks are checked", async () => {
   const screen = await site.open({ view: "step" });
   const { page } = screen;
@@ -270,6 +317,11 @@ test("the toy: tips move by keyboard and pointer, weights follow, tasks are chec
   }
   await page.waitForSelector("[data-task='1'][data-done=true]");
   assert.deepEqual(await done(), [true, true, false, false]);
+  for (const tip of ["query", "key"]) for (const t of [0, 1, 2, 3]) await press(`${tip}.1.${t}`, [0, 0]);
+  await page.waitForSelector("[data-task='2'][data-done=true]");
+  for (const t of [0, 1, 2, 3]) await press(`query.0.${t}`, around[0]);
+  await page.waitForSelector("[data-task='3'][data-done=true]");
+  assert.deepEqual(await done(), [false, false, true, true]);
   await screen.done();
 });
 

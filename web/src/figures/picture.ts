@@ -54,7 +54,8 @@ export function barsOf(limits: readonly number[]): Picture {
 export const tableOf: Picture = ({ rows, columns, cells }) => {
   const shown = (value: number | string) => {
     if (typeof value === "string") return value;
-    return Number.isFinite(value) ? String(Number(value.toPrecision(4))).replace("-", "−") : value < 0 ? "−∞" : "–";
+    if (!Number.isFinite(value)) return value < 0 ? "−∞" : "–";
+    return String(Math.abs(value) < 1000 ? Number(value.toPrecision(4)) : Math.round(value)).replace("-", "−");
   };
   const lines = [["", ...columns], ...cells.map((row, i) => [rows[i], ...row.map(shown)])];
   const widths = lines[0].map((_, j) => longest(lines.map((line) => line[j])) + 20);
