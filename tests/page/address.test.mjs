@@ -119,3 +119,26 @@ test("the seed of a training is in the address; one that is not named stays", as
   assert.equal(await seed(), "12");
   await screen.done();
 });
+
+test("a link that is followed while the address is about to follow the page leads where it says", async () => {
+  // The browser tells of a new address a moment later; here that moment is long.
+  const init = () => {
+    const late = (event) => {
+      removeEventListener("hashchange", late);
+      event.stopImmediatePropagation();
+      setTimeout(() => dispatchEvent(new Event("hashchange")), 600);
+    };
+    addEventListener("hashchange", late);
+  };
+  const screen = await site.open({ init });
+  const { page } = screen;
+  await page.evaluate(() => {
+    const field = document.querySelector("#show-sentence");
+    field.value = "A small whale";
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    location.hash = "#prune";
+  });
+  await page.waitForSelector("[data-view=prune]:not([hidden])", { timeout: 5000 });
+  assert.equal(await page.evaluate(() => location.hash), "#prune");
+  await screen.done();
+});

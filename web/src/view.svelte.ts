@@ -24,12 +24,15 @@ class Shown {
   /** What each part shows now, as parameters of an address: the page says it. */
   parametersOf: (view: View) => URLSearchParams = () => new URLSearchParams();
   #read = $state.raw(read(location.hash));
+  /** The browser's address as the page knows it. */
+  #known = location.hash;
   /** The parts that were on screen before: they stay as they are, hidden. */
   opened = $state<readonly View[]>([this.#read.view]);
 
   constructor() {
     addEventListener("hashchange", () => {
       const before = this.view;
+      this.#known = location.hash;
       this.#read = read(location.hash);
       if (!this.opened.includes(this.view)) this.opened = [...this.opened, this.view];
       if (this.view !== before) scrollTo(0, 0);
@@ -58,10 +61,12 @@ class Shown {
 
   /** The browser's address follows the page. A step that one may want to go back from is an entry of the history. */
   follow(isStep: boolean): void {
+    if (location.hash !== this.#known) return; // of a link that was followed just now the page hears in a moment
     const address = this.addressOf(this.view);
     if (address === (location.hash || `#${VIEWS[0].name}`)) return;
     if (isStep) history.pushState(null, "", address);
     else history.replaceState(null, "", address);
+    this.#known = location.hash;
   }
 }
 
