@@ -56,6 +56,11 @@ for (const [name, options] of Object.entries({
         await page.waitForSelector("[data-own=live][aria-busy=false]");
         await page.click("[data-analyse=report]");
         await page.waitForSelector("[data-report]");
+        for (const name of ["scored", "judged"]) await page.type(`[name=${name}]`, `The ${name} whale`);
+        await page.select("[name=importance]", "norm");
+        await page.click("[data-prune=score]");
+        await (await page.waitForSelector("[data-prune=remove]")).click();
+        await page.waitForSelector("[data-row=smaller]");
       }
       await check(view);
     }
