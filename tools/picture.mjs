@@ -8,22 +8,22 @@ import { page as buildPage } from "./page.mjs";
 import { main, root } from "./steps.mjs";
 
 const width = 960;
-const height = 860;
+const clip = { x: 0, y: 210, width, height: 1160 }; // from the sentence to the last head
 const settled = "main[data-phase=live][aria-busy=false]";
 
 /** Each step of the film does something, and says for how long its frame stays, in ms. */
 const film = [
   { stays: 1500 },
-  ...["The cat", "The cat sat on", "The cat sat on the mat because it was tired."].map((text) => ({
-    act: async (page) => page.locator("#sentence").fill(text),
+  ...["The cat", "The cat sat on", "The cat sat on the chair because it was tired."].map((text) => ({
+    act: (page) => page.locator("#show-sentence").fill(text),
     stays: 700,
   })),
-  ...[1, 2, 3, 4].map((head) => ({
-    act: async (page) => (await page.$(`[data-head="${head}"] canvas`)).hover(),
+  ...["1.1", "1.2", "2.3", "2.2"].map((head) => ({
+    act: (page) => page.click(`[data-head='${head}'] .map`),
     stays: 900,
   })),
-  ...[1, 3].map((head) => ({
-    act: async (page) => (await page.$(`[data-head="${head}"] [data-switch=gate]`)).evaluate((input) => input.click()),
+  ...["1.2", "2.2"].map((head) => ({
+    act: (page) => page.$eval(`[data-head='${head}'] [data-switch=gate]`, (input) => input.click()),
     stays: 1300,
   })),
 ];
@@ -34,7 +34,7 @@ main(async () => {
   const browser = await launchChromium();
   try {
     const page = await browser.newPage();
-    await page.setViewport({ width, height });
+    await page.setViewport({ width, height: clip.y + clip.height });
     await page.goto(server.url);
     await page.waitForSelector(settled);
     const frames = [];
@@ -42,7 +42,7 @@ main(async () => {
       await act?.(page);
       await new Promise((later) => setTimeout(later, 300));
       await page.waitForSelector(settled);
-      frames.push(await page.screenshot());
+      frames.push(await page.screenshot({ clip }));
     }
     const info = await sharp(frames, { join: { animated: true } })
       .webp({ quality: 80, effort: 5, delay: film.map(({ stays }) => stays), loop: 0 })
