@@ -203,6 +203,7 @@ EMSCRIPTEN_BINDINGS(headwise) {
       .field("logits", &OutputsCall::logits)
       .field("logitRows", &OutputsCall::logit_rows)
       .field("hidden", &OutputsCall::hidden)
+      .field("normScale", &OutputsCall::norm_scale)
       .field("pooled", &OutputsCall::pooled)
       .field("classes", &OutputsCall::classes)
       .field("inside", &OutputsCall::inside);

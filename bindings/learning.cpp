@@ -39,6 +39,7 @@ Outputs outputs_of(const OutputsCall& call) {
   outputs.logits = at<float>(call.logits);
   outputs.logit_rows = at<const std::int32_t>(call.logit_rows);
   outputs.hidden = at<float>(call.hidden);
+  outputs.norm_scale = at<float>(call.norm_scale);
   outputs.pooled = at<float>(call.pooled);
   outputs.classes = at<float>(call.classes);
   return outputs;

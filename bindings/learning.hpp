@@ -23,7 +23,7 @@ struct InsideCall {
 
 // As Outputs; null: not wanted.
 struct OutputsCall {
-  Pointer logits, logit_rows, hidden, pooled, classes;
+  Pointer logits, logit_rows, hidden, norm_scale, pooled, classes;
   InsideCall inside;
 };
 

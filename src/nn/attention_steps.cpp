@@ -1,5 +1,9 @@
 #include "nn/attention_steps.hpp"
 
+#include <algorithm>
+
+#include "kernels/rows.hpp"
+
 namespace headwise {
 
 AttentionArgs attention_args(const MultiHeadAttentionConfig& config, const ForwardArgs& args,
@@ -36,6 +40,26 @@ void rotate_queries_and_keys(const MultiHeadAttentionConfig& config, const Forwa
   rotate_in_place(query, config.num_heads, {args.B, args.L, args.query_positions, offsets});
   rotate_in_place(key, config.num_kv_heads,
                   {args.B, args.projected_keys(), args.key_positions, args.cache == nullptr ? nullptr : offsets});
+}
+
+void change_weights(const AttentionArgs& args, const Probe& probe, float* rows, ThreadPool& pool) {
+  const AttentionShape& shape = args.shape;
+  const std::size_t S = shape.S, Dv = shape.Dv;
+  const auto weights = HeadView<float>::heads_first(args.weights, shape.H, shape.L, S);
+  const double flops = 2.0 * static_cast<double>(shape.B * shape.H * shape.L) * static_cast<double>(S * Dv);
+  pool.parallel_for(shape.B * shape.H * shape.L, flops, [&](std::size_t task, std::size_t worker) {
+    const std::size_t i = task % shape.L, h = task / shape.L % shape.H, b = task / shape.L / shape.H;
+    float *row_bhi = weights.at(b, h, i), *own_bhi = rows + worker * S, *output_row_bhi = args.output.at(b, h, i);
+    std::copy_n(row_bhi, S, own_bhi);
+    probe.change(Place::kWeights, b, h, i, S, row_bhi);
+    const float gate = args.gates == nullptr ? 1.0f : args.gates[h];
+    if (gate == 0.0f || std::equal(row_bhi, row_bhi + S, own_bhi)) return;
+    std::fill_n(output_row_bhi, Dv, 0.0f);
+    add_weighted_rows_skipping_zeros(row_bhi, args.value.at(b, args.kv_heads.of(h, shape), 0), args.value.row, S, Dv,
+                                     output_row_bhi);
+    for (std::size_t n = 0; n < Dv; ++n) output_row_bhi[n] *= gate;
+  });
+  probe.read(Place::kWeights, {shape.B, shape.H, shape.L, S}, weights);
 }
 
 void gate_heads(const float* gates, std::size_t H, std::size_t Dv, std::size_t rows, const float* heads, float* gated) {

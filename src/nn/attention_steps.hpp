@@ -26,6 +26,10 @@ inline RotaryTable take_rotary_table(const MultiHeadAttentionConfig& config, con
 void rotate_queries_and_keys(const MultiHeadAttentionConfig& config, const ForwardArgs& args, Rotation rotation,
                              float* query, float* key, const RotaryTable& table, ThreadPool& pool);
 
+// Changes the weights at which attention has given its output. A row of weights that has changed attends again, by the
+// weights as they are, which need not sum to one; any other keeps its output, bit for bit.   rows: [threads, S]
+void change_weights(const AttentionArgs& args, const Probe& probe, float* rows, ThreadPool& pool);
+
 // gated = heads, each times its gate; 0 if the gate is 0, even if the head is NaN.   both: [rows, H*Dv], may be the
 // same
 void gate_heads(const float* gates, std::size_t H, std::size_t Dv, std::size_t rows, const float* heads, float* gated);

@@ -22,40 +22,43 @@ Dropout dropout_of(const Block::Args& args, Dropped dropped) {
 //   m = after_sum(x + after(attention(before(x))))
 //   y = after_sum(m + after(feed_forward(before(m))))        in parallel: feed_forward(before(x))
 //
-// A capture's probe visits x, what each sublayer adds, m and y.
+// A capture's probe visits x, the norms' scales, what each sublayer adds, m and y.
 Status Block::forward(const Args& args, const Saved& saved, Context& context) {
   const TransformerConfig& c = config_;
-  const std::size_t rows = args.batch.rows(), count = rows * c.embed_dim;
+  const std::size_t B = args.batch.B, L = args.batch.L, E = c.embed_dim, count = B * L * E;
+  const Probe* probe = args.capture == nullptr ? nullptr : &args.capture->probe;
   const auto visit = [&](Place place, float* x) {
-    if (args.capture == nullptr) return;
-    const std::size_t B = args.batch.B, L = args.batch.L, E = c.embed_dim;
-    args.capture->probe.visit(place, {B, 1, L, E}, HeadView<float>::heads_in_rows(x, 1, L, E));
+    if (probe != nullptr) probe->visit(place, {B, 1, L, E}, HeadView<float>::heads_in_rows(x, 1, L, E));
   };
-  const auto norm = [&](bool here, const Norm& layer, float* x, float* out) {
+  const auto norm = [&](bool here, const Norm& layer, Place place, float* x, float* out) {
     if (!here || !layer.exists()) return x;
-    layer.forward(x, rows, out, context.pool);
+    forward_norm(layer, probe, place, B, 1, L, x, out, saved.scales, context.pool);
     return out;
   };
   const auto add_to_stream = [&](float* x, const Branch& branch, const Norm& after, const Norm& after_sum,
                                  Dropped dropped, float* y) {
-    float* added = norm(c.norm_after, after, branch.output, branch.added);
-    visit(dropped == kAttention ? Place::kAttention : Place::kFeedForward, added);
+    const bool first = dropped == kAttention;
+    const Place scale_after = first ? Place::kNorm1After : Place::kNorm2After;
+    float* added = norm(c.norm_after, after, scale_after, branch.output, branch.added);
+    visit(first ? Place::kAttention : Place::kFeedForward, added);
     drop(dropout_of(args, dropped), added, count, context.pool);
     add(x, added, branch.sum, count, context.pool);
-    if (c.norm_after_sum) after_sum.forward(branch.sum, rows, y, context.pool);
-    visit(dropped == kAttention ? Place::kMiddle : Place::kAfter, y);
+    norm(c.norm_after_sum, after_sum, first ? Place::kNorm1 : Place::kNorm2, branch.sum, y);
+    visit(first ? Place::kMiddle : Place::kAfter, y);
   };
 
   visit(Place::kBefore, saved.input);
-  float* x = norm(c.norm_before, norm1_, saved.input, saved.normed1);
+  float* x = norm(c.norm_before, norm1_, Place::kNorm1, saved.input, saved.normed1);
   HEADWISE_RETURN_IF_ERROR(attend(args, x, saved.attention.output, context));
   add_to_stream(saved.input, saved.attention, norm1_after_, norm1_, kAttention, saved.mid);
   if (!has_feed_forward()) {
     visit(Place::kAfter, saved.output);
     return Status::kOk;
   }
-  if (!c.shared_norm) x = norm(c.norm_before, norm2_, c.parallel ? saved.input : saved.mid, saved.normed2);
-  feed_forward.forward(x, rows, saved.hidden, saved.feed_forward.output, context);
+  if (!c.shared_norm) {
+    x = norm(c.norm_before, norm2_, Place::kNorm2, c.parallel ? saved.input : saved.mid, saved.normed2);
+  }
+  feed_forward.forward(x, B * L, saved.hidden, saved.feed_forward.output, context);
   add_to_stream(saved.mid, saved.feed_forward, norm2_after_, norm2_, kFeedForward, saved.output);
   return Status::kOk;
 }
@@ -166,6 +169,7 @@ Block::Saved Block::take(std::size_t rows, bool training, float* input, const Sh
   };
   Saved saved{};
   saved.input = input;
+  saved.scales = shared.scales;
   saved.normed1 = take_if(training && c.shared_norm, stream, shared.normed);
   saved.mid = take_if(training || c.parallel, stream, input);
   saved.attention = take_branch(saved.mid);

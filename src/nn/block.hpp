@@ -41,11 +41,13 @@ class Block {
     float* normed2;  // [T, E], what the feed-forward reads, likewise
     Branch attention, feed_forward;
     FeedForward::Hidden hidden;  // [T, F]
+    float* scales;               // [T], of a norm, for a probe
   };
-  // What layers take turns with, [T, E] each.
+  // What layers take turns with.
   struct Shared {
-    float* normed;
-    float* branch;
+    float* normed;  // [T, E]
+    float* branch;  // [T, E]
+    float* scales;  // [T]
   };
   // What a backward pass computes on: gradients.
   struct Gradients {

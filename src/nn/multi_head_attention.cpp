@@ -30,6 +30,8 @@ struct Workspace {
   RotaryTable angles;
   AttentionScratch attention;
   float* weights;  // [B, H, L, S], where they are to be changed
+  float* rows;     // [threads, S], likewise
+  float* scales;   // [B, L, H] or [B, T, G], where a probe visits the norms of queries and keys
 };
 
 // attention: the shape that its scratch is for. kept: the arena of the activations, which is the tape's in
@@ -52,6 +54,8 @@ Workspace take_workspace(const Config& config, const ForwardArgs& args, const At
   workspace.attention = take_attention_scratch(attention, threads, arena);
   const bool edited = args.probe != nullptr && args.probe->changes(Place::kWeights);
   workspace.weights = arena.take(edited ? B * H * L * args.S : 0);
+  workspace.rows = arena.take(edited ? threads * std::uint64_t{args.S} : 0);
+  workspace.scales = arena.take(config.query_key_norm && args.probe != nullptr ? B * std::max(L * H, T * G) : 0);
   return workspace;
 }
 
@@ -70,7 +74,7 @@ void for_each_open_run(std::size_t count, const Open& open, const Fn& fn) {
 void project(const Config& config, const ForwardArgs& args, const std::array<Linear, 4>& projections,
              const float* gates, const KvHeads& kv_heads, const Activations& activations, Context& context) {
   const bool all = args.weights != nullptr || args.head_output == HeadOutput::kValues || args.tape != nullptr ||
-                   (args.probe != nullptr && args.probe->visits_attention());
+                   args.probe != nullptr;
   const AttentionShape shape = shape_of(config, args);
   const std::size_t rows = args.B * args.L, key_rows = args.B * args.projected_keys();
   const auto open = [&](std::size_t h) { return all || gates[h] != 0.0f; };
@@ -131,34 +135,6 @@ void show(const ForwardArgs& args, Place place, float* x, std::size_t heads, std
   args.probe->visit(place, {args.B, heads, length, width}, HeadView<float>::heads_in_rows(x, heads, length, width));
 }
 
-// Every head attends by weights that the probe may change; they need not sum to one then.
-void attend_with_edits(const AttentionArgs& args, const AttentionScratch& scratch, const Probe& probe, float* weights,
-                       Context& context) {
-  const AttentionShape& shape = args.shape;
-  AttentionArgs with_weights = args;
-  if (args.weights == nullptr || args.stage != WeightsStage::kProbabilities) {
-    if (args.weights != nullptr) attention(args, scratch, context);  // of an earlier stage
-    with_weights.weights = weights;
-    with_weights.stage = WeightsStage::kProbabilities;
-  }
-  attention(with_weights, scratch, context);
-  const auto view = HeadView<float>::heads_first(with_weights.weights, shape.H, shape.L, shape.S);
-  probe.visit(Place::kWeights, {shape.B, shape.H, shape.L, shape.S}, view);
-  const std::size_t rows = shape.B * shape.H * shape.L;
-  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(shape.S * shape.Dv);
-  context.pool.parallel_for(rows, flops, [&](std::size_t task, std::size_t) {
-    const std::size_t i = task % shape.L, h = task / shape.L % shape.H, b = task / shape.L / shape.H;
-    const float* row = view.at(b, h, i);
-    float* out = args.output.at(b, h, i);
-    std::fill_n(out, shape.Dv, 0.0f);
-    for (std::size_t j = 0; j < shape.S; ++j) {
-      if (row[j] == 0.0f) continue;  // a masked value may be anything
-      const float* value = args.value.at(b, args.kv_heads.of(h, shape), j);
-      for (std::size_t n = 0; n < shape.Dv; ++n) out[n] += row[j] * value[n];
-    }
-  });
-}
-
 // Every head attends with its slices, in parallel. If ungated values are needed, gate_heads applies the gates later.
 void attend(const Config& config, const ForwardArgs& args, const float* gates, const float* slopes,
             const std::uint32_t* kv_heads, const Workspace& workspace, Context& context) {
@@ -168,11 +144,15 @@ void attend(const Config& config, const ForwardArgs& args, const float* gates, c
   attention_to.weights = args.weights;
   attention_to.stage = args.stage;
   attention_to.gates = gates;
-  if (args.probe != nullptr && args.probe->changes(Place::kWeights)) {
-    attend_with_edits(attention_to, workspace.attention, *args.probe, workspace.weights, context);
-  } else {
-    attention(attention_to, workspace.attention, context);
+  if (args.weights != nullptr && args.stage != WeightsStage::kProbabilities) {
+    attention(attention_to, workspace.attention, context);  // the outputs of scores in base e are rounded differently
+    attention_to.weights = nullptr;
+    attention_to.stage = WeightsStage::kProbabilities;
   }
+  const bool edited = args.probe != nullptr && args.probe->changes(Place::kWeights);
+  if (edited && attention_to.weights == nullptr) attention_to.weights = workspace.weights;
+  attention(attention_to, workspace.attention, context);
+  if (edited) change_weights(attention_to, *args.probe, workspace.rows, context.pool);
 }
 
 // contributions[b, h] = heads[b, :, h] W_out[:, h]^T: each head through its own slice of the output projection.
@@ -246,7 +226,8 @@ Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) co
     return Status::kOk;
   }
   const float* gates = gates_.data();
-  const std::size_t H = config_.num_heads, Dv = config_.value_head_dim, threads = context.pool.threads();
+  const std::size_t H = config_.num_heads, G = config_.num_kv_heads, Dv = config_.value_head_dim;
+  const std::size_t threads = context.pool.threads();
   const bool keep_ungated = tape != nullptr && any_gated(gates, H);
   const AttentionShape shape = shape_of(config_, args);
   const auto inputs_kept_by = [&](Arena& memory) {
@@ -277,18 +258,18 @@ Status MultiHeadAttention::forward(const ForwardArgs& args, Context& context) co
 
   project(config_, args, projections_, gates, {kv_heads()}, activations, context);
   if (config_.query_key_norm) {  // rows of D numbers
-    query_norm_.forward(activations.projected_query, args.B * args.L * H, activations.query, context.pool);
-    key_norm_.forward(activations.projected_key, args.B * args.projected_keys() * config_.num_kv_heads, activations.key,
-                      context.pool);
+    forward_norm(query_norm_, args.probe, Place::kQueryNorm, args.B, H, args.L, activations.projected_query,
+                 activations.query, workspace.scales, context.pool);
+    forward_norm(key_norm_, args.probe, Place::kKeyNorm, args.B, G, args.projected_keys(), activations.projected_key,
+                 activations.key, workspace.scales, context.pool);
   }
   rotate_queries_and_keys(config_, args, Rotation::kForward, activations.query, activations.key, workspace.angles,
                           context.pool);
   show(args, Place::kQuery, activations.query, H, args.L, config_.head_dim);
-  show(args, Place::kKey, activations.key, config_.num_kv_heads, args.projected_keys(), config_.head_dim);
-  show(args, Place::kValue, activations.value, config_.num_kv_heads, args.projected_keys(), Dv);
+  show(args, Place::kKey, activations.key, G, args.projected_keys(), config_.head_dim);
+  show(args, Place::kValue, activations.value, G, args.projected_keys(), Dv);
   if (args.cache != nullptr) append_to_cache(config_, args, activations);
-  const bool probed =
-      args.probe != nullptr && (args.probe->visits(Place::kHeads) || args.probe->changes(Place::kWeights));
+  const bool probed = args.probe != nullptr && args.probe->visits(Place::kHeads);
   const bool gate_later = keep_ungated || probed || args.head_output == HeadOutput::kValues;
   attend(config_, args, gate_later || tape != nullptr ? nullptr : gates, slopes_.data(), kv_heads(), workspace,
          context);

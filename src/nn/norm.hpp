@@ -30,8 +30,12 @@ class Norm {
   // Those of a norm of the same kind and width.
   void copy_parameters(const Norm& from) noexcept;
 
-  // x, out: [rows, E], perhaps the same
-  void forward(const float* x, std::size_t rows, float* out, ThreadPool& pool) const noexcept;
+  // What each row is divided by: sqrt(mean square + epsilon), of a layer norm after the mean is subtracted.
+  // x: [rows, E]; scales: [rows]
+  void measure(const float* x, std::size_t rows, float* scales) const noexcept;
+  // x, out: [rows, E], perhaps the same; scales: [rows], to divide by, or null: those of the rows
+  void forward(const float* x, std::size_t rows, float* out, ThreadPool& pool,
+               const float* scales = nullptr) const noexcept;
   // Floats of scratch that backward takes.
   std::uint64_t backward_scratch(std::size_t rows) const;
   // Adds to grad_x, [rows, E], and where gradients are enabled and it is to `learn`, to those of the parameters.
@@ -48,7 +52,7 @@ class Norm {
 
  private:
   bool centred() const { return config_.kind == NormKind::kLayer; }
-  RowNorm row_norm_of(const float* row) const noexcept { return row_norm(row, E_, centred(), config_.epsilon); }
+  RowNorm row_norm_of(const float* row) const noexcept;
 
   NormConfig config_{};
   std::size_t E_ = 0;

@@ -5,10 +5,12 @@
 #include <cstdint>
 
 #include "core/shape.hpp"
+#include "nn/norm.hpp"
 
 namespace headwise {
 
-// In the order in which a layer passes them. Streams, attention and feed-forward are [B, L, E], one "head" wide.
+// In the order in which a layer passes them, and then the scales of its norms, wherever these are: what a norm divides
+// by. Streams, attention and feed-forward are [B, L, E], one "head" wide, and scales of the layer's norms [B, L, 1].
 enum class Place : int {
   kBefore,       // the residual stream before the layer
   kQuery,        // [B, H, L, D], as attended with: after norm and rotary embedding
@@ -20,8 +22,14 @@ enum class Place : int {
   kMiddle,       // the stream between attention and feed-forward
   kFeedForward,  // what the feed-forward adds to the stream
   kAfter,        // the stream after the layer
+  kNorm1,
+  kNorm1After,
+  kNorm2,
+  kNorm2After,
+  kQueryNorm,  // [B, H, L, 1]
+  kKeyNorm,    // [B, G, L, 1]
 };
-inline constexpr std::size_t kPlaces = 10;
+inline constexpr std::size_t kPlaces = 16;
 
 // The extents of what is at a place.
 struct PlaceShape {
@@ -52,8 +60,8 @@ struct Probe {
 
   bool changes(Place place) const;
   bool visits(Place place) const { return captures[static_cast<int>(place)] != nullptr || changes(place); }
-  // Whether it visits any place inside the attention.
-  bool visits_attention() const;
+  // Changes one row of what is at a place.   row: [D]
+  void change(Place place, std::size_t b, std::size_t h, std::size_t i, std::size_t D, float* row) const;
   // Changes and copies what is at a place.
   void visit(Place place, const PlaceShape& shape, const HeadView<float>& at) const;
   // Copies alone.
@@ -61,5 +69,10 @@ struct Probe {
     if (float* to = captures[static_cast<int>(place)]) copy_rows(shape, at, to);
   }
 };
+
+// A norm of rows whose scales a probe may visit, or of others where it is null.
+// x, out: [B, L, H, width]; scales: room for [B, L, H], where the probe visits the place
+void forward_norm(const Norm& norm, const Probe* probe, Place place, std::size_t B, std::size_t H, std::size_t L,
+                  const float* x, float* out, float* scales, ThreadPool& pool);
 
 }  // namespace headwise

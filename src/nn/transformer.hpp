@@ -37,6 +37,7 @@ struct Outputs {
   float* logits = nullptr;                   // [B, L, V]; with logit_rows [B, V]
   const std::int32_t* logit_rows = nullptr;  // [B], the one row of each sequence whose logits are wanted; null: all
   float* hidden = nullptr;                   // [B, L, E], what logits are computed from
+  float* norm_scale = nullptr;               // [B, L], what the last norm divides by
   float* pooled = nullptr;                   // [B, E]
   float* classes = nullptr;                  // [B, K]
   const Capture* captures = nullptr;         // [N]

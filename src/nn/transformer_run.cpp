@@ -31,6 +31,7 @@ Transformer::Workspace Transformer::take_workspace(const Batch& batch, Purpose p
   workspace.embedding = embedding_.take(batch, keep, workspace.stream, arena);
   workspace.shared.normed = arena.take(stream);
   workspace.shared.branch = arena.take(stream);
+  workspace.shared.scales = arena.take(rows);
   for (std::size_t n = 0; n < config_.layers; ++n) {
     saved_[n] = keep || n == 0 ? blocks_[n].take(rows, keep, workspace.stream, workspace.shared, arena) : saved_[0];
     workspace.stream = saved_[n].output;
@@ -167,6 +168,7 @@ Status Transformer::forward(const Batch& batch, const Outputs& outputs, Context&
     gather_rows(workspace, batch, outputs.logit_rows);
     head_.forward(workspace.rows, batch.B, embedding_.tokens(), workspace.head, outputs.logits, context);
   }
+  if (outputs.norm_scale != nullptr) norm_.measure(workspace.stream, rows, outputs.norm_scale);
   if (outputs.hidden != nullptr) std::copy_n(workspace.hidden, rows * E, outputs.hidden);
   if (!pooler_.exists()) return Status::kOk;
   pooler_.forward(batch, workspace.hidden, workspace.pooler, context);

@@ -1,6 +1,7 @@
 // The oracle of the transformer: every choice of its configuration, term by term, in any precision.
 #pragma once
 
+#include <map>
 #include <optional>
 
 #include "gradients.hpp"
@@ -41,8 +42,10 @@ class NaiveTransformer {
   std::vector<Values> gates;       // [N][H]
   std::uint32_t steps = 0;         // of training, before this one
   bool training = false;           // dropout is on
-  std::vector<Values> weights, contributions;  // of the last forward pass: [N][B, H, L, L], [N][B, H, L, E]
-  Values hidden, pooled;                       // of the last forward pass: [B, L, E], [B, E]
+  std::vector<Values> weights, contributions;   // of the last forward pass: [N][B, H, L, L], [N][B, H, L, E]
+  Values hidden, pooled;                        // of the last forward pass: [B, L, E], [B, E]
+  std::vector<std::map<Place, Values>> scales;  // of the last forward pass: [N], what norms divide by, [B, L, heads]
+  Values last_scales;                           // of the last norm, [B, L]
 
   explicit NaiveTransformer(Transformer& model, bool zero_gates = false) : config(model.config()) {
     const std::size_t E = config.embed_dim, F = config.feed_forward_dim, D = config.head_dim;
@@ -113,9 +116,11 @@ class NaiveTransformer {
     const std::size_t E = config.embed_dim, rows = batch.B * batch.L;
     weights.assign(config.layers, {});
     contributions.assign(config.layers, {});
+    scales.assign(config.layers, {});
     Values x = embed(batch);
     for (std::size_t n = 0; n < config.layers; ++n) x = block(x, batch, n);
-    hidden = norm(x, final_norm_, E);
+    last_scales.clear();
+    hidden = norm(x, final_norm_, E, &last_scales);
     pooled = pool(batch);
     if (config.classes > 0) return linear(pooled, E, classifier_);
     if (!config.head) return {};
@@ -191,8 +196,8 @@ class NaiveTransformer {
     return out;
   }
 
-  // Of rows of `width` numbers; x itself where there is no such norm.
-  Values norm(const Values& x, const Affine& affine, std::size_t width, bool centred) const {
+  // Of rows of `width` numbers; x itself where there is no such norm. Appends what it divides by to `divisors`.
+  Values norm(const Values& x, const Affine& affine, std::size_t width, bool centred, Values* divisors) const {
     if (!affine.weight) return x;
     const T *weight = at(affine.weight), *bias = at(affine.bias);
     Values out(x.size());
@@ -201,14 +206,15 @@ class NaiveTransformer {
       for (std::size_t n = 0; centred && n < width; ++n) mean += x[row + n] / static_cast<T>(width);
       for (std::size_t n = 0; n < width; ++n) squares += (x[row + n] - mean) * (x[row + n] - mean);
       const T root = std::sqrt(squares / static_cast<T>(width) + static_cast<T>(config.norm.epsilon));
+      if (divisors != nullptr) divisors->push_back(root);
       for (std::size_t n = 0; n < width; ++n) {
         out[row + n] = (x[row + n] - mean) / root * weight[n] + (bias == nullptr ? T{0} : bias[n]);
       }
     }
     return out;
   }
-  Values norm(const Values& x, const Affine& affine, std::size_t width) const {
-    return norm(x, affine, width, config.norm.kind == NormKind::kLayer);
+  Values norm(const Values& x, const Affine& affine, std::size_t width, Values* divisors = nullptr) const {
+    return norm(x, affine, width, config.norm.kind == NormKind::kLayer, divisors);
   }
 
   static Values activate(Values x, Activation kind) {
@@ -271,19 +277,20 @@ class NaiveTransformer {
     const Layer& layer = layers_[n];
     const std::size_t E = config.embed_dim;
     const Affine none;
-    const auto before = [&](const Values& y, const Affine& affine) {
-      return norm(y, config.norm_before ? affine : none, E);
+    std::map<Place, Values>& s = scales[n];
+    const auto before = [&](const Values& y, const Affine& affine, Place place) {
+      return norm(y, config.norm_before ? affine : none, E, &s[place]);
     };
-    const auto after_sum = [&](const Values& y, const Affine& affine) {
-      return norm(y, config.norm_after_sum ? affine : none, E);
+    const auto after_sum = [&](const Values& y, const Affine& affine, Place place) {
+      return norm(y, config.norm_after_sum ? affine : none, E, &s[place]);
     };
-    const Values seen = before(x, layer.norm1);
-    const Values attended = norm(attention(seen, batch, n), layer.norm1_after, E);
-    const Values mid = after_sum(add(x, drop(attended, n * 3 + 1)), layer.norm1);
+    const Values seen = before(x, layer.norm1, Place::kNorm1);
+    const Values attended = norm(attention(seen, batch, n), layer.norm1_after, E, &s[Place::kNorm1After]);
+    const Values mid = after_sum(add(x, drop(attended, n * 3 + 1)), layer.norm1, Place::kNorm1);
     if (config.feed_forward_dim == 0) return mid;
-    const Values read = config.shared_norm ? seen : before(config.parallel ? x : mid, layer.norm2);
-    const Values out = norm(feed_forward(read, layer), layer.norm2_after, E);
-    return after_sum(add(mid, drop(out, n * 3 + 2)), layer.norm2);
+    const Values read = config.shared_norm ? seen : before(config.parallel ? x : mid, layer.norm2, Place::kNorm2);
+    const Values out = norm(feed_forward(read, layer), layer.norm2_after, E, &s[Place::kNorm2After]);
+    return after_sum(add(mid, drop(out, n * 3 + 2)), layer.norm2, Place::kNorm2);
   }
 
   Values feed_forward(const Values& x, const Layer& layer) const {
@@ -324,8 +331,12 @@ class NaiveTransformer {
     const std::size_t B = batch.B, L = batch.L;
     const Layer& layer = layers_[n];
     const LayerConfig& own = config.layer_configs[n];
-    const Values q = norm(linear(x, E, layer.query), {layer.query_norm, {}}, D, false);
-    const Values k = norm(linear(x, E, layer.key), {layer.key_norm, {}}, D, false), v = linear(x, E, layer.value);
+    const auto norm_heads = [&](const Values& heads, const Index& weight, Place place) {
+      return norm(heads, {weight, {}}, D, false, &scales[n][place]);
+    };
+    const Values q = norm_heads(linear(x, E, layer.query), layer.query_norm, Place::kQueryNorm);
+    const Values k = norm_heads(linear(x, E, layer.key), layer.key_norm, Place::kKeyNorm);
+    const Values v = linear(x, E, layer.value);
     const T* out_weight = at(layer.out.weight);
     Values out(B * L * E);
     for (std::size_t e = 0; layer.out.bias && e < out.size(); ++e) out[e] = at(layer.out.bias)[e % E];

@@ -6,6 +6,7 @@ import type { Tensor, Tokens } from "../base/types.js";
 import { counter } from "../heads/batches.js";
 import type { Instance } from "../runtime/instance.js";
 import type { Model } from "../transformer/transformer.js";
+import type { CapturedLayer } from "../transformer/types.js";
 import { fitDifference, type CheckedDifference } from "./metric.js";
 import { checkLanguageModel, headColumns, rowOf, tokensFor, unknownTensor } from "./model.js";
 import type { AttributeLogitsOptions, LogitAttribution } from "./types.js";
@@ -50,8 +51,7 @@ function linearNorm(
   const weight = reader.get(`${name}.weight`);
   const folded = direction.map((value, e) => (value * weight[e]!) / scale);
   return {
-    // centre(x) · y = x · centre(y)
-    direction: model.config.norm === "layer" ? centre(folded, model.config).centred : folded,
+    direction: centre(folded, model.config), // centre(x) · y = x · centre(y)
     ofBias: dot(reader.find(`${name}.bias`) ?? [], direction),
   };
 }
@@ -67,30 +67,27 @@ function addHeads(
   model: Model,
   reader: ParameterReader,
   layer: number,
-  heads: Tensor,
+  { heads, normScales }: CapturedLayer,
   targets: readonly Target[],
   add: (h: number, value: number) => void,
   foldValueBiases: boolean,
 ): number {
-  const { normPlacement, embedDim: E, headDim: D } = model.config;
+  const { embedDim: E, headDim: D } = model.config;
   const matrices = layerMatrices(model, layer, reader);
   const gates = model.attention(layer).headGates;
   const outBias = reader.find(`layers.${layer}.attention.out_proj.bias`) ?? new Float32Array(E);
-  const [H, L] = heads.shape.slice(-3) as [number, number];
+  const [H, L] = heads!.shape.slice(-3) as [number, number];
   let ofBias = 0;
   for (const { row, direction } of targets) {
     const written = matrices.map(({ o }, h) => {
-      const z = rowOf(heads, (Math.floor(row / L) * H + h) * L + (row % L));
+      const z = rowOf(heads!, (Math.floor(row / L) * H + h) * L + (row % L));
       const sum = new Float64Array(E);
       for (let d = 0; d < D; ++d) for (let e = 0; e < E; ++e) sum[e]! += gates[h]! * z[d]! * o[d * E + e]!;
       return sum;
     });
     let after: Linear = { direction, ofBias: 0 };
-    if (normPlacement === "both") {
-      const sum = Float64Array.from(outBias);
-      for (const each of written) each.forEach((value, e) => (sum[e]! += value));
-      after = linearNorm(model, reader, `layers.${layer}.norm1_after`, centre(sum, model.config).scale, direction);
-    }
+    const scale = normScales?.norm1After?.data[row];
+    if (scale !== undefined) after = linearNorm(model, reader, `layers.${layer}.norm1_after`, scale, direction);
     ofBias += dot(outBias, after.direction) + after.ofBias;
     matrices.forEach(({ o, valueBias }, h) => {
       let moved = 0;
@@ -119,15 +116,21 @@ export function* attributeLogits(
   const { batch: B, length: L } = tokens;
   const step = counter(config.layers);
   const reader = new ParameterReader(model);
-  const capture = { heads: "values", attention: true, feedForward: true, stream: ["before", "after"] } as const;
-  const { layers, hidden } = model.forward(tokens, { capture, logits: "none" });
+  const capture = {
+    heads: "values",
+    attention: true,
+    feedForward: true,
+    stream: ["before"],
+    normScales: true,
+  } as const;
+  const { layers, hidden, normScale } = model.forward(tokens, { capture, logits: "none" });
   const sum = { embedding: 0, bias: 0, total: 0 };
   const targets = Array.from({ length: B }, (_, b): Target => {
     const row = b * L + difference.position;
     const { direction, ofBias } = directionOf(model, reader, difference, b);
     sum.total += dot(rowOf(hidden, row), direction) + ofBias;
-    const { scale } = centre(rowOf(layers.at(-1)!.stream!.after!, row), config);
-    const last = config.finalNorm ? linearNorm(model, reader, "norm", scale, direction) : { direction, ofBias: 0 };
+    const scale = normScale?.data[row];
+    const last = scale ? linearNorm(model, reader, "norm", scale, direction) : { direction, ofBias: 0 };
     sum.bias += ofBias + last.ofBias;
     sum.embedding += dot(rowOf(layers[0]!.stream!.before!, row), last.direction);
     return { row, direction: last.direction };
@@ -145,7 +148,7 @@ export function* attributeLogits(
     if (by === "head") {
       const values = of[n]!.map(() => 0);
       const add = (h: number, value: number) => (values[h]! += value);
-      sum.bias += addHeads(model, reader, n, layer.heads!, targets, add, foldValueBiases);
+      sum.bias += addHeads(model, reader, n, layer, targets, add, foldValueBiases);
       values.forEach((value, h) => (heads.data[n * count + of[n]![h]!] = value / B));
     }
     yield step();

@@ -44,41 +44,33 @@ export function* headWrites(
   const { embedDim: E, layers: N, vocabSize: V } = config;
   const reader = new ParameterReader(model);
   const options = { mask, logits: "none" } as const;
-  const { layers: last } = model.forward(tokens, { ...options, capture: { stream: ["after"], layers: [N - 1] } });
+  const { normScale } = model.forward(tokens, { ...options, capture: { normScales: true, layers: [] } });
   const rows = Array.from(mask.data.keys()).filter((row) => mask.data[row] === 1);
-  const scaleOf = (x: Float32Array) => (config.finalNorm ? centre(x, config).scale : 1);
-  const scales = new Map(rows.map((row) => [row, scaleOf(rowOf(last[N - 1]!.stream!.after!, row))]));
   const means: Float32Array[] = [];
   const floats = tokens.data.length * E;
-  for (const [n, captured] of eachLayer(model, tokens, { heads: "contributions" }, floats, { mask })) {
-    const heads = captured.heads!;
+  const capture = { heads: "contributions", normScales: true } as const;
+  for (const [n, { heads: captured, normScales }] of eachLayer(model, tokens, capture, floats, { mask })) {
+    const heads = captured!;
     const [H, L] = heads.shape.slice(-3) as [number, number];
     const rowAt = (row: number, h: number) => rowOf(heads, (Math.floor(row / L) * H + h) * L + (row % L));
     const after = config.normPlacement === "both" ? reader.get(`layers.${n}.norm1_after.weight`) : undefined;
-    const outBias = reader.find(`layers.${n}.attention.out_proj.bias`);
     const sums = Array.from({ length: H }, () => new Float64Array(E));
     for (const row of rows) {
-      let scale = scales.get(row)!;
-      if (after) {
-        const whole = Float64Array.from({ length: E }, (_, e) => outBias?.[e] ?? 0);
-        for (let h = 0; h < H; ++h) rowAt(row, h).forEach((value, e) => (whole[e]! += value));
-        scale *= centre(whole, config).scale;
-      }
+      const scale = (normScale?.data[row] ?? 1) * (normScales?.norm1After?.data[row] ?? 1);
       sums.forEach((sum, h) => rowAt(row, h).forEach((value, e) => (sum[e]! += value / scale)));
     }
     for (const sum of sums) {
-      const written = after ? centre(sum, config).centred.map((value, e) => value * after[e]!) : sum;
+      const written = after ? centre(sum, config).map((value, e) => value * after[e]!) : sum;
       means.push(Float32Array.from(written, (value) => value / rows.length));
     }
     yield step();
   }
   const all = new Float32Array((means.length + 1) * E); // and a row of zeros, whose logits are those of the biases
   means.forEach((mean, n) => all.set(mean, n * E));
-  const logits = yield* unembed(model, all, step);
+  const { logits, scales } = yield* unembed(model, all, step);
   const biases = logits.subarray(means.length * V);
-  return means.map((mean, n) => {
-    const scale = scaleOf(mean);
-    const written = logits.slice(n * V, (n + 1) * V).map((value, v) => (value - biases[v]!) * scale);
+  return means.map((_, n) => {
+    const written = logits.slice(n * V, (n + 1) * V).map((value, v) => (value - biases[v]!) * scales[n]!);
     const middle = written.reduce((sum, value) => sum + value, 0) / V;
     const centred = written.map((value) => value - middle);
     return { raises: extremes(centred, top, 1), lowers: extremes(centred, top, -1) };

@@ -7,7 +7,7 @@ import { counter } from "../heads/batches.js";
 import type { Instance } from "../runtime/instance.js";
 import { checkLanguageModel, checkPosition, rowOf, tokensFor, unsupported } from "./model.js";
 import type { LogitLensOptions } from "./types.js";
-import { centre, refuseBentHead, unembed, unembedSteps } from "./unembed.js";
+import { refuseBentHead, unembed, unembedSteps } from "./unembed.js";
 
 const optionTable = {
   positions: (value = "last", name) =>
@@ -56,10 +56,9 @@ export function* logitLens(
   rows.forEach((row, n) => whole.set(row, n * E));
   const used = frozen ? whole : whole.subarray(0, rows.length * E);
   const V = config.vocabSize;
-  const logits = yield* unembed(model, used, counter(unembedSteps(model, used.length / E)));
-  if (frozen && config.finalNorm) {
+  const { logits, scales } = yield* unembed(model, used, counter(unembedSteps(model, used.length / E)));
+  if (frozen) {
     const biases = logits.subarray(rows.length * V);
-    const scales = rows.map((row) => centre(row, config).scale);
     rows.forEach((_, n) => {
       const factor = scales[n]! / scales[(states.length - 1) * B * P + (n % (B * P))]!;
       for (let v = 0; v < V; ++v) logits[n * V + v] = (logits[n * V + v]! - biases[v]!) * factor + biases[v]!;

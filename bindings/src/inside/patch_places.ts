@@ -3,12 +3,12 @@ import { invalidOption, oneOf } from "../base/checks.js";
 import type { Tensor } from "../base/types.js";
 import type { PlaceName } from "../transformer/places.js";
 import type { Model } from "../transformer/transformer.js";
-import type { Capture, CapturedLayer, Edit } from "../transformer/types.js";
+import type { Capture, CapturedLayer } from "../transformer/types.js";
 import type { CheckedTokens } from "../transformer/tokens.js";
 import { headColumns, keyValueColumns, unknownTensor, type Columns } from "./model.js";
-import type { PatchBy } from "./types.js";
+import type { PatchBy, PatchOptions } from "./types.js";
 
-export type PatchAt = Edit["at"];
+export type PatchAt = PatchOptions["at"];
 
 interface PatchPlace {
   readonly capture: Capture;

@@ -1,6 +1,6 @@
 /** The public types of ablation and patching. */
 import type { Tensor, Tokens } from "../base/types.js";
-import type { Batch, Edit } from "../transformer/types.js";
+import type { Batch, Edit, NormScales } from "../transformer/types.js";
 import type { LogitMetric, Metric } from "./logit_types.js";
 
 /** Options of `ablateHeads`. */
@@ -34,8 +34,8 @@ export type PatchBy = "head" | "token" | "both";
 
 /** Options of `patch`. */
 export interface PatchOptions {
-  /** The place, as in `Edit`. */
-  at: Edit["at"];
+  /** The place, as in `Edit`; none of the norms. */
+  at: Exclude<Edit["at"], keyof NormScales>;
   /** What is patched at once: a head, a token, or a head at a token. */
   by: PatchBy;
   /** What is measured of the logits. */

@@ -6,23 +6,28 @@ import { unsupported } from "./model.js";
 /** Rows of one call. */
 const rowsAtOnce = 64;
 
+const capture = { normScales: true, layers: [] };
+
 /**
  * Logits [R, V] of rows [R, E] of the residual stream, each through the last norm and the language head: a forward pass in which they
- * replace the stream after the last layer.
+ * replace the stream after the last layer. And what the norm divides each by, [R]; 1 without one.
  */
 export function* unembed(model: Model, rows: Float32Array, step: () => { done: number; total: number }) {
   const { embedDim: E, vocabSize: V, contextLength, layers } = model.config;
   const count = rows.length / E;
   const all = new Float32Array(count * V);
+  const scales = new Float32Array(count).fill(1);
   const most = Math.min(rowsAtOnce, contextLength);
   for (let first = 0; first < count; first += most) {
     const length = Math.min(most, count - first);
     const set = { data: rows.subarray(first * E, (first + length) * E), shape: [length, E] };
-    const { logits } = model.forward(new Int32Array(length), { edits: [{ layer: layers - 1, at: "stream", set }] });
+    const edits = [{ layer: layers - 1, at: "stream", set }] as const;
+    const { logits, normScale } = model.forward(new Int32Array(length), { edits, capture });
     all.set(logits!.data, first * V);
+    if (normScale) scales.set(normScale.data, first);
     yield step();
   }
-  return all;
+  return { logits: all, scales };
 }
 
 /** The number of steps that `unembed` takes. */
@@ -43,15 +48,8 @@ export function refuseBentHead({ config }: Model, call: string): void {
     );
 }
 
-export type Centred = { readonly centred: Float64Array; readonly scale: number };
-
-/** x less its mean (of layer norm alone), and the norm's divisor: sqrt(mean square + ε). */
-export function centre(x: ArrayLike<number>, { norm, normEpsilon }: ResolvedTransformerConfig): Centred {
-  const centred = Float64Array.from(x);
-  if (norm === "layer") {
-    const mean = centred.reduce((sum, value) => sum + value, 0) / centred.length;
-    for (let e = 0; e < centred.length; ++e) centred[e]! -= mean;
-  }
-  const square = centred.reduce((sum, value) => sum + value * value, 0) / centred.length;
-  return { centred, scale: Math.sqrt(square + normEpsilon) };
+/** x, with layer norm less its mean. */
+export function centre(x: Float64Array, { norm }: ResolvedTransformerConfig): Float64Array {
+  const mean = norm === "layer" ? x.reduce((sum, value) => sum + value, 0) / x.length : 0;
+  return x.map((value) => value - mean);
 }

@@ -222,6 +222,7 @@ export interface OutputsCall {
   logits: Pointer;
   logitRows: Pointer;
   hidden: Pointer;
+  normScale: Pointer;
   pooled: Pointer;
   classes: Pointer;
   inside: InsideCall;

@@ -4,7 +4,7 @@ import { checkBoolean, checkInteger, oneOf, readList } from "../base/checks.js";
 import { optional, withDefault, type Checked, type OptionTable } from "../base/options.js";
 import type { Tensor } from "../base/types.js";
 import { numberOfHeadOutput, returnTable } from "../module/multi_head_attention.js";
-import { places, placeShape, type PlaceName } from "./places.js";
+import { norms, normsOf, places, placeShape, type PlaceName } from "./places.js";
 import type { Capture, CapturedLayer, ResolvedTransformerConfig } from "./types.js";
 
 const streamPlaces = ["before", "middle", "after"] as const;
@@ -17,6 +17,7 @@ export const captureTable = {
   values: withDefault(checkBoolean, false),
   attention: withDefault(checkBoolean, false),
   feedForward: withDefault(checkBoolean, false),
+  normScales: withDefault(checkBoolean, false),
   stream: (value = [], name) =>
     new Set(
       readList(value, name, `an array of ${streamPlaces.join(", ")}`).map((each) => oneOf(streamPlaces)(each, name)),
@@ -50,7 +51,8 @@ export function stageCapture(
     if (capture.weights) add("weights", placeShape(config, n, "weights", length));
     if (capture.heads === "values") add("heads", placeShape(config, n, "heads", length));
     if (capture.heads === "contributions") add("heads", [config.heads[n]!.length, length, config.embedDim]);
-    for (const place of wanted) add(`at ${place}`, placeShape(config, n, place, length));
+    const own = capture.normScales ? normsOf(config, n) : [];
+    for (const place of [...wanted, ...own]) add(`at ${place}`, placeShape(config, n, place, length));
   }
   const names = ["weights", "heads", ...places.map((place) => `at ${place}`)];
   const isEmpty = Object.keys(shapes).length === 0;
@@ -67,7 +69,10 @@ export function stageCapture(
         const at = (place: PlaceName) => read[`at ${place} ${n}`];
         const some = (entries: readonly (readonly [string, Tensor | undefined])[]) =>
           Object.fromEntries(entries.filter(([, tensor]) => tensor !== undefined));
-        const stream = some(streamPlaces.map((place) => [place, at(place)]));
+        const group = (name: string, of: readonly PlaceName[]) => {
+          const tensors = some(of.map((place) => [place, at(place)]));
+          return Object.keys(tensors).length > 0 && { [name]: tensors };
+        };
         const inside = ["queries", "keys", "values", "attention", "feedForward"] as const;
         return {
           ...some([
@@ -75,7 +80,8 @@ export function stageCapture(
             ["heads", read[`heads ${n}`]],
             ...inside.map((place) => [place, at(place)] as const),
           ]),
-          ...(Object.keys(stream).length > 0 && { stream }),
+          ...group("stream", streamPlaces),
+          ...group("normScales", norms),
         };
       }),
   };

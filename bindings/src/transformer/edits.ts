@@ -4,13 +4,14 @@ import { HeadwiseError } from "../base/errors.js";
 import { optional, readOptions, type OptionTable } from "../base/options.js";
 import { checkTensor } from "../base/tensor.js";
 import type { Tensor } from "../base/types.js";
-import { places, placeShape, type PlaceName } from "./places.js";
-import type { Edit, ResolvedTransformerConfig } from "./types.js";
+import { norms, normsOf, places, placeShape, type PlaceName } from "./places.js";
+import type { Edit, NormScales, ResolvedTransformerConfig } from "./types.js";
 
 const placeOf: Record<Edit["at"], PlaceName> = {
   ...{ query: "queries", key: "keys", value: "values", weights: "weights", heads: "heads" },
   ...{ attention: "attention", feedForward: "feedForward" },
   ...{ before: "before", middle: "middle", stream: "after" },
+  ...(Object.fromEntries(norms.map((name) => [name, name])) as Record<keyof NormScales, PlaceName>),
 };
 
 /** In the order of the core's numbers. */
@@ -77,6 +78,9 @@ export function checkEdits(
     if (given.length !== 1)
       throw new HeadwiseError("invalid-option", `${prefix}: expected one of set, add and scale, got ${given.length}`);
     const place = placeOf[edit.at];
+    const own: readonly PlaceName[] = normsOf(config, layer);
+    if (norms.includes(place as keyof NormScales) && !own.includes(place))
+      throw invalidOption(`${prefix}.at`, `a norm of layer ${layer}: ${own}`, edit.at);
     const shape = placeShape(config, layer, place, length);
     const hasHeads = shape.length === 3;
     if (edit.head !== undefined && !hasHeads) throw invalidOption(`${prefix}.head`, `none at "${edit.at}"`, edit.head);

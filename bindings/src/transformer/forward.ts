@@ -37,6 +37,7 @@ export function forward(
   const tensors: Record<string, readonly number[] | undefined> = {
     logits: !config.head || wanted === "none" ? undefined : [...leading, ...(logitRows ? [] : [length]), vocabSize],
     hidden: [...leading, length, embedDim],
+    normScale: capture.normScales && config.finalNorm ? [...leading, length, 1] : undefined,
     pooled: pooler === "none" ? undefined : [...leading, embedDim],
     classes: classes === 0 || (labels > 0 && wanted === "none") ? undefined : [...leading, classes],
     ...captured.shapes,
@@ -55,15 +56,16 @@ export function forward(
     };
     const results = {
       ...{ logits: at("logits"), logitRows: at("logitRows"), hidden: at("hidden"), pooled: at("pooled") },
-      ...{ classes: at("classes"), inside },
+      ...{ classes: at("classes"), normScale: at("normScale"), inside },
     };
     staged.check(native.forward(call, results));
     const read: Record<string, Tensor | undefined> = staged.results(...Object.keys(tensors));
-    const { logits = labels > 0 ? read.classes : undefined, hidden, pooled } = read;
+    const { logits = labels > 0 ? read.classes : undefined, hidden, normScale, pooled } = read;
     const embedding = projectionDim > 0 ? read.classes : undefined;
     return {
       ...(logits && { logits }),
       hidden: hidden!,
+      ...(normScale && { normScale }),
       ...(pooled && { pooled }),
       ...(embedding && { embedding }),
       layers: captured.layers(read),

@@ -36,7 +36,7 @@ export interface TransformerOptions extends InputOptions {
 
 /**
  * A change of a forward pass in one layer, as in activation patching. Exactly one of `set`, `add` and `scale` is given. Edits apply in the
- * order of the computation: before, query, key, value, weights, heads, attention, middle, feedForward, stream.
+ * order of the computation: before, query, key, value, weights, heads, attention, middle, feedForward, stream; those of norms where these are.
  */
 export interface Edit {
   /** Index of the layer. */
@@ -45,8 +45,11 @@ export interface Edit {
    * `"query"`, `"key"`, `"value"`: as attended with, after norm and rotary embedding. `"weights"`: the probabilities, which need not sum
    * to one afterwards. `"heads"`: the output of each head, before its gate. `"attention"`, `"feedForward"`: what each adds to the residual
    * stream. `"before"`, `"middle"`, `"stream"`: the residual stream before the layer, between attention and feed-forward, and after the layer.
+   * `"norm1"` and the other names of `NormScales`: what a norm of the layer divides by.
    */
-  at: "query" | "key" | "value" | "weights" | "heads" | "attention" | "feedForward" | "before" | "middle" | "stream";
+  at:
+    | ("query" | "key" | "value" | "weights" | "heads" | "attention" | "feedForward" | "before" | "middle" | "stream")
+    | keyof NormScales;
   /** The head that is changed; of `"key"` and `"value"` the key/value head. Default: all. */
   head?: number;
   /** The tokens that are changed; of `"weights"` the queries. Default: all. */
@@ -80,6 +83,11 @@ export interface Capture {
   feedForward?: boolean;
   /** The residual stream before the layer, between attention and feed-forward, and after the layer: [B, L, E] each. Default: none. */
   stream?: readonly ("before" | "middle" | "after")[];
+  /**
+   * Whether to capture what each norm of the layers, and the last norm, divides by: sqrt(mean square + ε), of layer norm after the mean is
+   * subtracted (TransformerLens's `hook_scale`). Default false.
+   */
+  normScales?: boolean;
   /** The layers to capture. Default: all. */
   layers?: readonly number[];
 }
@@ -90,6 +98,8 @@ export interface TransformerResult {
   readonly logits?: Tensor;
   /** `[B, L, E]`: the last hidden states, from which the logits are computed. */
   readonly hidden: Tensor;
+  /** What the last norm divides by, [B, L, 1], if `capture.normScales` was given and the model has one. */
+  readonly normScale?: Tensor;
   /** [B, E], if the model has a pooler. */
   readonly pooled?: Tensor;
   /** [B, projectionDim], if the model has a projection. */
@@ -116,4 +126,22 @@ export interface CapturedLayer {
   readonly feedForward?: Tensor;
   /** The residual stream at the places asked for, [B, L, E] each. */
   readonly stream?: { readonly before?: Tensor; readonly middle?: Tensor; readonly after?: Tensor };
+  /** What the layer's norms divide by, if `capture.normScales` was given. */
+  readonly normScales?: NormScales;
+}
+
+/** What the norms of a layer divide by. The layer has those that its configuration gives it. */
+export interface NormScales {
+  /** Of the norm before the attention; with `normPlacement: "after"` of the one after the sum: [B, L, 1]. */
+  readonly norm1?: Tensor;
+  /** Of the norm of the attention's output (`normPlacement: "both"`): [B, L, 1]. */
+  readonly norm1After?: Tensor;
+  /** As `norm1`, of the feed-forward: [B, L, 1]. */
+  readonly norm2?: Tensor;
+  /** As `norm1After`, of the feed-forward: [B, L, 1]. */
+  readonly norm2After?: Tensor;
+  /** Of each head's queries (`queryKeyNorm`): [B, H, L, 1]. */
+  readonly queryNorm?: Tensor;
+  /** Of the keys, likewise: [B, G, L, 1]. */
+  readonly keyNorm?: Tensor;
 }

@@ -4,6 +4,7 @@ import { product } from "../base/tensor.js";
 import { parametersOf, type Parameter } from "../module/config.js";
 import { dtypes, type NativeTransformerConfig } from "../runtime/native.js";
 import { attentionConfig, ropeOf } from "./config.js";
+import { normsOf } from "./places.js";
 import type { ResolvedTransformerConfig } from "./types.js";
 
 /** In the order of the core's numbers. */
@@ -24,7 +25,7 @@ type Named = Pick<Parameter, "name" | "shape">;
 
 /** The parameters of a configuration by name, in the core's order. */
 export function* eachTransformerParameter(config: ResolvedTransformerConfig): Generator<Named, void, void> {
-  const { vocabSize: V, contextLength, embedDim: E, feedForwardDim: F, bias, normPlacement, patches, pooler } = config;
+  const { vocabSize: V, contextLength, embedDim: E, feedForwardDim: F, bias, patches, pooler } = config;
   const some = (there: boolean, name: string, ...shape: number[]): Named[] => (there ? [{ name, shape }] : []);
   const norm = (there: boolean, name: string) => [
     ...some(there, `${name}.weight`, E),
@@ -43,16 +44,17 @@ export function* eachTransformerParameter(config: ResolvedTransformerConfig): Ge
   yield* norm(config.embeddingNorm, "embedding_norm");
   for (let n = 0; n < config.layers; ++n) {
     const layer = `layers.${n}`;
-    yield* norm(config.layerOptions[n]!.norm1 !== false, `${layer}.norm1`);
+    const norms = normsOf(config, n);
+    yield* norm(norms.includes("norm1"), `${layer}.norm1`);
     for (const { name, shape } of parametersOf(attentionConfig(config, n)))
       yield { name: `${layer}.attention.${name}`, shape };
-    yield* norm(normPlacement === "both", `${layer}.norm1_after`);
+    yield* norm(norms.includes("norm1After"), `${layer}.norm1_after`);
     if (F === 0) continue;
-    yield* norm(normPlacement !== "parallel-shared", `${layer}.norm2`);
+    yield* norm(norms.includes("norm2"), `${layer}.norm2`);
     yield* linear(true, `${layer}.feed_forward.up`, F, E, bias.feedForward);
     yield* linear(config.gated, `${layer}.feed_forward.gate`, F, E, bias.feedForward);
     yield* linear(true, `${layer}.feed_forward.down`, E, F, bias.feedForward);
-    yield* norm(normPlacement === "both", `${layer}.norm2_after`);
+    yield* norm(norms.includes("norm2After"), `${layer}.norm2_after`);
   }
   yield* norm(config.finalNorm, "norm");
   yield* linear(config.headTransform, "head_transform.dense", E, E, bias.readout);

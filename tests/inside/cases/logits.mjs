@@ -63,6 +63,25 @@ export const logitCases = (names) => [
       },
     },
     {
+      name: `${name}: scales of norms as TransformerLens has them`,
+      async run({ hw, expect }) {
+        const { model, golden, tokens } = await opened(hw, name);
+        const { ln1_scale, ln2_scale, ln_final_scale } = golden.variants.raw.cache;
+        const { layers, normScale } = await model.forward(tokens.clean, { capture: { normScales: true } });
+        for (const [at, theirs] of Object.entries({ norm1: ln1_scale, norm2: ln2_scale })) {
+          const ours = layers.flatMap(({ normScales }) => Array.from(normScales[at].data));
+          expectNear(expect, ours, theirs.data, `${name} ${at} scale`);
+        }
+        expect(normScale.shape).to.deep.equal([1, ...ln_final_scale.shape]);
+        expectNear(expect, normScale.data, ln_final_scale.data, `${name} ln_final_scale`);
+        const { layers: some } = await model.forward(tokens.clean, { capture: { normScales: true, layers: [1] } });
+        expect(some.map((layer) => Object.keys(layer))).to.deep.equal(
+          layers.map((_, n) => (n === 1 ? ["normScales"] : [])),
+        );
+        await model.dispose();
+      },
+    },
+    {
       name: `${name}: direct logit attribution as TransformerLens has it, and in sum`,
       async run({ hw, expect }) {
         const { model, golden, tokens, metric } = await opened(hw, name);

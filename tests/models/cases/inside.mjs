@@ -20,22 +20,89 @@ async function opened(hw, name) {
 
 async function checkIdentities(model, input, expect) {
   const plain = await model.forward(input);
-  const capture = { ...all, weights: "probabilities", heads: "values", stream: ["before", "middle", "after"] };
-  const clean = await model.forward(input, { capture });
+  const streamPlaces = { before: "before", middle: "middle", after: "stream" };
+  const capture = { ...all, weights: "probabilities", heads: "values", stream: Object.keys(streamPlaces) };
+  const clean = await model.forward(input, { capture: { ...capture, normScales: true } });
   expect(bits(clean.hidden), "captures change nothing").to.equal(bits(plain.hidden));
-  const layer = model.config.layers - 1;
-  const { heads, stream, weights } = clean.layers[layer];
-  const edits = Object.entries(places).map(([name, at]) => ({ layer, at, set: clean.layers[layer][name] }));
-  const streams = Object.entries({ before: "before", middle: "middle", after: "stream" })
-    .filter(([name]) => stream[name] !== undefined)
-    .map(([name, at]) => ({ layer, at, set: stream[name] }));
-  for (const edit of [...edits, { layer, at: "heads", set: heads }, ...streams]) {
-    const patched = await model.forward(input, { edits: [edit] });
-    expect(bits(patched.hidden), `what was at ${edit.at}, put back`).to.equal(bits(plain.hidden));
+  for (const layer of [0, model.config.layers - 1]) {
+    for (const weights of ["scores", "capped", "masked"]) {
+      const { hidden } = await model.forward(input, { capture: { weights, layers: [layer] } });
+      expect(bits(hidden), `a capture of ${weights} changes nothing`).to.equal(bits(plain.hidden));
+    }
+    const { heads, stream, weights, normScales = {} } = clean.layers[layer];
+    const edits = [
+      ...Object.entries(places).map(([name, at]) => ({ at, set: clean.layers[layer][name] })),
+      ...Object.entries(streamPlaces).map(([name, at]) => ({ at, set: stream[name] })),
+      ...Object.entries(normScales).map(([at, set]) => ({ at, set })),
+      { at: "heads", set: heads },
+      { at: "weights", set: weights },
+    ];
+    for (const edit of edits) {
+      const patched = await model.forward(input, { edits: [{ layer, ...edit }] });
+      expect(bits(patched.hidden), `what was at ${edit.at}, put back`).to.equal(bits(plain.hidden));
+    }
   }
-  // The weighted sum of given weights adds in another order.
-  const patched = await model.forward(input, { edits: [{ layer, at: "weights", set: weights }] });
-  expect(difference(patched.hidden, plain.hidden), "what was at weights, put back").to.be.at.most(1e-5);
+}
+
+/** sqrt(mean square + ε) of each row, of layer norm after the mean is subtracted, in float64. */
+function scalesOf({ data, shape }, { norm, normEpsilon }) {
+  const width = shape.at(-1);
+  return Array.from({ length: data.length / width }, (_, row) => {
+    const x = Array.from(data.subarray(row * width, (row + 1) * width));
+    const mean = norm === "layer" ? x.reduce((sum, value) => sum + value, 0) / width : 0;
+    return Math.sqrt(x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / width + normEpsilon);
+  });
+}
+
+/** The scales of all norms, beside those of what the norms read. */
+async function checkScales(model, input, expect) {
+  const { config } = model;
+  const { normPlacement } = config;
+  // Without rotation queries and keys have the size that they have behind their norms.
+  const options = config.queryKeyNorm ? { positions: { ...input, data: new Int32Array(input.data.length) } } : {};
+  const capture = { ...all, stream: ["before", "middle", "after"], normScales: true };
+  const { layers, normScale } = await model.forward(input, { ...options, capture });
+  const same = (ours, x, what, of = config) => {
+    const theirs = scalesOf(x, of);
+    expect(ours.shape, what).to.deep.equal([...x.shape.slice(0, -1), 1]);
+    theirs.forEach((value, n) => expect(Math.abs(ours.data[n] / value - 1), what).to.be.at.most(2e-6));
+  };
+  const sum = (one, other) => ({ ...one, data: one.data.map((value, n) => value + other.data[n]) });
+  const parameters = config.queryKeyNorm || normPlacement === "both" ? await model.parameters() : {};
+  expect(normScale !== undefined, "a last norm").to.equal(config.finalNorm);
+  if (normScale) same(normScale, layers.at(-1).stream.after, "the last norm");
+  for (const [layer, { stream, attention, feedForward, normScales = {} }] of layers.entries()) {
+    const after = normPlacement === "after";
+    const read = {
+      norm1: after ? sum(stream.before, attention) : stream.before,
+      norm2: after
+        ? sum(stream.middle, feedForward)
+        : stream[normPlacement.startsWith("parallel") ? "before" : "middle"],
+    };
+    const own = config.layerOptions[layer].norm1 === false ? ["norm2"] : ["norm1", "norm2"];
+    if (normPlacement === "parallel-shared") own.pop();
+    const inner = {
+      ...(normPlacement === "both" && {
+        norm1After: ["attention", "norm1_after"],
+        norm2After: ["feedForward", "norm2_after"],
+      }),
+      ...(config.queryKeyNorm && {
+        queryNorm: ["queries", "attention.q_norm"],
+        keyNorm: ["keys", "attention.k_norm"],
+      }),
+    };
+    expect(Object.keys(normScales)).to.have.members([...own, ...Object.keys(inner)]);
+    for (const name of own) same(normScales[name], read[name], `${name} ${layer}`);
+    for (const [name, [place, parameter]] of Object.entries(inner)) {
+      // Divided by 1, what an RMS norm reads is what it gives, up to its weight.
+      const edits = [{ layer, at: name, set: 1 }];
+      const edited = await model.forward(input, { ...options, edits, capture: { [place]: true } });
+      const weight = parameters[`layers.${layer}.${parameter}.weight`].data;
+      const given = edited.layers[layer][place];
+      const x = { ...given, data: given.data.map((value, n) => value / weight[n % weight.length]) };
+      same(normScales[name], x, `${name} ${layer}`, { ...config, norm: "rms" });
+    }
+  }
 }
 
 async function checkGates(model, input, expect) {
@@ -65,6 +132,7 @@ async function checkGates(model, input, expect) {
 async function checkGenerate(model, expect) {
   const edits = [
     { layer: 0, at: "heads", head: 1, set: 0 },
+    { layer: 0, at: "norm1", tokens: [2, 5], scale: 1.5 },
     { layer: 1, at: "stream", tokens: [1, 6], scale: 0.3 },
     { layer: 1, at: "key", tokens: [2], add: 1.5 },
     { layer: 1, at: "value", head: 0, tokens: [0, 5], scale: -2 },
@@ -94,10 +162,11 @@ async function checkGenerate(model, expect) {
 
 export const insideCases = (names) => [
   ...names.map((name) => ({
-    name: `${name}: edits that change nothing, edits that are gates, and edits while generating`,
+    name: `${name}: edits that change nothing, scales of norms, edits that are gates, and edits while generating`,
     async run({ hw, expect }) {
       const { model, input } = await opened(hw, name);
       await checkIdentities(model, input, expect);
+      await checkScales(model, input, expect);
       await checkGates(model, input, expect);
       if (model.config.causal && model.config.head) await checkGenerate(model, expect);
       await model.dispose();
@@ -144,6 +213,7 @@ export const insideCases = (names) => [
         expectError(expect, code, parts, () => model.forward([1, 2, 3], { edits: [edit] }));
       await refused({ layer: 9, at: "heads", set: 0 }, "invalid-option", "edits[0].layer");
       await refused({ layer: 0, at: "head", set: 0 }, "invalid-option", "edits[0].at", '"weights"');
+      await refused({ layer: 0, at: "norm2After", set: 1 }, "invalid-option", "edits[0].at", "layer 0: norm1,norm2");
       await refused({ layer: 0, at: "heads" }, "invalid-option", "edits[0]", "one of set, add and scale");
       await refused({ layer: 0, at: "heads", set: 0, add: 1 }, "invalid-option", "one of set, add and scale, got 2");
       await refused({ layer: 0, at: "stream", head: 1, set: 0 }, "invalid-option", "edits[0].head");
