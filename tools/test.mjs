@@ -148,7 +148,7 @@ const stages = {
   },
   async browser() {
     await test("The package in Chromium, Firefox and WebKitGTK", () =>
-      nodeTests("node", [], "browser", { concurrency: 2 }));
+      nodeTests("node", [], "browser", { concurrency: 3 }));
   },
   async bench() {
     await test("The bench, on one small row", async () => nodeTests(await nodeOf("24"), [], "bench"));
