@@ -44,6 +44,11 @@ test("the benchmark of a few rows fills its report", async () => {
       run.rows.every(({ milliseconds, ratios }) => milliseconds > 0 && Object.values(ratios).every((n) => n > 0)),
     );
     assert.ok(run.rows.every(({ ratios }) => Object.keys(ratios).some((name) => name.startsWith("onnxruntime"))));
+    const integers = wholeModels[0].records.find(
+      ({ dtype, threads, overInt8 }) => dtype === "int8" && threads === 1 && overInt8,
+    );
+    const published = run.rows.at(-2).ratios[`${integers.name}, int8, ${integers.graph}`];
+    assert.equal(published, Number(integers.overInt8.median.toPrecision(3)), "integers are beside our int8");
     assert.deepEqual(
       rows.map(({ row, kind }) => `${row} ${kind}`),
       ["tiny core", "tiny block", "decode core", "decode block"],

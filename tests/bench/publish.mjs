@@ -4,20 +4,21 @@ import { join } from "node:path";
 
 import { root } from "../../tools/steps.mjs";
 
-/** One row: our time, and of each peer how many times as long it takes. Below 1 the peer wins. */
+/** One row: our F32 time, and of each peer how many times as long it takes as we do, its integers as our int8. Below 1 the peer wins. */
 function publishedRow({ row, kind, shape, records }) {
   const ours = records.find(
     ({ name, threads, dtype }) => name === "headwise" && threads === 1 && (dtype ?? "F32") === "F32",
   );
+  const beside = ({ dtype, ratio, overInt8 }) => (/^int/.test(dtype) ? overInt8 : ratio);
   const peers = records.filter(
-    ({ name, threads, ratio }) => ratio && threads === 1 && !["headwise", "core", "before"].includes(name),
+    (record) => beside(record) && record.threads === 1 && !["headwise", "core", "before"].includes(record.name),
   );
   const label = ({ name, dtype, graph }) => [name, dtype, graph].filter(Boolean).join(", ");
   return {
     row: `${row}, ${kind ?? "model"}`,
     shape,
-    milliseconds: ours?.best,
-    ratios: Object.fromEntries(peers.map((peer) => [label(peer), Number(peer.ratio.median.toPrecision(3))])),
+    milliseconds: ours && Number(ours.best.toPrecision(3)),
+    ratios: Object.fromEntries(peers.map((peer) => [label(peer), Number(beside(peer).median.toPrecision(3))])),
   };
 }
 
