@@ -46,7 +46,7 @@ async function nodeTests(node, flags, folder, { concurrency = 1, names = ["*"], 
 /** The path of a Node of another version. */
 const nodeOf = async (major) => (await run("bash", ["tools/node.sh", major], { capture: true })).trim();
 
-/** The stages whose tests keep one core busy: two of these stages run at a time, after the others. */
+/** The stages whose tests keep one core busy: two of these stages run at a time, after the others; with `--quick` all but js. */
 const oneCore = ["conformance", "fuzz", "soak", "package", "hosts", "bench", "experiments", "site"];
 
 /** The stages of `--quick`, which test less then. */
@@ -114,7 +114,7 @@ const stages = {
     // Chromium runs all of these cases in a V8 that is newer still.
     const names = ["api", "load"];
     await tests("a sample in Node 22", nodeOf("22"), [], { names, quick: true });
-    const more = ["hosts", "jax", "memory_limit"];
+    const more = ["hosts", "jax"];
     await tests("a sample in Node 24", nodeOf("24"), [], { names: [...names, ...more], quick: true });
   },
   async models() {
@@ -174,8 +174,9 @@ main(async () => {
   const chosen = named.length > 0 ? named : quick ? quickStages : Object.keys(stages);
   const names = Object.keys(stages).filter((name) => chosen.includes(name));
   const start = (name) => stages[name](environment, quick);
-  for (const name of names.filter((name) => !oneCore.includes(name))) await start(name);
-  await twoAtATime(names.filter((name) => oneCore.includes(name)).map((name) => () => start(name)));
+  const paired = names.filter((name) => (quick ? name !== "js" : oneCore.includes(name)));
+  for (const name of names.filter((name) => !paired.includes(name))) await start(name);
+  await twoAtATime(paired.map((name) => () => start(name)));
   console.log();
   for (const skipped of skips) console.log(`not tested: ${skipped}`);
   console.log(`${counts.passed} passed, ${counts.failed} failed${skips.size > 0 ? `, ${skips.size} skipped` : ""}`);
