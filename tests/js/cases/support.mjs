@@ -1,4 +1,4 @@
-import { compare, random } from "../reference.mjs";
+import { compare, random, randomFloats } from "../reference.mjs";
 
 /** A module whose biases are not zeros, with its parameters. */
 export async function makeModule(hw, config) {
@@ -34,16 +34,28 @@ export async function expectError(expect, code, parts, call) {
   for (const part of [parts].flat()) expect(error.message).to.contain(part);
 }
 
-/** Expects a gradient: the largest error at most 1e-4 of the largest gradient (or of `largest`), and 1e-6. */
-export function expectGradient(expect, ours, exact, label, largest = 0) {
-  expect(ours.data.length, `${label}: count`).to.equal(exact.length);
-  let error = 0;
-  for (let n = 0; n < exact.length; ++n) {
-    if (!Number.isFinite(ours.data[n])) error = Infinity;
-    error = Math.max(error, Math.abs(ours.data[n] - exact[n]));
-    largest = Math.max(largest, Math.abs(exact[n]));
-  }
-  expect(error, `${label}: error beside a largest gradient of ${largest}`).to.be.at.most(1e-4 * largest + 1e-6);
+/**
+ * Expects a gradient to be the slope of `loss()`, which computes in double precision from the numbers in `at`, along a direction that
+ * moves each of them by 1 to 2 steps: two losses for a whole tensor. The error, that of all its numbers together, is at most 1e-4 of
+ * the largest one (or of `largest`), and 1e-6.
+ */
+export function expectSlope(expect, ours, at, loss, label, largest = 0) {
+  expect(ours.data.length, `${label}: count`).to.equal(at.length);
+  const direction = randomFloats(at.length, 1 + at.length).map((x) => x + Math.sign(x));
+  const moved = (step) => {
+    const before = at.slice();
+    direction.forEach((x, n) => (at[n] += step * x));
+    const moved = loss();
+    at.set(before);
+    return moved;
+  };
+  const step = 1e-5;
+  const exact = (moved(step) - moved(-step)) / (2 * step);
+  const sum = ours.data.reduce((sum, x, n) => sum + x * direction[n], 0);
+  for (const x of ours.data) largest = Math.max(largest, Math.abs(x));
+  expect(Math.abs(sum - exact), `${label}: error beside a largest gradient of ${largest}`).to.be.at.most(
+    1e-4 * largest + 1e-6,
+  );
 }
 
 export const gatesOf = (mha, entry) => (entry === "headwise" ? mha.headGates : mha.getHeadGates());
