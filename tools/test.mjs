@@ -120,9 +120,13 @@ const stages = {
   async models() {
     await test("Published models, in this Node and in browsers", () =>
       nodeTests("node", [], "models", { concurrency: 2 }));
-    await test("Analyses of whole models, in this Node and in Chromium", () => nodeTests("node", [], "inside"));
+    await test("Analyses of whole models, in this Node and in Chromium", () =>
+      nodeTests("node", [], "inside", { concurrency: 2 }));
     await test("Published models' files, in Node 24", async () =>
-      nodeTests(await nodeOf("24"), [], "models", { names: ["files", "broken_files", "folder_cache", "tokenizer"] }));
+      nodeTests(await nodeOf("24"), [], "models", {
+        concurrency: 2,
+        names: ["files", "broken_files", "folder_cache", "tokenizer"],
+      }));
   },
   async conformance() {
     await test("ONNX's own cases, and ONNX Runtime as a peer", () => nodeTests("node", [relaxed], "conformance"));

@@ -36,7 +36,7 @@ function runsOf(isolated, { simds, sharedMemory }) {
   );
 }
 
-/** All of it in one browser. A test file for each, so that two run at a time. */
+/** All of it in one browser. A test file for each, so that they run at the same time. */
 export function apiTestsIn(name) {
   describe(name, () => {
     let browser;

@@ -23,7 +23,7 @@ const sections = {
   Pruning: {
     view: "prune",
     where: "[data-section=pruning]",
-    ends: "[data-phase=done]",
+    ends: ":is([data-phase=running], [data-phase=done]):has([data-text=random] span)", // what the last call gives
     calls: ["loadTransformer", "headImportance", "pruneByImportance", "prune", "generate"],
   },
 };

@@ -143,6 +143,7 @@ export const limitCases = [
   },
   {
     name: "numbers of the core must be in their range as float32 too, numbers that only TypeScript uses need not",
+    once: true,
     async run({ hw, expect }) {
       const refused = (name, call) => expectError(expect, "invalid-option", [name, "a finite float32 number"], call);
       const [tiny, huge, almost1] = [1e-46, 1e39, 1 - 2 ** -53]; // as float32: 0, Infinity, 1

@@ -232,7 +232,7 @@ export const pruneByImportanceCases = [
     once: true,
     async run({ hw, expect }) {
       const model = await makeTransformer(hw);
-      for (const method of ["gradient", "norm", "random"]) {
+      for (const method of ["gradient", "random"]) {
         const source = { method, batches, normalize: "layer", seed: 5 };
         const measured = await hw.headImportance(model, batches, { method, normalize: "layer", seed: 5 });
         const once = await hw.pruneByImportance(model, source, { count: 4 });

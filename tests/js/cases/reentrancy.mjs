@@ -95,6 +95,7 @@ const wide = { data: new Float32Array(64 * 4096), shape: [1, 64, 4096, 1] };
 export const reentrancyCases = [
   {
     name: "getters that compute, or ask for more memory than there is, change no call that reads them",
+    once: true,
     alone: true,
     async run({ hw, expect, entry }) {
       const actions = {
@@ -147,6 +148,7 @@ export const reentrancyCases = [
   },
   {
     name: "getters that dispose of what the call needs: it is refused as disposed",
+    once: true,
     alone: true,
     async run({ hw, expect, load, entry }) {
       const needs = {
