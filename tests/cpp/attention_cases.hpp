@@ -1,6 +1,8 @@
 // A case of attention: its options and inputs, a run of the core, and the comparison with the double reference.
 #pragma once
 
+#include <utility>
+
 #include "attention/scaled_dot_product.hpp"
 #include "support.hpp"
 
@@ -108,7 +110,10 @@ const std::vector<T>& weights_at(const NaiveHead<T>& head, WeightsStage stage) {
   return head.weights;
 }
 
-inline void check_against_reference(const Case& c, const Inputs& in, const Result& result, WeightsStage stage) {
+// Results of a case, each with the stage of its weights: the reference is computed once for all of them.
+using Results = std::vector<std::pair<WeightsStage, Result>>;
+
+inline void check_against_reference(const Case& c, const Inputs& in, const Results& results) {
   const AttentionShape& s = c.shape;
   const std::size_t M = mask_columns(c);
   for (std::size_t b = 0; b < s.B; ++b) {
@@ -140,9 +145,11 @@ inline void check_against_reference(const Case& c, const Inputs& in, const Resul
       auto naive = naive_head<float>(q, k, v, s.L, s.S, s.D, s.Dv, c.scale, visible, bias, c.softcap);
       for (auto& value : exact.output) value *= c.gates.empty() ? 1.0 : static_cast<double>(c.gates[h]);
       for (auto& value : naive.output) value *= c.gates.empty() ? 1.0f : c.gates[h];
-      check_close(head_rows(c, result.output, s.H, b, h, s.L, s.Dv).data(), exact.output, naive.output);
-      check_close(result.weights.data() + (b * s.H + h) * s.L * s.S, weights_at(exact, stage),
-                  weights_at(naive, stage));
+      for (const auto& [stage, result] : results) {
+        check_close(head_rows(c, result.output, s.H, b, h, s.L, s.Dv).data(), exact.output, naive.output);
+        check_close(result.weights.data() + (b * s.H + h) * s.L * s.S, weights_at(exact, stage),
+                    weights_at(naive, stage));
+      }
     }
   }
 }
@@ -154,11 +161,13 @@ inline void check(const Case& c) {
             << c.integer_mask << " floats " << c.float_mask << " columns " << c.mask_columns << " in rows "
             << c.heads_in_rows << " softcap " << c.softcap << " ALiBi " << !c.slopes.empty());
   const Inputs in(c.shape);
-  const Result one = run(c, in, 1, true);
-  check_against_reference(c, in, one, WeightsStage::kProbabilities);
-  for (const auto stage : {WeightsStage::kScores, WeightsStage::kCapped, WeightsStage::kMasked}) {
-    check_against_reference(c, in, run(c, in, 1, true, stage), stage);
+  Results results;
+  for (const auto stage :
+       {WeightsStage::kProbabilities, WeightsStage::kScores, WeightsStage::kCapped, WeightsStage::kMasked}) {
+    results.emplace_back(stage, run(c, in, 1, true, stage));
   }
+  check_against_reference(c, in, results);
+  const Result& one = results.front().second;
   CHECK(run(c, in, 1, false).output == one.output);
   CHECK(with_small_tiles([&] { return run(c, in, 1, false).output; }) == one.output);
   if (kHasThreads) {
