@@ -46,8 +46,11 @@ async function nodeTests(node, flags, folder, { concurrency = 1, names = ["*"], 
 /** The path of a Node of another version. */
 const nodeOf = async (major) => (await run("bash", ["tools/node.sh", major], { capture: true })).trim();
 
-/** The stages whose tests keep one core busy: two of these stages run at a time, after the others; with `--quick` all but js. */
-const oneCore = ["conformance", "fuzz", "soak", "package", "hosts", "bench", "experiments", "site"];
+/**
+ * The stages whose tests keep one core busy, the longest first: two of these stages run at a time, after the others; with `--quick`
+ * all but js.
+ */
+const oneCore = ["package", "site", "fuzz", "soak", "hosts", "bench", "experiments", "conformance"];
 
 /** The stages of `--quick`, which test less then. */
 const quickStages = ["format", "repository", "types", "native", "wasm", "js", "package"];
@@ -112,10 +115,13 @@ const stages = {
     await tests("this Node", "node", [relaxed], { quick });
     if (quick) return;
     // Chromium runs all of these cases in a V8 that is newer still.
-    const names = ["api", "load"];
-    await tests("a sample in Node 22", nodeOf("22"), [], { names, quick: true });
-    const more = ["hosts", "jax"];
-    await tests("a sample in Node 24", nodeOf("24"), [], { names: [...names, ...more], quick: true });
+    const sample = { 22: ["api", "load"], 24: ["api", "load", "hosts", "jax"] };
+    await twoAtATime(
+      Object.entries(sample).map(([major, names]) => () => {
+        const options = { names, quick: true, concurrency: 1 };
+        return tests(`a sample in Node ${major}`, nodeOf(major), [], options);
+      }),
+    );
   },
   async models() {
     await test("Published models, in this Node and in browsers", () =>
@@ -178,7 +184,7 @@ main(async () => {
   const chosen = named.length > 0 ? named : quick ? quickStages : Object.keys(stages);
   const names = Object.keys(stages).filter((name) => chosen.includes(name));
   const start = (name) => stages[name](environment, quick);
-  const paired = names.filter((name) => (quick ? name !== "js" : oneCore.includes(name)));
+  const paired = quick ? names.filter((name) => name !== "js") : oneCore.filter((name) => names.includes(name));
   for (const name of names.filter((name) => !paired.includes(name))) await start(name);
   await twoAtATime(paired.map((name) => () => start(name)));
   console.log();

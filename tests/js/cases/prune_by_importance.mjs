@@ -53,7 +53,7 @@ export const pruneByImportanceCases = [
     async run({ hw, expect, entry }) {
       const model = await makeTransformer(hw);
       const before = await stateOf(model, entry);
-      for (const [count, keepOnePerLayer] of [[0], [1], [3], [6], [6, false], [8, false]]) {
+      for (const [count, keepOnePerLayer] of [[0], [3], [6], [6, false], [8, false]]) {
         const result = await hw.pruneByImportance(model, importance, { count, keepOnePerLayer });
         const expected = ascending.slice(0, count);
         if (count === 6 && keepOnePerLayer === undefined) expect(headCounts(result.model)).to.deep.equal([1, 1]);
@@ -75,15 +75,9 @@ export const pruneByImportanceCases = [
         if (count >= 3) expect(result.after.bytes).to.be.lessThan(result.before.bytes);
         await result.model.dispose();
       }
-      const [first, half] = [{ fraction: 0.29 }, { fraction: 0.5 }];
-      for (const [options, count] of [
-        [first, 2],
-        [half, 4],
-      ]) {
-        const result = await hw.pruneByImportance(model, importance, options);
-        expect(result.removed).to.deep.equal(ascending.slice(0, count));
-        await result.model.dispose();
-      }
+      const half = await hw.pruneByImportance(model, importance, { fraction: 0.5 });
+      expect(half.removed).to.deep.equal(ascending.slice(0, 4));
+      await half.model.dispose();
       expect(await stateOf(model, entry)).to.deep.equal(before);
       await model.dispose();
     },

@@ -42,7 +42,7 @@ export async function expectError(expect, code, parts, call) {
 export function expectSlope(expect, ours, at, loss, label, largest = 0) {
   expect(ours.data.length, `${label}: count`).to.equal(at.length);
   const direction = randomFloats(at.length, 1 + at.length).map((x) => x + Math.sign(x));
-  const moved = (step) => {
+  const lossAfter = (step) => {
     const before = at.slice();
     direction.forEach((x, n) => (at[n] += step * x));
     const moved = loss();
@@ -50,7 +50,7 @@ export function expectSlope(expect, ours, at, loss, label, largest = 0) {
     return moved;
   };
   const step = 1e-5;
-  const exact = (moved(step) - moved(-step)) / (2 * step);
+  const exact = (lossAfter(step) - lossAfter(-step)) / (2 * step);
   const sum = ours.data.reduce((sum, x, n) => sum + x * direction[n], 0);
   for (const x of ours.data) largest = Math.max(largest, Math.abs(x));
   expect(Math.abs(sum - exact), `${label}: error beside a largest gradient of ${largest}`).to.be.at.most(
