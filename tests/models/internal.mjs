@@ -1,11 +1,12 @@
 // Modules of bindings/src that are not public, bundled into build/models for tests in Node and on pages.
+import { rename } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { join } from "node:path";
 import { rolldown } from "rolldown";
 
 import { root } from "../../tools/steps.mjs";
 
-/** Bundles a module; returns the bundle's path within the repository. */
+/** Bundles a module; returns the bundle's path within the repository. Two test files may do so at the same time. */
 export async function bundleInternal(file) {
   const to = `build/models/${file.replaceAll("/", "-").replace(/ts$/, "mjs")}`;
   const build = await rolldown({
@@ -13,8 +14,10 @@ export async function bundleInternal(file) {
     external: ["@huggingface/tokenizers"],
     platform: "browser",
   });
-  await build.write({ file: join(root, to), format: "es" });
+  const written = join(root, `${to}.${process.pid}`);
+  await build.write({ file: written, format: "es" });
   await build.close();
+  await rename(written, join(root, to));
   return to;
 }
 
