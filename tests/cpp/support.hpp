@@ -17,7 +17,7 @@ inline constexpr bool kHasThreads = HEADWISE_HAS_THREADS;
 inline void check_close(const float* ours, const std::vector<double>& exact, const std::vector<float>& naive) {
   double error = 0, naive_error = 0, largest = 1;
   for (std::size_t n = 0; n < exact.size(); ++n) {
-    const bool is_masked = std::isinf(exact[n]);  // a score
+    const bool is_masked = std::isinf(exact[n]);  // only scores are
     const bool fits = !std::isnan(ours[n]) && std::isinf(ours[n]) == is_masked;
     if (!fits) FAIL(ours[n] << " where " << exact[n] << " is expected");
     if (is_masked) continue;

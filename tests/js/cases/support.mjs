@@ -41,6 +41,7 @@ export async function expectError(expect, code, parts, call) {
  */
 export function expectSlope(expect, ours, at, loss, label, largest = 0) {
   expect(ours.data.length, `${label}: count`).to.equal(at.length);
+  expect(ours.data.every(Number.isFinite), `${label}: finite numbers`).to.equal(true);
   const direction = randomFloats(at.length, 1 + at.length).map((x) => x + Math.sign(x));
   const lossAfter = (step) => {
     const before = at.slice();
